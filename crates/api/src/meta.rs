@@ -1,0 +1,85 @@
+//! What every object has.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// `metadata`, as far as anything reads it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Meta {
+    /// Name within its namespace and kind.
+    pub name: Arc<str>,
+    /// Empty for cluster-scoped kinds. Sources fill in `default` for namespaced objects without one.
+    pub namespace: Arc<str>,
+    /// Labels.
+    #[serde(deserialize_with = "null_as_default")]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    #[serde(deserialize_with = "null_as_default")]
+    pub annotations: BTreeMap<String, String>,
+    /// Version of the `spec`; 0 when read from a file that doesn't say.
+    pub generation: i64,
+    /// `creationTimestamp` in seconds since 1970; 0 when the object doesn't say.
+    #[serde(rename = "creationTimestamp", with = "timestamp")]
+    pub created: i64,
+}
+
+/// A kind of object.
+pub trait Resource: Sized {
+    /// `HTTPRoute`
+    const KIND: &'static str;
+    /// API group; empty for the core group.
+    const GROUP: &'static str;
+    /// Versions whose shape this type reads.
+    const VERSIONS: &'static [&'static str];
+    /// Whether objects live in a namespace.
+    const NAMESPACED: bool;
+    /// The object's metadata.
+    fn meta(&self) -> &Meta;
+    /// The object's metadata, for sources that complete it.
+    fn meta_mut(&mut self) -> &mut Meta;
+}
+
+/// Implements [`Resource`] for a struct with a field `metadata`.
+macro_rules! resource {
+    ($type:ident, $group:literal, [$($version:literal),+], $namespaced:literal) => {
+        impl $crate::Resource for $type {
+            const KIND: &'static str = stringify!($type);
+            const GROUP: &'static str = $group;
+            const VERSIONS: &'static [&'static str] = &[$($version),+];
+            const NAMESPACED: bool = $namespaced;
+            fn meta(&self) -> &$crate::Meta { &self.metadata }
+            fn meta_mut(&mut self) -> &mut $crate::Meta { &mut self.metadata }
+        }
+    };
+}
+pub(crate) use resource;
+
+/// Reads `null` (an empty YAML value) as the default.
+pub(crate) fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// RFC 3339 text to seconds since 1970 and back.
+mod timestamp {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(seconds: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+        match jiff::Timestamp::from_second(*seconds) {
+            Ok(timestamp) => serializer.collect_str(&timestamp),
+            Err(error) => Err(serde::ser::Error::custom(error)),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+        let Some(text) = Option::<String>::deserialize(deserializer)? else {
+            return Ok(0);
+        };
+        text.parse::<jiff::Timestamp>()
+            .map(jiff::Timestamp::as_second)
+            .map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,46 @@
+//! The snapshot: everything the data plane needs to know, as plain, resolved, validated data.
+//!
+//! `translate` writes it, `router` and `proxy` compile it, the CLI prints it. It holds no Kubernetes type, does
+//! no I/O and parses nothing: a regex here has been compiled once by `translate`, a path is already normal, a
+//! reference is already resolved. Every node carries the [`Origin`] it came from.
+//!
+//! Shared parts sit behind `Arc` so that `translate` can hand out the same allocation again when nothing about
+//! it changed; `proxy::Plan` recognises such parts by pointer and keeps what it compiled from them.
+
+pub mod certificate;
+pub mod diagnostic;
+pub mod duration;
+pub mod filter;
+pub mod host;
+pub mod listener;
+pub mod origin;
+pub mod route;
+pub mod settings;
+pub mod upstream;
+
+pub use certificate::{Certificate, CertificateId, PrivateKey};
+pub use diagnostic::{Code, Diagnostic, Severity};
+pub use filter::{Cors, Filter, Fraction, HeaderEdit, Mirror, PathRewrite, Redirect, UrlRewrite};
+pub use host::HostPattern;
+pub use listener::{Bind, BindAddress, Layer, Listener, TlsHost, Transport};
+pub use origin::Origin;
+pub use route::{Action, Backend, Match, PathMatch, Route, Rule, StringMatch, Target, Timeouts, ValueMatch};
+pub use settings::{ForwardedHeaders, HttpSettings, Limits, PathPolicy, ServerTimeouts};
+pub use upstream::{Balance, Endpoint, ProxyProtocol, Upstream, UpstreamId, UpstreamSettings};
+
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The whole configuration of the data plane at one moment. Immutable once built.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct Snapshot {
+    /// Sockets to open, sorted by address. No two have the same address.
+    pub binds: Vec<Arc<Bind>>,
+    /// Upstreams that some rule or filter refers to.
+    pub upstreams: BTreeMap<UpstreamId, Arc<Upstream>>,
+    /// Certificates that some listener refers to.
+    pub certificates: BTreeMap<CertificateId, Arc<Certificate>>,
+    /// Settings that hold for every HTTP connection.
+    pub http: Arc<HttpSettings>,
+}

@@ -1,0 +1,136 @@
+//! Routes, rules and what they match.
+
+use crate::{Filter, HostPattern, Origin, UpstreamId, duration};
+use serde::Serialize;
+use std::time::Duration;
+
+/// The rules that one user's object has for a set of hosts. An Ingress with three hosts gives three routes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Route {
+    /// `HTTPRoute ns/name` or `Ingress ns/name`.
+    pub origin: Origin,
+    /// When the object was made, seconds since 1970; the oldest wins a tie, then the first by namespace/name.
+    pub created: i64,
+    /// The object's own hostnames; never empty (`Any` stands for none given).
+    pub hostnames: Vec<HostPattern>,
+    /// In the object's order.
+    pub rules: Vec<Rule>,
+}
+
+/// Requests of one kind and what becomes of them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Rule {
+    /// The object, with the rule's name or `rules[2]` as section.
+    pub origin: Origin,
+    /// Position in the object; the first of equal rules wins.
+    pub index: u32,
+    /// Any of these; never empty.
+    pub matches: Vec<Match>,
+    /// Applied whatever backend is chosen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<Filter>,
+    /// What to do.
+    pub action: Action,
+    /// Time limits.
+    pub timeouts: Timeouts,
+}
+
+/// Conditions that must all hold.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Match {
+    /// Condition on the path.
+    pub path: PathMatch,
+    /// Upper-case method; unset: any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Conditions on request fields; names are lower-case and distinct.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<ValueMatch>,
+    /// Conditions on query parameters; names are case-sensitive and distinct.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub query: Vec<ValueMatch>,
+}
+
+/// Condition on the normalised path.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PathMatch {
+    /// The whole path, case-sensitive.
+    Exact(String),
+    /// By path element, without a trailing slash: `/foo` matches `/foo` and `/foo/bar`, not `/foobar`.
+    /// The empty string stands for `/` and matches everything.
+    Prefix(String),
+    /// A regular expression that must match the whole path. Known to compile.
+    Regex(String),
+}
+
+/// Condition on a header field or a query parameter.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct ValueMatch {
+    /// Name of the field or parameter.
+    pub name: String,
+    /// Condition on its value. Several fields of a name are joined with a comma; of several parameters of a
+    /// name the first counts.
+    pub value: StringMatch,
+}
+
+/// Condition on a text.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StringMatch {
+    /// Byte for byte.
+    Exact(String),
+    /// A regular expression that must match the whole text. Known to compile.
+    Regex(String),
+}
+
+/// What becomes of a request that a rule matched, after its filters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Action {
+    /// One of these by weight. Empty, or all weights 0: answered with 500.
+    Forward(Vec<Backend>),
+    /// A filter answers (a redirect), nothing is forwarded.
+    Answer,
+    /// A fixed status with our own small body (404 for Ingress hosts without a default backend).
+    Status(u16),
+}
+
+/// One choice among a rule's backends.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Backend {
+    /// Share relative to the other backends; 0 gets nothing.
+    pub weight: u32,
+    /// Where it goes.
+    pub target: Target,
+    /// Filters for this choice only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<Filter>,
+}
+
+/// A resolved reference.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Target {
+    /// An upstream of the snapshot.
+    Upstream(UpstreamId),
+    /// The reference is broken: its share of the requests is answered with this status (500 for Gateway API,
+    /// 503 for Ingress).
+    Broken {
+        /// Status to answer.
+        status: u16,
+        /// Why, for `explain`.
+        reason: String,
+    },
+}
+
+/// Time limits of a rule (HTTPRouteTimeouts). `None`: the upstream's settings hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct Timeouts {
+    /// From the end of the request head to the end of the response, all tries included.
+    #[serde(serialize_with = "duration::option", skip_serializing_if = "Option::is_none")]
+    pub request: Option<Duration>,
+    /// One try, from sending the request to the end of the response.
+    #[serde(serialize_with = "duration::option", skip_serializing_if = "Option::is_none")]
+    pub backend_request: Option<Duration>,
+}

@@ -1,0 +1,115 @@
+//! Settings that hold for every HTTP connection, with their defaults and the reason for each.
+
+use crate::duration;
+use ipnet::IpNet;
+use serde::Serialize;
+use std::time::Duration;
+
+/// Settings of the downstream side.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct HttpSettings {
+    /// Peers whose `X-Forwarded-*`, `X-Real-IP`, `X-Request-ID` and `Forwarded` fields are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Which forwarding fields are sent upstream.
+    pub forwarded: ForwardedHeaders,
+    /// Bounds on what a client may send.
+    pub limits: Limits,
+    /// How long a client may take.
+    pub timeouts: ServerTimeouts,
+    /// How a request path is read.
+    pub path: PathPolicy,
+    /// Value of `Server` in responses; unset: the upstream's is passed on and ours has none.
+    pub server_header: Option<String>,
+}
+
+/// Forwarding fields sent upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ForwardedHeaders {
+    /// `X-Forwarded-For/-Proto/-Host/-Port`, `X-Real-IP`, `X-Request-ID`.
+    XForwarded,
+    /// These and `Forwarded` (RFC 7239).
+    Both,
+}
+
+impl Default for ForwardedHeaders {
+    fn default() -> Self {
+        Self::XForwarded
+    }
+}
+
+/// Bounds on a request.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Limits {
+    /// Bytes of the request line; beyond: 414 (nginx `large_client_header_buffers` 8k).
+    pub request_line: usize,
+    /// Bytes of all header fields; beyond: 431 (HAProxy 16k, Envoy 60k).
+    pub header_bytes: usize,
+    /// Header fields; beyond: 431 (Envoy 100, Go none).
+    pub header_count: usize,
+    /// Bytes of the request body; beyond: 413. Unset: no limit.
+    pub body: Option<u64>,
+    /// Requests on one connection before it is closed; 0: no limit (nginx 1000 to free memory that we don't hold).
+    pub requests_per_connection: u32,
+    /// Open downstream connections per worker; beyond, the longest idle one is closed, else accepting waits. 0: from the file limit.
+    pub connections: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_line: 8 * 1024,
+            header_bytes: 32 * 1024,
+            header_count: 100,
+            body: None,
+            requests_per_connection: 0,
+            connections: 0,
+        }
+    }
+}
+
+/// How long a client may take.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct ServerTimeouts {
+    /// For the TLS handshake and a PROXY header.
+    #[serde(serialize_with = "duration::text")]
+    pub handshake: Duration,
+    /// From the first byte of a request to the end of its head; beyond: 408 (nginx `client_header_timeout` 60 s;
+    /// ours 30 s: a head is a few packets).
+    #[serde(serialize_with = "duration::text")]
+    pub head: Duration,
+    /// Between two reads of the body that made progress; beyond: 408 (nginx `client_body_timeout` 60 s).
+    #[serde(serialize_with = "duration::text")]
+    pub body_idle: Duration,
+    /// Between two writes of the response that made progress; beyond: closed (nginx `send_timeout` 60 s).
+    #[serde(serialize_with = "duration::text")]
+    pub send: Duration,
+    /// Between two requests; beyond: closed (ingress-nginx `keep-alive` 75 s).
+    #[serde(serialize_with = "duration::text")]
+    pub keep_alive: Duration,
+}
+
+impl Default for ServerTimeouts {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(30),
+            body_idle: Duration::from_secs(60),
+            send: Duration::from_secs(60),
+            keep_alive: Duration::from_secs(75),
+        }
+    }
+}
+
+/// How a request path is read before it is matched (`router::path`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct PathPolicy {
+    /// `//` is read as `/` (nginx `merge_slashes on`).
+    pub merge_slashes: bool,
+}
+
+impl Default for PathPolicy {
+    fn default() -> Self {
+        Self { merge_slashes: true }
+    }
+}
