@@ -1,2 +1,67 @@
-//! Placeholder.
-fn main() {}
+//! Chores of the project: `cargo xtask help` lists them. One file per chore.
+
+mod arrows;
+mod generate;
+mod links;
+mod run;
+mod test;
+
+use std::process::ExitCode;
+
+/// What a chore answers: `Err` holds what is wrong and what to do.
+type Outcome = Result<(), String>;
+/// A chore, given the words after its name.
+type Chore = fn(&[String]) -> Outcome;
+
+/// Name, what it does, and the function. `help` and the dispatch below follow from it.
+const CHORES: &[(&str, &str, Chore)] = &[
+    (
+        "test",
+        "formatting, lints, arrows, generated files, links, every test",
+        test::run,
+    ),
+    (
+        "arrows",
+        "checks that crates depend only on what ARCHITECTURE.md allows",
+        arrows::run,
+    ),
+    (
+        "gen",
+        "writes the generated pages of docs/reference (--check: fails if one is stale)",
+        generate::run,
+    ),
+    (
+        "links",
+        "checks that relative links in Markdown files lead somewhere",
+        links::run,
+    ),
+    (
+        "bless",
+        "rewrites the expected files of golden tests after a look at the difference",
+        test::bless,
+    ),
+];
+
+fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    let name = words.next().unwrap_or_else(|| "help".into());
+    let rest: Vec<String> = words.collect();
+    let Some((_, _, chore)) = CHORES.iter().find(|(chore, ..)| *chore == name) else {
+        eprintln!("usage: cargo xtask CHORE\n");
+        for (chore, does, _) in CHORES {
+            eprintln!("  {chore:<8} {does}");
+        }
+        return if name == "help" {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(2)
+        };
+    };
+    match chore(&rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("xtask {name}: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -23,19 +23,14 @@ pub struct HttpSettings {
 }
 
 /// Forwarding fields sent upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ForwardedHeaders {
     /// `X-Forwarded-For/-Proto/-Host/-Port`, `X-Real-IP`, `X-Request-ID`.
+    #[default]
     XForwarded,
     /// These and `Forwarded` (RFC 7239).
     Both,
-}
-
-impl Default for ForwardedHeaders {
-    fn default() -> Self {
-        Self::XForwarded
-    }
 }
 
 /// Bounds on a request.
