@@ -1,2 +1,62 @@
-//! Placeholder.
-fn main() {}
+//! Benchmarks that print their figures. `cargo run --release -p narthex-bench -- help` lists them; bench/README.md says how they measure.
+
+mod churn;
+mod load;
+mod memory;
+mod origin;
+mod peers;
+mod plain;
+mod process;
+
+use std::process::ExitCode;
+
+/// A benchmark, given the words after its name; `Err` says why there is no figure.
+type Benchmark = fn(&[String]) -> Result<(), String>;
+
+/// Name, what it prints, and the function.
+const BENCHMARKS: &[(&str, &str, Benchmark)] = &[
+    (
+        "plain",
+        "cost of a proxied keep-alive GET, side by side with nginx and HAProxy",
+        plain::run,
+    ),
+    (
+        "churn",
+        "failed requests and dropped WebSockets while a file changes 50 times a second",
+        churn::run,
+    ),
+    (
+        "memory",
+        "memory and time to ready: empty, with 5,000 routes, with 10,000 idle connections",
+        memory::run,
+    ),
+    ("load", "(part of others) sends REQUESTS to ADDR", plain::load),
+    (
+        "origin",
+        "(part of others) serves a fixed small answer on ADDR",
+        origin::run,
+    ),
+];
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let name = words.first().map_or("help", String::as_str);
+    let Some((_, _, benchmark)) = BENCHMARKS.iter().find(|(known, ..)| *known == name) else {
+        eprintln!("usage: cargo run --release -p narthex-bench -- BENCHMARK\n");
+        for (known, prints, _) in BENCHMARKS {
+            eprintln!("  {known:<10} {prints}");
+        }
+        return if name == "help" {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(2)
+        };
+    };
+    match benchmark(&words[1..]) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("{name}: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Memory (PSS) and time to ready: empty, with 5,000 routes, with 10,000 idle connections.
+
+use crate::peers::{HOST, Peer, Running, start_origin};
+use crate::process::{Process, Scratch, free_address, narthex};
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+const ROUTES: usize = 5_000;
+const IDLE: usize = 10_000;
+
+/// `memory`
+pub fn run(_: &[String]) -> Result<(), String> {
+    let scratch = Scratch::new("memory")?;
+    let origin = start_origin(&scratch)?;
+    println!("memory: proportional set size of the process, two workers, defaults on\n");
+
+    let (empty, ready) = started(&scratch, "empty.yaml", &gateway(free_address()?, 0))?;
+    println!(
+        "{:<34} {:>8.1} MiB   ready after {ready:.0?}",
+        "no routes",
+        mib(empty.process.pss())
+    );
+    drop(empty);
+
+    let (full, ready) = started(&scratch, "full.yaml", &gateway(free_address()?, ROUTES))?;
+    println!(
+        "{:<34} {:>8.1} MiB   ready after {ready:.0?}",
+        format!("{ROUTES} HTTPRoutes"),
+        mib(full.process.pss())
+    );
+    drop(full);
+
+    let running = Peer::Narthex.start(origin.address, &scratch, &[])?;
+    let before = running.process.pss();
+    let connections = idle(running.address)?;
+    let after = running.process.pss();
+    println!(
+        "{:<34} {:>8.1} MiB   {:.2} KiB each",
+        format!("{} idle connections", connections.len()),
+        mib(after),
+        (after.saturating_sub(before)) as f64 / connections.len() as f64
+    );
+    Ok(())
+}
+
+fn mib(kib: u64) -> f64 {
+    kib as f64 / 1024.0
+}
+
+/// Starts Narthex and waits until it says that it is ready.
+fn started(
+    scratch: &Scratch,
+    name: &str,
+    yaml: &(SocketAddr, String),
+) -> Result<(Running, Duration), String> {
+    let config = scratch.write(name, &yaml.1)?.display().to_string();
+    let admin = free_address()?;
+    let command = [
+        narthex()?,
+        "run".into(),
+        config,
+        "--workers".into(),
+        "2".into(),
+        "--admin-address".into(),
+        admin.to_string(),
+    ];
+    let start = Instant::now();
+    let process = Process::start(None, &command, &scratch.path().join("narthex.log"))?;
+    while start.elapsed() < Duration::from_secs(60) {
+        if ready(admin) {
+            let elapsed = start.elapsed();
+            // Memory is read once the start's garbage is gone.
+            std::thread::sleep(Duration::from_secs(2));
+            return Ok((
+                Running {
+                    process,
+                    address: yaml.0,
+                },
+                elapsed,
+            ));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Err("not ready within 60 s".into())
+}
+
+fn ready(admin: SocketAddr) -> bool {
+    let ask = || -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect(admin)?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer.starts_with("HTTP/1.1 200"))
+    };
+    ask().unwrap_or(false)
+}
+
+/// A Gateway and `routes` HTTPRoutes, each with a host of its own.
+fn gateway(address: SocketAddr, routes: usize) -> (SocketAddr, String) {
+    let mut yaml = format!(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {{name: narthex}}\nspec: {{controllerName: narthex.dev/gateway-controller}}\n---\n\
+         apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: g, namespace: default}}\nspec:\n  gatewayClassName: narthex\n  \
+         addresses: [{{type: IPAddress, value: {}}}]\n  listeners: [{{name: http, protocol: HTTP, port: {}}}]\n---\n\
+         apiVersion: v1\nkind: Service\nmetadata: {{name: origin, namespace: default}}\nspec: {{ports: [{{port: 80}}]}}\n",
+        address.ip(),
+        address.port()
+    );
+    for route in 0..routes {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            yaml,
+            "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: r{route}, namespace: default}}\nspec:\n  \
+             parentRefs: [{{name: g}}]\n  hostnames: [h{route}.example]\n  rules:\n  - matches: [{{path: {{type: PathPrefix, value: /api}}}}]\n    \
+             backendRefs: [{{name: origin, port: 80}}]\n"
+        );
+    }
+    (address, yaml)
+}
+
+/// Connections that made one request each and now wait.
+fn idle(target: SocketAddr) -> Result<Vec<TcpStream>, String> {
+    let request = format!("GET /bench HTTP/1.1\r\nHost: {HOST}\r\n\r\n");
+    let mut connections = Vec::with_capacity(IDLE);
+    let mut buffer = [0; 4096];
+    for index in 0..IDLE {
+        let mut open = || -> std::io::Result<TcpStream> {
+            // 28,000 ports per source address: one is enough for 10,000 connections.
+            let mut stream = TcpStream::connect(target)?;
+            stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+            stream.write_all(request.as_bytes())?;
+            let mut seen = 0;
+            while seen < crate::origin::BODY {
+                seen += stream.read(&mut buffer)?;
+            }
+            Ok(stream)
+        };
+        connections.push(open().map_err(|error| {
+            format!("connection {index}: {error} (is the file limit above {IDLE}? ulimit -n)")
+        })?);
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    Ok(connections)
+}
