@@ -1,1 +1,18 @@
-//! Placeholder.
+//! The data plane: accepts connections, finds the rule for each request, forwards it and relays the answer.
+//!
+//! It is fed with snapshots ([`ir::Snapshot`]) through [`DataPlane::publish`] and knows no Kubernetes type. Each
+//! worker is one thread with its own event loop, listening sockets and upstream pools; what workers share is
+//! the [`Plan`] (read only) and a few atomics. The flow of one request is `exchange.rs`.
+
+pub mod balance;
+pub mod clock;
+pub mod connection;
+pub mod exchange;
+pub mod filter;
+pub mod http;
+pub mod plan;
+pub mod stream;
+pub mod upstream;
+pub mod worker;
+
+pub use plan::Plan;

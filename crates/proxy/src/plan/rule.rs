@@ -1,0 +1,82 @@
+//! One rule, ready to be carried out: filters compiled, backends with their cells and shares.
+
+use crate::filter::CompiledFilter;
+use crate::upstream::UpstreamCell;
+use std::sync::Arc;
+
+/// A route's rules, compiled once and kept for as long as the route is unchanged.
+#[derive(Debug)]
+pub struct CompiledRoute {
+    /// What it was compiled from. Keeps the allocation alive, by whose address the route is recognised.
+    pub route: Arc<ir::Route>,
+    /// By the same index as `route.rules`.
+    pub rules: Box<[CompiledRule]>,
+}
+
+/// A rule, compiled.
+#[derive(Debug)]
+pub struct CompiledRule {
+    /// In the order in which they run.
+    pub filters: Box<[CompiledFilter]>,
+    /// What to do after the filters.
+    pub action: Action,
+    /// Time limits.
+    pub timeouts: ir::Timeouts,
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Action {
+    /// One of these by weight.
+    Forward {
+        /// Choices.
+        backends: Box<[Backend]>,
+        /// Sum of all weights; 0: answered with 500.
+        total_weight: u32,
+    },
+    /// A filter answers.
+    Answer,
+    /// A fixed status.
+    Status(u16),
+}
+
+/// One choice.
+#[derive(Debug)]
+pub struct Backend {
+    /// Sum of the weights up to and including this one: the first with `draw < upto` is chosen.
+    pub upto: u32,
+    /// Filters for this choice only.
+    pub filters: Box<[CompiledFilter]>,
+    /// Where it goes.
+    pub target: Target,
+}
+
+/// A resolved reference.
+#[derive(Debug)]
+pub enum Target {
+    /// Forwarded to one of its endpoints.
+    Upstream(Arc<UpstreamCell>),
+    /// Answered with this status.
+    Broken(u16),
+}
+
+impl CompiledRule {
+    /// The backend for a random `draw` below the total weight. None: no backend with a weight.
+    pub fn choose(&self, draw: impl FnOnce(u32) -> u32) -> Option<&Backend> {
+        let Action::Forward {
+            backends,
+            total_weight,
+        } = &self.action
+        else {
+            return None;
+        };
+        match (&**backends, *total_weight) {
+            (_, 0) => None,
+            ([only], _) => Some(only),
+            (several, total) => {
+                let draw = draw(total);
+                several.iter().find(|backend| draw < backend.upto)
+            }
+        }
+    }
+}
