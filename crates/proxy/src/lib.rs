@@ -8,6 +8,7 @@ pub mod balance;
 pub mod clock;
 pub mod connection;
 pub mod exchange;
+pub mod fault;
 pub mod filter;
 pub mod http;
 pub mod plan;
@@ -15,4 +16,5 @@ pub mod stream;
 pub mod upstream;
 pub mod worker;
 
+pub use fault::Fault;
 pub use plan::Plan;

@@ -1,1 +1,4 @@
-//! HTTP on the wire.
+//! HTTP on the wire. Nothing here knows about routes or upstreams; bytes in, bytes out.
+
+pub mod buffer;
+pub mod h1;
