@@ -14,6 +14,7 @@ pub mod filter;
 pub mod host;
 pub mod listener;
 pub mod origin;
+pub mod path;
 pub mod route;
 pub mod settings;
 pub mod upstream;
