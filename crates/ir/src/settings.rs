@@ -96,15 +96,21 @@ impl Default for ServerTimeouts {
     }
 }
 
-/// How a request path is read before it is matched (`router::path`).
+/// How a request path is read before it is matched ([`crate::path`]).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct PathPolicy {
     /// `//` is read as `/` (nginx `merge_slashes on`).
     pub merge_slashes: bool,
+    /// Answer 400 to escaped slashes and backslashes (`%2F`, `%5C`), for backends that read them as slashes. Off:
+    /// they are data, as GitLab's and RabbitMQ's APIs need them.
+    pub refuse_escaped_slashes: bool,
 }
 
 impl Default for PathPolicy {
     fn default() -> Self {
-        Self { merge_slashes: true }
+        Self {
+            merge_slashes: true,
+            refuse_escaped_slashes: false,
+        }
     }
 }
