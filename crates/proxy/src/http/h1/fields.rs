@@ -1,0 +1,282 @@
+//! Header fields as offsets into the bytes that they were read from, and edits to them.
+//!
+//! A message's fields are copied at most once: into the buffer that goes to the other side. Fields that stand next
+//! to each other and go out unchanged are copied in one piece.
+
+use super::Name;
+use crate::http::buffer::Buffer;
+
+/// A piece of a head: offsets into its bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Span {
+    /// First byte.
+    pub start: u32,
+    /// One past the last.
+    pub end: u32,
+}
+
+impl Span {
+    /// Where `part`, a slice of `whole`, lies in it.
+    #[inline]
+    pub fn of(part: &[u8], whole: &[u8]) -> Self {
+        let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+        debug_assert!(start + part.len() <= whole.len());
+        Self {
+            start: start as u32,
+            end: (start + part.len()) as u32,
+        }
+    }
+
+    /// The bytes.
+    #[inline]
+    pub fn of_bytes(self, whole: &[u8]) -> &[u8] {
+        &whole[self.start as usize..self.end as usize]
+    }
+
+    /// Its length.
+    #[inline]
+    pub fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    /// Whether it is empty.
+    #[inline]
+    pub fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
+/// One field line.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    name: Span,
+    value: Span,
+    /// What the name means.
+    pub known: Name,
+    place: Place,
+}
+
+/// Where a field's bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// In the head, as `Name: value` and CR LF without further white space: can be copied as it is.
+    Canonical,
+    /// In the head, with other white space.
+    Head,
+    /// Added: in the arena.
+    Arena,
+    /// Taken out.
+    Gone,
+}
+
+/// The fields of one head. `raw`, the bytes of the head, is passed in wherever text is needed.
+#[derive(Debug, Default)]
+pub struct Fields {
+    list: Vec<Field>,
+    arena: Vec<u8>,
+}
+
+impl Fields {
+    /// Forgets everything, keeps the memory.
+    pub fn clear(&mut self) {
+        self.list.clear();
+        self.arena.clear();
+    }
+
+    /// Number of field lines, those taken out included.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Adds a field line that stands in `raw`.
+    #[inline]
+    pub fn push_parsed(&mut self, raw: &[u8], name: &[u8], value: &[u8]) -> Name {
+        let known = Name::of(name);
+        let name = Span::of(name, raw);
+        // An empty value may come as a slice from anywhere.
+        let value = if value.is_empty() {
+            Span {
+                start: name.end,
+                end: name.end,
+            }
+        } else {
+            Span::of(value, raw)
+        };
+        let canonical = value.start == name.end + 2
+            && raw[name.end as usize + 1] == b' '
+            && raw.get(value.end as usize) == Some(&b'\r');
+        self.list.push(Field {
+            name,
+            value,
+            known,
+            place: if canonical { Place::Canonical } else { Place::Head },
+        });
+        known
+    }
+
+    /// Field lines that are in, in order.
+    #[inline]
+    pub fn iter(&self) -> impl Iterator<Item = &Field> {
+        self.list.iter().filter(|field| field.place != Place::Gone)
+    }
+
+    /// A field's name as written.
+    #[inline]
+    pub fn name<'a>(&'a self, raw: &'a [u8], field: &Field) -> &'a [u8] {
+        field.name.of_bytes(self.home(raw, field))
+    }
+
+    /// A field's value, without white space around it.
+    #[inline]
+    pub fn value<'a>(&'a self, raw: &'a [u8], field: &Field) -> &'a [u8] {
+        field.value.of_bytes(self.home(raw, field))
+    }
+
+    /// Values of all fields of that name.
+    pub fn all<'a>(&'a self, raw: &'a [u8], known: Name) -> impl Iterator<Item = &'a [u8]> {
+        self.iter()
+            .filter(move |field| field.known == known)
+            .map(move |field| self.value(raw, field))
+    }
+
+    /// Value of the first field of that name.
+    #[inline]
+    pub fn get<'a>(&'a self, raw: &'a [u8], known: Name) -> Option<&'a [u8]> {
+        self.iter()
+            .find(|field| field.known == known)
+            .map(|field| self.value(raw, field))
+    }
+
+    /// Whether there is a field of that name.
+    pub fn has(&self, known: Name) -> bool {
+        self.iter().any(|field| field.known == known)
+    }
+
+    /// Takes out the fields for which `unwanted` holds.
+    #[inline]
+    pub fn retain_not(&mut self, unwanted: impl Fn(Name) -> bool) {
+        for field in &mut self.list {
+            if unwanted(field.known) {
+                field.place = Place::Gone;
+            }
+        }
+    }
+
+    /// Takes out every field of that name, in any case.
+    pub fn remove(&mut self, raw: &[u8], name: &[u8]) {
+        self.remove_if(raw, |_, other| other.eq_ignore_ascii_case(name));
+    }
+
+    /// Takes out the fields for whose meaning and name `unwanted` holds.
+    pub fn remove_if(&mut self, raw: &[u8], unwanted: impl Fn(Name, &[u8]) -> bool) {
+        for field in &mut self.list {
+            let home = match field.place {
+                Place::Gone => continue,
+                Place::Arena => &self.arena[..],
+                Place::Canonical | Place::Head => raw,
+            };
+            if unwanted(field.known, field.name.of_bytes(home)) {
+                field.place = Place::Gone;
+            }
+        }
+    }
+
+    /// Adds a field line at the end. The caller vouches for name and value being valid.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(name);
+        self.arena.extend_from_slice(value);
+        let split = (start + name.len()) as u32;
+        self.list.push(Field {
+            name: Span {
+                start: start as u32,
+                end: split,
+            },
+            value: Span {
+                start: split,
+                end: self.arena.len() as u32,
+            },
+            known: Name::of(name),
+            place: Place::Arena,
+        });
+    }
+
+    /// Replaces every field of that name by one.
+    pub fn set(&mut self, raw: &[u8], name: &[u8], value: &[u8]) {
+        self.remove(raw, name);
+        self.push(name, value);
+    }
+
+    /// Adds to a field: one of that name stays, and the values are joined with a comma. `Set-Cookie` is never
+    /// joined (RFC 9110 §5.3).
+    pub fn add(&mut self, raw: &[u8], name: &[u8], value: &[u8]) {
+        let known = Name::of(name);
+        let present = |fields: &Self, field: &Field| {
+            field.known == known
+                && (known != Name::Other || fields.name(raw, field).eq_ignore_ascii_case(name))
+        };
+        if known == Name::SetCookie || !self.iter().any(|field| present(self, field)) {
+            return self.push(name, value);
+        }
+        let mut joined = Vec::new();
+        for field in self.iter().filter(|field| present(self, field)) {
+            joined.extend_from_slice(self.value(raw, field));
+            joined.push(b',');
+        }
+        joined.extend_from_slice(value);
+        self.set(raw, name, &joined);
+    }
+
+    /// Writes all field lines.
+    #[inline]
+    pub fn write(&self, raw: &[u8], out: &mut Buffer) {
+        // A run of field lines that stand next to each other in the head.
+        let mut run = Span::default();
+        for field in &self.list {
+            match field.place {
+                Place::Gone => {}
+                Place::Canonical => {
+                    // The CR LF behind it belongs to it: the parser saw to it that it is there.
+                    let end = field.value.end + 2;
+                    if field.name.start == run.end {
+                        run.end = end;
+                    } else {
+                        out.extend(run.of_bytes(raw));
+                        run = Span {
+                            start: field.name.start,
+                            end,
+                        };
+                    }
+                }
+                Place::Head | Place::Arena => {
+                    out.extend(run.of_bytes(raw));
+                    run = Span::default();
+                    let home = self.home(raw, field);
+                    super::write::field(out, field.name.of_bytes(home), field.value.of_bytes(home));
+                }
+            }
+        }
+        out.extend(run.of_bytes(raw));
+    }
+
+    #[inline]
+    fn home<'a>(&'a self, raw: &'a [u8], field: &Field) -> &'a [u8] {
+        match field.place {
+            Place::Arena => &self.arena,
+            _ => raw,
+        }
+    }
+}
+
+/// Goes through the elements of a comma-separated list, without white space and empty ones (RFC 9110 §5.6.1).
+pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value
+        .split(|&byte| byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|element| !element.is_empty())
+}
