@@ -1,0 +1,60 @@
+//! GatewayClass: every class that names our controller is accepted.
+
+use crate::conditions::{Wrong, check};
+use crate::input::Key;
+use crate::output::{ObjectStatus, Status, share};
+use crate::scope::Scope;
+use api::gateway::GatewayClass;
+use api::status::{GatewayClassStatus, SupportedFeature};
+use ir::{Code, Diagnostic};
+use std::sync::Arc;
+
+/// Features of Gateway API that are built, by their names in its `pkg/features`. Sorted.
+pub(crate) const FEATURES: &[&str] = &["Gateway", "HTTPRoute", "ReferenceGrant"];
+
+/// Status of a class; `None` if it belongs to another controller.
+pub(crate) fn translate(
+    scope: &mut Scope<'_>,
+    class: &GatewayClass,
+    previous: Option<&Arc<ObjectStatus>>,
+) -> Option<Arc<ObjectStatus>> {
+    if class.spec.controller_name != scope.settings().gateway_controller {
+        return None;
+    }
+    let origin = Key::of(&class.metadata).origin("GatewayClass");
+    let generation = class.metadata.generation;
+    let wrong = class.spec.parameters_ref.as_ref().map(|parameters| {
+        let message = format!(
+            "parametersRef names {} {}, but Narthex has no settings of that kind",
+            parameters.kind, parameters.name
+        );
+        scope.report(
+            Diagnostic::new(
+                Code::GatewayParametersInvalid,
+                origin.clone(),
+                "spec.parametersRef",
+                &message,
+            )
+            .hint("Remove parametersRef"),
+        );
+        Wrong::new("InvalidParameters", message)
+    });
+    let features = FEATURES.iter().map(|name| SupportedFeature {
+        name: (*name).to_owned(),
+    });
+    let status = GatewayClassStatus {
+        conditions: vec![check(
+            "Accepted",
+            "Narthex serves Gateways of this class",
+            wrong.as_ref(),
+            generation,
+        )],
+        supported_features: features.collect(),
+    };
+    let status = ObjectStatus {
+        origin,
+        generation,
+        status: Status::GatewayClass(status),
+    };
+    Some(share(status, previous))
+}

@@ -1,0 +1,76 @@
+//! Gateway API: GatewayClass, Gateway and HTTPRoute.
+
+pub(crate) mod class;
+#[allow(clippy::module_inception)] // the Gateway object, as the other files here are named after theirs
+pub(crate) mod gateway;
+pub(crate) mod route;
+
+use crate::conditions::Wrong;
+use crate::input::Key;
+use crate::output::ObjectStatus;
+use crate::scope::Scope;
+use api::gateway::{Gateway, RouteGroupKind};
+use ir::{CertificateId, HostPattern, Origin, Route, Transport};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What one Gateway asks for, as far as it can be said without looking at other Gateways.
+#[derive(Debug)]
+pub(crate) struct GatewayUnit {
+    /// The object; `None` if its class is not ours.
+    pub gateway: Option<Arc<Gateway>>,
+    /// Addresses to listen on; `None` stands for all.
+    pub addresses: Vec<Option<IpAddr>>,
+    /// Why the whole Gateway can't be accepted.
+    pub refused: Option<Wrong>,
+    /// Why it is accepted and yet can't be reached.
+    pub unreachable: Option<Wrong>,
+    /// Its listeners, in the order of the spec.
+    pub listeners: Vec<ListenerUnit>,
+}
+
+/// One listener of a Gateway.
+#[derive(Debug)]
+pub(crate) struct ListenerUnit {
+    /// `Gateway ns/name#listener`
+    pub origin: Origin,
+    /// Name within the Gateway.
+    pub name: String,
+    /// Port.
+    pub port: u16,
+    /// What it speaks; `None` if that is not served.
+    pub transport: Option<Transport>,
+    /// Hosts it is for.
+    pub hostname: HostPattern,
+    /// Usable certificates, in the order of the spec.
+    pub certificates: Vec<CertificateId>,
+    /// Kinds of routes it serves.
+    pub kinds: Vec<RouteGroupKind>,
+    /// Why it can't be accepted.
+    pub refused: Option<Wrong>,
+    /// Which of its references is broken.
+    pub unresolved: Option<Wrong>,
+}
+
+/// What one HTTPRoute gives.
+#[derive(Debug)]
+pub(crate) struct RouteUnit {
+    /// Its rules; `None` if it is attached nowhere, or no rule is left.
+    pub route: Option<Arc<Route>>,
+    /// Listeners it is attached to: the Gateway and the listener's position in its spec. Sorted, distinct.
+    pub attached: Vec<(Key, usize)>,
+    /// Its status, if one of its parents is ours.
+    pub status: Option<Arc<ObjectStatus>>,
+}
+
+/// The Gateway of this key, if its class is ours.
+pub(crate) fn our_gateway<'a>(scope: &mut Scope<'a>, key: &Key) -> Option<&'a Arc<Gateway>> {
+    let gateway = scope.gateway(key)?;
+    is_ours(scope, gateway).then_some(gateway)
+}
+
+/// Whether a Gateway's class names our controller.
+pub(crate) fn is_ours(scope: &mut Scope<'_>, gateway: &Gateway) -> bool {
+    let class = scope.gateway_class(&gateway.spec.gateway_class_name);
+    class.is_some_and(|class| class.spec.controller_name == scope.settings().gateway_controller)
+}

@@ -1,0 +1,283 @@
+//! What goes into a translation: Kubernetes objects by kind and key, and the settings that flags gave.
+
+use api::core::{ConfigMap, Namespace, Secret, Service};
+use api::discovery::EndpointSlice;
+use api::gateway::{Gateway, GatewayClass, HTTPRoute, ReferenceGrant};
+use api::networking::{Ingress, IngressClass};
+use api::{Meta, Resource};
+use ir::Origin;
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Namespace and name; the namespace of cluster-scoped objects is empty.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// Namespace, or empty.
+    pub namespace: Arc<str>,
+    /// Name.
+    pub name: Arc<str>,
+}
+
+impl Key {
+    /// `namespace/name`.
+    pub fn new(namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+
+    /// Key of the object with this metadata.
+    pub fn of(meta: &Meta) -> Self {
+        Self {
+            namespace: Arc::clone(&meta.namespace),
+            name: Arc::clone(&meta.name),
+        }
+    }
+
+    /// The object of this key as a place that findings point at.
+    pub fn origin(&self, kind: &str) -> Origin {
+        Origin::new(kind, Arc::clone(&self.namespace), Arc::clone(&self.name))
+    }
+}
+
+/// `namespace/name`, or `name` alone.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.namespace.is_empty() {
+            write!(f, "{}/", self.namespace)?;
+        }
+        f.write_str(&self.name)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a name of an ExternalName Service resolved to, found out by whoever may do I/O.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resolved {
+    /// Addresses, in any order.
+    pub addresses: Vec<IpAddr>,
+    /// Why there are none, or why they may be old.
+    pub error: Option<String>,
+}
+
+/// Settings that hold for the whole translation.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Port of the Ingress listener for plain HTTP.
+    pub http_port: u16,
+    /// Port of the Ingress listener for HTTPS.
+    pub https_port: u16,
+    /// Addresses to listen on; empty: all.
+    pub bind: Vec<IpAddr>,
+    /// `spec.controllerName` of GatewayClasses that are ours.
+    pub gateway_controller: String,
+    /// `spec.controller` of IngressClasses that are ours.
+    pub ingress_controller: String,
+    /// Name of the one class to serve; unset: every class of our controller.
+    pub ingress_class: Option<String>,
+    /// Serve Ingresses that name no class although no class is the default, as long as no IngressClass
+    /// exists at all (files on a laptop rarely have one).
+    pub watch_ingress_without_class: bool,
+    /// Secret with the certificate for hosts that have none.
+    pub default_certificate: Option<Key>,
+    /// Certificate to use when `default_certificate` is unset or unusable (self-signed, made at start).
+    pub fallback_certificate: Option<ir::Certificate>,
+    /// Ports on which each connection must begin with a PROXY protocol header.
+    pub proxy_protocol_ports: Vec<u16>,
+    /// Whether an ExternalName may resolve to a loopback or link-local address.
+    pub allow_local_external_names: bool,
+    /// Settings of the downstream side.
+    pub http: ir::HttpSettings,
+    /// Settings of upstreams that nothing else sets.
+    pub upstream: ir::UpstreamSettings,
+    /// Addresses at which we can be reached, for the status of Gateways and Ingresses.
+    pub status_addresses: Vec<IpAddr>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            http_port: 80,
+            https_port: 443,
+            bind: Vec::new(),
+            gateway_controller: "narthex.dev/gateway-controller".into(),
+            ingress_controller: "narthex.dev/ingress-controller".into(),
+            ingress_class: None,
+            watch_ingress_without_class: false,
+            default_certificate: None,
+            fallback_certificate: None,
+            proxy_protocol_ports: Vec::new(),
+            allow_local_external_names: false,
+            http: ir::HttpSettings::default(),
+            upstream: ir::UpstreamSettings::default(),
+            status_addresses: Vec::new(),
+        }
+    }
+}
+
+/// Declares [`Objects`] and [`Object`] with one row per kind.
+macro_rules! kinds {
+    ($($field:ident: $kind:ident,)*) => {
+        /// Everything a source holds, by kind. An object that did not change keeps its `Arc`.
+        #[derive(Debug, Clone, Default)]
+        pub struct Objects {
+            $(#[doc = concat!("`", stringify!($kind), "` objects.")] pub $field: BTreeMap<Key, Arc<$kind>>,)*
+            /// Answers for the names in [`crate::Translation::external_names`].
+            pub resolved: BTreeMap<String, Resolved>,
+        }
+
+        impl Objects {
+            /// Adds an object, or replaces the one of the same kind and key.
+            pub fn insert(&mut self, object: Object) {
+                let key = object.key();
+                match object {
+                    $(Object::$kind(object) => { self.$field.insert(key, Arc::new(object)); })*
+                }
+            }
+
+            /// Removes an object; `false` if there is none, or the kind is not one of ours.
+            pub fn remove(&mut self, kind: &str, key: &Key) -> bool {
+                $(if kind == $kind::KIND { return self.$field.remove(key).is_some(); })*
+                false
+            }
+        }
+
+        /// An object of one of the kinds that are read.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[allow(clippy::large_enum_variant)] // short-lived: it goes straight into `Objects`
+        pub enum Object {
+            $(#[doc = concat!("A ", stringify!($kind), ".")] $kind($kind),)*
+        }
+
+        impl Object {
+            /// Decodes an object of a kind that is read; `None` for any other kind or version.
+            ///
+            /// A namespaced object without a namespace gets `default`, as `kubectl apply` would do.
+            pub fn decode<'de, D: Deserializer<'de>>(
+                api_version: &str,
+                kind: &str,
+                deserializer: D,
+            ) -> Result<Option<Self>, D::Error> {
+                let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+                $(if kind == $kind::KIND && group == $kind::GROUP && $kind::VERSIONS.contains(&version) {
+                    return complete::<$kind, D>(deserializer).map(|object| Some(Self::$kind(object)));
+                })*
+                Ok(None)
+            }
+
+            /// The object's metadata.
+            pub fn meta(&self) -> &Meta {
+                match self { $(Self::$kind(object) => object.meta(),)* }
+            }
+
+            /// `HTTPRoute`
+            pub fn kind(&self) -> &'static str {
+                match self { $(Self::$kind(_) => $kind::KIND,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    services: Service,
+    endpoint_slices: EndpointSlice,
+    secrets: Secret,
+    config_maps: ConfigMap,
+    namespaces: Namespace,
+    ingresses: Ingress,
+    ingress_classes: IngressClass,
+    gateway_classes: GatewayClass,
+    gateways: Gateway,
+    http_routes: HTTPRoute,
+    reference_grants: ReferenceGrant,
+}
+
+impl Object {
+    /// Decodes an object from its whole JSON or YAML value, which names its own version and kind.
+    pub fn from_value(value: &serde_json::Value) -> Result<Option<Self>, serde_json::Error> {
+        let word = |field: &str| {
+            value
+                .get(field)
+                .and_then(serde_json::Value::as_str)
+                .unwrap_or_default()
+        };
+        Self::decode(word("apiVersion"), word("kind"), value)
+    }
+
+    /// Namespace and name.
+    pub fn key(&self) -> Key {
+        Key::of(self.meta())
+    }
+
+    /// The object as a place that findings point at.
+    pub fn origin(&self) -> Origin {
+        self.key().origin(self.kind())
+    }
+}
+
+fn complete<'de, T: Resource + Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let mut object = T::deserialize(deserializer)?;
+    if object.meta().name.is_empty() {
+        return Err(serde::de::Error::custom("metadata.name is missing"));
+    }
+    if !T::NAMESPACED {
+        object.meta_mut().namespace = "".into();
+    } else if object.meta().namespace.is_empty() {
+        object.meta_mut().namespace = "default".into();
+    }
+    Ok(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Key, Object, Objects};
+    use serde_json::json;
+
+    #[test]
+    fn a_namespaced_object_without_namespace_is_in_default() {
+        let value = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}});
+        let object = Object::from_value(&value).unwrap().unwrap();
+        assert_eq!(object.key(), Key::new("default", "web"));
+    }
+
+    #[test]
+    fn both_versions_of_a_route_are_read_and_other_kinds_are_not() {
+        let route = |version: &str| {
+            let value = json!({"apiVersion": version, "kind": "HTTPRoute", "metadata": {"name": "r"}});
+            Object::from_value(&value).unwrap()
+        };
+        assert!(route("gateway.networking.k8s.io/v1").is_some());
+        assert!(route("gateway.networking.k8s.io/v1beta1").is_some());
+        assert!(route("gateway.networking.k8s.io/v2").is_none());
+        assert!(route("example.com/v1").is_none());
+    }
+
+    #[test]
+    fn an_object_without_a_name_is_an_error() {
+        let value = json!({"apiVersion": "v1", "kind": "Service", "metadata": {}});
+        assert!(Object::from_value(&value).is_err());
+    }
+
+    #[test]
+    fn what_was_inserted_can_be_removed() {
+        let value =
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "a"}});
+        let object = Object::from_value(&value).unwrap().unwrap();
+        let key = object.key();
+        let mut objects = Objects::default();
+        objects.insert(object);
+        assert!(objects.remove("Secret", &key));
+        assert!(!objects.remove("Secret", &key));
+    }
+}

@@ -1,0 +1,64 @@
+//! What comes out of a translation.
+
+use api::status::{GatewayClassStatus, GatewayStatus, IngressStatus, RouteStatus};
+use ir::{Diagnostic, Origin, Snapshot};
+use serde::{Serialize, Serializer};
+use std::sync::Arc;
+
+/// The answer of [`crate::Translator::translate`].
+#[derive(Debug, Clone, Default)]
+pub struct Translation {
+    /// What the data plane needs.
+    pub snapshot: Snapshot,
+    /// What Kubernetes should be told, sorted by object. A status that did not change keeps its `Arc`.
+    pub statuses: Vec<Arc<ObjectStatus>>,
+    /// The users' mistakes, sorted by object and field, each one once.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Names of ExternalName Services, to be resolved and handed back in [`crate::Objects::resolved`]. Sorted.
+    pub external_names: Vec<String>,
+}
+
+/// The status that an object should have. Serialises as `{kind, namespace, name, status}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ObjectStatus {
+    /// The object.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// `metadata.generation` that the status is about.
+    #[serde(skip)]
+    pub generation: i64,
+    /// The status.
+    pub status: Status,
+}
+
+/// Status by kind. Only the parts that are ours: the writer merges them with those of others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    /// Of a GatewayClass.
+    GatewayClass(GatewayClassStatus),
+    /// Of a Gateway.
+    Gateway(GatewayStatus),
+    /// Of an HTTPRoute.
+    HttpRoute(RouteStatus),
+    /// Of an Ingress.
+    Ingress(IngressStatus),
+}
+
+impl Serialize for Status {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::GatewayClass(status) => status.serialize(serializer),
+            Self::Gateway(status) => status.serialize(serializer),
+            Self::HttpRoute(status) => status.serialize(serializer),
+            Self::Ingress(status) => status.serialize(serializer),
+        }
+    }
+}
+
+/// The previous allocation if it says the same.
+pub(crate) fn share(status: ObjectStatus, previous: Option<&Arc<ObjectStatus>>) -> Arc<ObjectStatus> {
+    match previous {
+        Some(previous) if **previous == status => Arc::clone(previous),
+        _ => Arc::new(status),
+    }
+}

@@ -1,0 +1,173 @@
+//! What one unit of translation (a route, an Ingress, a Gateway) may look at, and what it leaves behind.
+//!
+//! Every look is recorded as a [`Read`], also one that found nothing: the unit is translated again only when it
+//! or something it looked at changes. So everything outside the unit must be reached through the scope.
+
+use crate::backends::ServicePort;
+use crate::certificates::{self, Loaded};
+use crate::changes::{Read, Seen};
+use crate::input::{Key, Objects, Resolved, Settings};
+use api::core::{Namespace, Secret, Service};
+use api::discovery::EndpointSlice;
+use api::gateway::{Gateway, GatewayClass, ReferenceGrant};
+use api::networking::IngressClass;
+use ir::{Certificate, CertificateId, Diagnostic, UpstreamId, UpstreamSettings};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The read-only world as one unit sees it, with what the unit leaves behind.
+pub struct Scope<'a> {
+    world: &'a World<'a>,
+    certificates: &'a mut certificates::Store,
+    left: Left,
+}
+
+/// Everything a scope reads from.
+pub(crate) struct World<'a> {
+    pub objects: &'a Objects,
+    pub seen: &'a Seen,
+    pub settings: &'a Settings,
+    /// `settings.upstream` as it is shared by every upstream without settings of its own.
+    pub upstream_settings: &'a Arc<UpstreamSettings>,
+    /// Hosts for which an Ingress of ours has a TLS entry, with those Ingresses.
+    pub ingress_tls_hosts: &'a BTreeMap<Arc<str>, BTreeSet<Key>>,
+}
+
+/// What a unit leaves behind besides its own result.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Left {
+    /// What it looked at.
+    pub reads: BTreeSet<Read>,
+    /// Mistakes it found.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Upstreams it refers to.
+    pub upstreams: BTreeMap<UpstreamId, ServicePort>,
+    /// Certificates it refers to.
+    pub certificates: BTreeMap<CertificateId, Arc<Certificate>>,
+    /// Names that must be resolved.
+    pub external_names: BTreeSet<String>,
+}
+
+impl<'a> Scope<'a> {
+    pub(crate) fn new(world: &'a World<'a>, certificates: &'a mut certificates::Store) -> Self {
+        Self {
+            world,
+            certificates,
+            left: Left::default(),
+        }
+    }
+
+    pub(crate) fn finish(self) -> Left {
+        self.left
+    }
+
+    /// Reports a mistake.
+    pub fn report(&mut self, diagnostic: Diagnostic) {
+        self.left.diagnostics.push(diagnostic);
+    }
+
+    /// Settings that flags gave. They never change, so reading them needs no record.
+    pub fn settings(&self) -> &'a Settings {
+        self.world.settings
+    }
+
+    /// The one shared allocation of the default upstream settings.
+    pub fn upstream_settings(&self) -> &'a Arc<UpstreamSettings> {
+        self.world.upstream_settings
+    }
+
+    /// A Service.
+    pub fn service(&mut self, key: &Key) -> Option<&'a Arc<Service>> {
+        self.left.reads.insert(Read::Service(key.clone()));
+        self.world.objects.services.get(key)
+    }
+
+    /// The EndpointSlices of a Service, in order of their names.
+    pub fn slices(&mut self, service: &Key) -> impl Iterator<Item = &'a Arc<EndpointSlice>> + use<'a> {
+        self.left.reads.insert(Read::Slices(service.clone()));
+        let slices = self.world.seen.slices.get(service);
+        slices.into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// A Secret.
+    pub fn secret(&mut self, key: &Key) -> Option<&'a Arc<Secret>> {
+        self.left.reads.insert(Read::Secret(key.clone()));
+        self.world.objects.secrets.get(key)
+    }
+
+    /// A Namespace.
+    pub fn namespace(&mut self, name: &Arc<str>) -> Option<&'a Arc<Namespace>> {
+        self.left.reads.insert(Read::Namespace(Arc::clone(name)));
+        self.world.objects.namespaces.get(&Key::new("", Arc::clone(name)))
+    }
+
+    /// The ReferenceGrants of a namespace.
+    pub fn grants(
+        &mut self,
+        namespace: &Arc<str>,
+    ) -> impl Iterator<Item = &'a Arc<ReferenceGrant>> + use<'a> {
+        self.left.reads.insert(Read::Grants(Arc::clone(namespace)));
+        let grants = self.world.seen.grants.get(namespace);
+        grants.into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// A GatewayClass.
+    pub fn gateway_class(&mut self, name: &str) -> Option<&'a Arc<GatewayClass>> {
+        let key = Key::new("", name);
+        self.left.reads.insert(Read::GatewayClass(Arc::clone(&key.name)));
+        self.world.objects.gateway_classes.get(&key)
+    }
+
+    /// A Gateway.
+    pub fn gateway(&mut self, key: &Key) -> Option<&'a Arc<Gateway>> {
+        self.left.reads.insert(Read::Gateway(key.clone()));
+        self.world.objects.gateways.get(key)
+    }
+
+    /// Every IngressClass.
+    pub fn ingress_classes(&mut self) -> &'a BTreeMap<Key, Arc<IngressClass>> {
+        self.left.reads.insert(Read::IngressClasses);
+        &self.world.objects.ingress_classes
+    }
+
+    /// Whether some Ingress of ours, this one or another, has a TLS entry for this very host.
+    pub fn ingress_tls_host(&mut self, host: &str) -> bool {
+        let host: Arc<str> = host.into();
+        let found = self.world.ingress_tls_hosts.contains_key(&host);
+        self.left.reads.insert(Read::IngressTlsHost(host));
+        found
+    }
+
+    /// What an external name resolved to; `None` while that is not known. Asks for it to be resolved.
+    pub fn resolved(&mut self, name: &str) -> Option<&'a Resolved> {
+        self.left.reads.insert(Read::ExternalName(name.to_owned()));
+        self.left.external_names.insert(name.to_owned());
+        self.world.objects.resolved.get(name)
+    }
+
+    /// The certificate in a Secret: the last good one if the Secret went bad. Reports what is wrong with it.
+    /// The certificate becomes part of the snapshot.
+    pub fn certificate(&mut self, key: &Key) -> Loaded {
+        let secret = self.secret(key);
+        let loaded = self.certificates.load(key, secret);
+        if let Some(certificate) = &loaded.certificate {
+            self.use_certificate(certificate);
+        }
+        self.left.diagnostics.extend(loaded.findings.iter().cloned());
+        loaded
+    }
+
+    /// Makes a certificate part of the snapshot.
+    pub fn use_certificate(&mut self, certificate: &Arc<Certificate>) {
+        self.left
+            .certificates
+            .insert(certificate.id.clone(), Arc::clone(certificate));
+    }
+
+    /// Makes an upstream part of the snapshot.
+    pub fn use_upstream(&mut self, port: ServicePort) -> UpstreamId {
+        let id = port.id();
+        self.left.upstreams.insert(id.clone(), port);
+        id
+    }
+}
