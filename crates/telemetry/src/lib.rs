@@ -8,64 +8,58 @@ pub mod access;
 mod buckets;
 mod cells;
 mod control;
+mod exposition;
+pub mod families;
 pub mod logs;
+mod process;
+pub mod reference;
+mod registry;
 mod route;
+mod scrape;
 mod shard;
 mod upstream;
 
 pub use access::{AccessLog, AccessRecord};
 pub use control::{CertificateExpiry, ControlMetrics, DiagnosticCount};
+pub use exposition::Format;
 pub use route::{Figures, Method, RouteLabels, RouteMetrics};
 pub use shard::{Handshake, Shard, TlsVersion};
 pub use upstream::{UpstreamGauges, UpstreamMetrics};
 
-use std::sync::Arc;
+use registry::Registry;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 /// All metrics of a process.
 pub struct Telemetry {
     workers: usize,
-    control: ControlMetrics,
     shards: Box<[Arc<shard::Cells>]>,
+    routes: Registry<RouteMetrics>,
+    upstreams: Registry<UpstreamMetrics>,
+    upstream_gauges: OnceLock<GaugeSource>,
+    access_log: Arc<access::Lines>,
+    control: ControlMetrics,
 }
 
-/// How a scrape is written down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// Prometheus text, version 0.0.4.
-    Text,
-    /// OpenMetrics text, version 1.0.0.
-    OpenMetrics,
-    /// Prometheus protobuf, length-delimited; the only one that carries native histograms.
-    Protobuf,
-}
-
-impl Format {
-    /// The best format that a scraper's `Accept` field asks for.
-    pub fn negotiate(accept: Option<&str>) -> Self {
-        let _ = accept;
-        Self::Text
-    }
-
-    /// Value of `Content-Type`.
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            Self::Protobuf => {
-                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
-            }
-        }
-    }
-}
+type GaugeSource = Box<dyn Fn(&mut dyn FnMut(UpstreamGauges<'_>)) + Send + Sync>;
 
 impl Telemetry {
     /// Metrics for a process with this many workers.
     pub fn new(workers: usize) -> Arc<Self> {
         Arc::new(Self {
             workers,
-            control: ControlMetrics::default(),
             shards: (0..workers).map(|_| Arc::default()).collect(),
+            routes: Registry::new(),
+            upstreams: Registry::new(),
+            upstream_gauges: OnceLock::new(),
+            access_log: Arc::default(),
+            control: ControlMetrics::default(),
         })
+    }
+
+    /// Number of workers that this was made for.
+    pub fn workers(&self) -> usize {
+        self.workers
     }
 
     /// The cells of one worker (`0..workers`). Only one thread may hold the shard of a worker at a time: cells are
@@ -74,10 +68,12 @@ impl Telemetry {
         Shard::new(worker, Arc::clone(&self.shards[worker]))
     }
 
-    /// The metrics of a rule. The same labels give the same cells as long as somebody holds them, and for a while
-    /// after, so that counters go on over a change of plan. Ask when a plan is built, not per request.
+    /// The metrics of a rule. The same labels give the same cells as long as somebody holds them, and for five
+    /// minutes after, so that counters go on over a change of plan. Ask when a plan is built, not per request.
     pub fn route(&self, labels: &RouteLabels<'_>) -> Arc<RouteMetrics> {
-        Arc::new(RouteMetrics::new(labels, self.workers))
+        self.routes.get(&RouteMetrics::key(labels), |key| {
+            RouteMetrics::new(key, labels, self.workers)
+        })
     }
 
     /// The metrics of requests that no rule matched, or that never got as far: all labels empty.
@@ -87,15 +83,17 @@ impl Telemetry {
 
     /// The metrics of an upstream, by its id. Lives as [`Telemetry::route`] says.
     pub fn upstream(&self, id: &str) -> Arc<UpstreamMetrics> {
-        Arc::new(UpstreamMetrics::new(id, self.workers))
+        self.upstreams
+            .get(id, |id| UpstreamMetrics::new(id, self.workers))
     }
 
     /// Where the current state of upstreams is read from when scraped: called with a function to call per upstream.
+    /// The first source given stays.
     pub fn read_upstreams_from(
         &self,
         source: impl Fn(&mut dyn FnMut(UpstreamGauges<'_>)) + Send + Sync + 'static,
     ) {
-        let _ = source;
+        let _ = self.upstream_gauges.set(Box::new(source));
     }
 
     /// What the control side reports.
@@ -105,7 +103,14 @@ impl Telemetry {
 
     /// Everything, in one of the exposition formats.
     pub fn scrape(&self, format: Format) -> Vec<u8> {
-        let _ = format;
-        Vec::new()
+        scrape::scrape(self, format)
+    }
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry")
+            .field("workers", &self.workers)
+            .finish_non_exhaustive()
     }
 }

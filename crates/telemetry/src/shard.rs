@@ -80,6 +80,15 @@ impl Shard {
 }
 
 impl Handshake {
+    /// Version, resumed and result of each kind, by index.
+    pub(crate) const LABELS: [[&str; 3]; 5] = [
+        ["1.2", "false", "ok"],
+        ["1.3", "false", "ok"],
+        ["1.2", "true", "ok"],
+        ["1.3", "true", "ok"],
+        ["", "", "failed"],
+    ];
+
     fn index(self) -> usize {
         match self {
             Self::Full(TlsVersion::Tls12) => 0,
@@ -99,6 +108,21 @@ pub(crate) struct Cells {
     pub(crate) handshakes: [Count; 5],
     pub(crate) faults: [(OnceLock<&'static str>, Count); 64],
     pub(crate) other_faults: Count,
+}
+
+impl Cells {
+    /// Faults by code, those that happened.
+    pub(crate) fn faults(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let known = self
+            .faults
+            .iter()
+            .filter_map(|(code, count)| Some((*code.get()?, count.get())));
+        known.chain(
+            [("other", self.other_faults.get())]
+                .into_iter()
+                .filter(|(_, count)| *count > 0),
+        )
+    }
 }
 
 impl Default for Cells {

@@ -1,0 +1,118 @@
+//! Series by their labels, kept over changes of plan.
+//!
+//! A plan asks for the series of its rules and holds them. Two plans that ask for the same labels get the same
+//! cells, so counters go on. A series that no plan holds any more stays for [`KEPT`], so that its last counts are
+//! scraped and a rule that comes back goes on counting; then it goes.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a series outlives the last plan that held it: two scrapes at the slowest usual interval.
+pub(crate) const KEPT: Duration = Duration::from_secs(300);
+
+#[derive(Debug)]
+pub(crate) struct Registry<T> {
+    series: Mutex<Series<T>>,
+}
+
+#[derive(Debug)]
+struct Series<T> {
+    by_key: HashMap<Arc<str>, Entry<T>>,
+    /// Number of entries at which the next look for unheld ones is due, so that churn without scrapes stays bounded.
+    sweep_at: usize,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    value: Arc<T>,
+    unheld_since: Option<Instant>,
+}
+
+impl<T> Registry<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            series: Mutex::new(Series {
+                by_key: HashMap::new(),
+                sweep_at: FIRST_SWEEP,
+            }),
+        }
+    }
+
+    /// The series with this key, made if need be.
+    pub(crate) fn get(&self, key: &str, make: impl FnOnce(Arc<str>) -> T) -> Arc<T> {
+        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = series.by_key.get_mut(key) {
+            entry.unheld_since = None;
+            return Arc::clone(&entry.value);
+        }
+        if series.by_key.len() >= series.sweep_at {
+            series.sweep(Instant::now());
+        }
+        let key: Arc<str> = key.into();
+        let value = Arc::new(make(Arc::clone(&key)));
+        series.by_key.insert(
+            key,
+            Entry {
+                value: Arc::clone(&value),
+                unheld_since: None,
+            },
+        );
+        value
+    }
+
+    /// Every series, sorted by key, after those that nobody has held for long are gone.
+    pub(crate) fn all(&self, now: Instant) -> Vec<Arc<T>> {
+        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        series.sweep(now);
+        let mut all: Vec<_> = series.by_key.iter().collect();
+        all.sort_unstable_by_key(|(key, _)| Arc::clone(key));
+        all.into_iter()
+            .map(|(_, entry)| Arc::clone(&entry.value))
+            .collect()
+    }
+}
+
+impl<T> Series<T> {
+    fn sweep(&mut self, now: Instant) {
+        self.by_key.retain(|_, entry| {
+            if Arc::strong_count(&entry.value) > 1 {
+                entry.unheld_since = None;
+                return true;
+            }
+            now.saturating_duration_since(*entry.unheld_since.get_or_insert(now)) < KEPT
+        });
+        self.sweep_at = (self.by_key.len() * 2).max(FIRST_SWEEP);
+    }
+}
+
+const FIRST_SWEEP: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_key_gives_the_same_series_while_somebody_holds_it_and_a_while_after() {
+        let registry: Registry<u8> = Registry::new();
+        let start = Instant::now();
+        let first = registry.get("a", |_| 1);
+        assert!(Arc::ptr_eq(&first, &registry.get("a", |_| 2)));
+        assert_eq!(registry.all(start + KEPT * 2).len(), 1, "it is held");
+        drop(first);
+        assert_eq!(registry.all(start + KEPT * 3).len(), 1, "unheld from here on");
+        assert_eq!(*registry.get("a", |_| 2), 1, "back within the time");
+        assert_eq!(registry.all(start + KEPT * 4).len(), 1, "unheld anew");
+        assert_eq!(registry.all(start + KEPT * 5).len(), 0);
+    }
+
+    #[test]
+    fn all_comes_sorted() {
+        let registry: Registry<String> = Registry::new();
+        let _held: Vec<_> = ["c", "a", "b"]
+            .map(|key| registry.get(key, |key| key.to_string()))
+            .into();
+        let all = registry.all(Instant::now());
+        assert!(all.iter().map(|value| value.as_str()).eq(["a", "b", "c"]));
+    }
+}
