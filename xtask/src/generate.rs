@@ -32,7 +32,17 @@ pub fn run(words: &[String]) -> Outcome {
 
 /// Path in the project and text of each page.
 fn pages() -> Vec<(&'static str, String)> {
-    vec![("docs/reference/diagnostics.md", diagnostics())]
+    vec![
+        ("docs/reference/diagnostics.md", diagnostics()),
+        (
+            "docs/reference/metrics.md",
+            telemetry::reference::metrics_markdown(),
+        ),
+        (
+            "docs/reference/access-log.md",
+            telemetry::reference::access_log_markdown(),
+        ),
+    ]
 }
 
 fn diagnostics() -> String {

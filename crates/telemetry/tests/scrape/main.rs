@@ -1,5 +1,7 @@
 //! A scrape is well-formed in every format and says what was recorded.
 
+#![allow(clippy::unwrap_used)]
+
 mod protobuf;
 mod text;
 

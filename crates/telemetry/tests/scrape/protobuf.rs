@@ -80,7 +80,7 @@ fn metric(message: &[u8]) -> Metric {
                 metric.labels.push_str(&parts.join("="));
             }
             (2 | 3, Value::Bytes(number)) => {
-                metric.value = fields(number).next().expect("a value").1.double()
+                metric.value = fields(number).next().expect("a value").1.double();
             }
             (7, Value::Bytes(message)) => metric.histogram = Some(histogram(message)),
             _ => panic!("field {field} of a metric"),
