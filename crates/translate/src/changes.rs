@@ -3,6 +3,7 @@
 //! Two maps are walked side by side; as long as both hold the same `Arc`, nothing is read but the pointer.
 //! A change is told as a [`Read`]: whoever looked at that before has to look again.
 
+use crate::ingress::Claim;
 use crate::input::{Key, Objects};
 use api::Resource;
 use api::discovery::{EndpointSlice, SERVICE_NAME_LABEL};
@@ -31,8 +32,8 @@ pub enum Read {
     Gateway(Key),
     /// All IngressClasses.
     IngressClasses,
-    /// Whether some Ingress of ours has a TLS entry for this host.
-    IngressTlsHost(Arc<str>),
+    /// Which Ingresses of ours claim something.
+    IngressClaim(Claim),
     /// The answer for an external name.
     ExternalName(String),
 }

@@ -27,7 +27,7 @@ use crate::backends::ServicePort;
 use crate::binds::Binds;
 use crate::changes::{Changes, Read, Seen};
 use crate::gateway::{GatewayUnit, RouteUnit};
-use crate::ingress::IngressUnit;
+use crate::ingress::{Claim, Claimant, Claims, IngressUnit};
 use crate::ledger::Ledger;
 use crate::memo::Memo;
 use crate::scope::{Left, World};
@@ -43,7 +43,7 @@ macro_rules! run {
             seen: &$self.seen,
             settings: &$self.settings,
             upstream_settings: &$self.upstream_settings,
-            ingress_tls_hosts: &$self.ingress_tls_hosts,
+            claims: &$self.claims,
         };
         let mut scope = Scope::new(&world, &mut $self.certificates);
         let result = {
@@ -61,8 +61,8 @@ pub struct Translator {
     upstream_settings: Arc<UpstreamSettings>,
     seen: Seen,
     certificates: certificates::Store,
-    ingress_tls: Memo<Key, Vec<Arc<str>>>,
-    ingress_tls_hosts: BTreeMap<Arc<str>, BTreeSet<Key>>,
+    ingress_claims: Memo<Key, (Claimant, BTreeSet<Claim>)>,
+    claims: Claims,
     ingresses: Memo<Key, IngressResult>,
     routes: Memo<Key, RouteUnit>,
     gateways: Memo<Key, GatewayUnit>,
@@ -99,8 +99,8 @@ impl Translator {
             settings,
             seen: Seen::default(),
             certificates: certificates::Store::default(),
-            ingress_tls: Memo::default(),
-            ingress_tls_hosts: BTreeMap::new(),
+            ingress_claims: Memo::default(),
+            claims: Claims::new(),
             ingresses: Memo::default(),
             routes: Memo::default(),
             gateways: Memo::default(),
@@ -115,7 +115,7 @@ impl Translator {
     /// Translates all objects as they are at `now`, in seconds since 1970 (certificates expire).
     pub fn translate(&mut self, objects: &Objects, now: i64) -> Translation {
         let mut changes = self.seen.update(objects);
-        self.ingress_tls(objects, &mut changes);
+        self.claims(objects, &mut changes);
         self.ingresses(objects, &changes);
         self.gateway_api(objects, &changes);
         self.upstreams(objects, &changes);
@@ -147,45 +147,46 @@ impl Translator {
         }
     }
 
-    /// Which hosts have TLS by some Ingress. A host that gains or loses it concerns other Ingresses too.
-    fn ingress_tls(&mut self, objects: &Objects, changes: &mut Changes) {
-        let mut dirty = self.ingress_tls.readers_of(&changes.reads);
+    /// What each Ingress claims. A claim that is made or dropped concerns other Ingresses too.
+    fn claims(&mut self, objects: &Objects, changes: &mut Changes) {
+        let mut dirty = self.ingress_claims.readers_of(&changes.reads);
         dirty.extend(changes.ingresses.iter().cloned());
         for key in dirty {
-            let (hosts, left) = match objects.ingresses.get(&key) {
-                Some(ingress) => run!(self, objects, |scope| {
-                    let hosts = ingress::tls_hosts(scope, ingress);
-                    hosts.into_iter().map(Arc::<str>::from).collect::<Vec<_>>()
-                }),
-                None => (Vec::new(), Left::default()),
-            };
-            for host in &hosts {
-                let owners = self.ingress_tls_hosts.entry(Arc::clone(host)).or_default();
-                if owners.is_empty() {
-                    changes.reads.insert(Read::IngressTlsHost(Arc::clone(host)));
-                }
-                owners.insert(key.clone());
-            }
-            for host in self.ingress_tls.get(&key).into_iter().flatten() {
-                let Some(owners) = self.ingress_tls_hosts.get_mut(host) else {
-                    continue;
-                };
-                if !hosts.contains(host) {
-                    owners.remove(&key);
-                }
-                if owners.is_empty() {
-                    self.ingress_tls_hosts.remove(host);
-                    changes.reads.insert(Read::IngressTlsHost(Arc::clone(host)));
-                }
-            }
-            // Findings of this first look are left to the second one, which sees the whole Ingress.
-            self.ingress_tls.take(&key);
-            if objects.ingresses.contains_key(&key) {
+            let old = self.ingress_claims.take(&key).map(|unit| unit.value);
+            let new = objects.ingresses.get(&key).map(|ingress| {
+                let (claims, left) = run!(self, objects, |scope| ingress::claims(scope, ingress));
+                // Findings of this first look are left to the second one, which sees the whole Ingress.
                 let left = Left {
                     reads: left.reads,
                     ..Left::default()
                 };
-                self.ingress_tls.put(key, hosts, left);
+                ((Claimant::of(ingress), claims), left)
+            });
+            if old.as_ref() == new.as_ref().map(|(value, _)| value) {
+                if let Some((value, left)) = new {
+                    self.ingress_claims.put(key, value, left);
+                }
+                continue;
+            }
+            if let Some((claimant, claims)) = old {
+                for claim in claims {
+                    if let Some(claimants) = self.claims.get_mut(&claim) {
+                        claimants.remove(&claimant);
+                        if claimants.is_empty() {
+                            self.claims.remove(&claim);
+                        }
+                    }
+                    changes.reads.insert(Read::IngressClaim(claim));
+                }
+            }
+            if let Some((value, left)) = new {
+                let (claimant, claims) = &value;
+                for claim in claims {
+                    let claimants = self.claims.entry(claim.clone()).or_default();
+                    claimants.insert(claimant.clone());
+                    changes.reads.insert(Read::IngressClaim(claim.clone()));
+                }
+                self.ingress_claims.put(key, value, left);
             }
         }
     }

@@ -6,6 +6,7 @@
 use crate::backends::ServicePort;
 use crate::certificates::{self, Loaded};
 use crate::changes::{Read, Seen};
+use crate::ingress::{Claim, Claimant, Claims};
 use crate::input::{Key, Objects, Resolved, Settings};
 use api::core::{Namespace, Secret, Service};
 use api::discovery::EndpointSlice;
@@ -29,8 +30,8 @@ pub(crate) struct World<'a> {
     pub settings: &'a Settings,
     /// `settings.upstream` as it is shared by every upstream without settings of its own.
     pub upstream_settings: &'a Arc<UpstreamSettings>,
-    /// Hosts for which an Ingress of ours has a TLS entry, with those Ingresses.
-    pub ingress_tls_hosts: &'a BTreeMap<Arc<str>, BTreeSet<Key>>,
+    /// What Ingresses of ours claim, with those Ingresses.
+    pub claims: &'a Claims,
 }
 
 /// What a unit leaves behind besides its own result.
@@ -130,12 +131,11 @@ impl<'a> Scope<'a> {
         &self.world.objects.ingress_classes
     }
 
-    /// Whether some Ingress of ours, this one or another, has a TLS entry for this very host.
-    pub fn ingress_tls_host(&mut self, host: &str) -> bool {
-        let host: Arc<str> = host.into();
-        let found = self.world.ingress_tls_hosts.contains_key(&host);
-        self.left.reads.insert(Read::IngressTlsHost(host));
-        found
+    /// The Ingresses of ours that claim something, oldest first.
+    pub fn claimants(&mut self, claim: Claim) -> impl Iterator<Item = &'a Claimant> + use<'a> {
+        let claimants = self.world.claims.get(&claim);
+        self.left.reads.insert(Read::IngressClaim(claim));
+        claimants.into_iter().flatten()
     }
 
     /// What an external name resolved to; `None` while that is not known. Asks for it to be resolved.

@@ -1,9 +1,12 @@
 //! Ingress objects to routes, TLS hosts and status.
 
+use crate::input::Key;
 use crate::scope::Scope;
 use api::networking::Ingress;
 use api::status::IngressStatus;
 use ir::{CertificateId, Route, TlsHost};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// What one Ingress gives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,12 +19,51 @@ pub struct IngressUnit {
     pub status: Option<IngressStatus>,
 }
 
-/// Hosts for which an Ingress of ours has a TLS entry; empty for an Ingress that is not ours. Lower-case, as
-/// written otherwise (`*.example.com`). Asked for before [`translate`], so that one Ingress can know of the TLS
-/// of another: [`Scope::ingress_tls_host`].
-pub fn tls_hosts(scope: &mut Scope<'_>, ingress: &Ingress) -> Vec<String> {
+/// Something that several Ingresses can ask for, so that each must know of the others.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Claim {
+    /// TLS for a host of its rules or its TLS entries.
+    Tls(Arc<str>),
+    /// The unmatched paths of a host.
+    Default(Arc<str>),
+    /// A path of a host.
+    Path {
+        /// As in the rule; empty for a rule without host.
+        host: Arc<str>,
+        /// Normal form, for a prefix without trailing slash.
+        path: Arc<str>,
+        /// Exact, or by prefix.
+        exact: bool,
+    },
+}
+
+/// An Ingress that claims something; the oldest comes first, then the first by namespace and name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Claimant {
+    /// When it was made, seconds since 1970.
+    pub created: i64,
+    /// The Ingress.
+    pub key: Key,
+}
+
+/// Who claims what.
+pub type Claims = BTreeMap<Claim, BTreeSet<Claimant>>;
+
+impl Claimant {
+    /// The Ingress as a claimant.
+    pub fn of(ingress: &Ingress) -> Self {
+        Self {
+            created: ingress.metadata.created,
+            key: Key::of(&ingress.metadata),
+        }
+    }
+}
+
+/// What an Ingress claims; nothing if it is not ours. Asked for before [`translate`], so that one Ingress can
+/// know of another: [`Scope::claimants`].
+pub fn claims(scope: &mut Scope<'_>, ingress: &Ingress) -> BTreeSet<Claim> {
     let _ = (scope, ingress);
-    Vec::new()
+    BTreeSet::new()
 }
 
 /// Translates one Ingress; `None` if it is not ours.
