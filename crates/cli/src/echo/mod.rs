@@ -1,0 +1,82 @@
+//! A backend for trying things out: answers with JSON of what it received, or does what the end of the path says.
+
+mod answer;
+mod body;
+mod builtin;
+mod websocket;
+
+pub use builtin::{Builtin, Imagined};
+
+use crate::exit::Exit;
+use crate::flags;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// Who an echo backend says it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Namespace of the Service it stands for.
+    pub namespace: String,
+    /// Name of the Service.
+    pub service: String,
+}
+
+/// `narthex echo`: serves until the process is told to end.
+pub fn run(flags: &flags::Echo) -> Exit {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            anstream::eprintln!("error: can't start: {error}");
+            return Exit::NotListening;
+        }
+    };
+    runtime.block_on(async {
+        let listener = match TcpListener::bind(flags.listen).await {
+            Ok(listener) => listener,
+            Err(error) => {
+                anstream::eprintln!("error: can't listen on {}: {error}", flags.listen);
+                return Exit::NotListening;
+            }
+        };
+        let address = listener.local_addr().unwrap_or(flags.listen);
+        anstream::println!("listening on http://{address}, try: curl http://{address}/hello?a=1");
+        let identity = Identity {
+            namespace: flags.namespace.clone(),
+            service: flags.service.clone(),
+        };
+        tokio::select! {
+            () = serve(listener, Arc::new(identity)) => {}
+            () = crate::signals::first() => {}
+        }
+        Exit::Success
+    })
+}
+
+/// Answers every connection, each in a task of its own, until the future is dropped.
+pub async fn serve(listener: TcpListener, identity: Arc<Identity>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of file descriptors, or a client that was gone at once: the next one may fare better.
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            continue;
+        };
+        // Small answers must not wait for the acknowledgement of the one before.
+        let _ = stream.set_nodelay(true);
+        let identity = Arc::clone(&identity);
+        tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                let identity = Arc::clone(&identity);
+                async move { Ok::<_, Infallible>(answer::answer(request, &identity).await) }
+            });
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades();
+            // A client that goes away in the middle is none of our business.
+            let _ = connection.await;
+        });
+    }
+}
