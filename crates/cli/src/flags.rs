@@ -266,6 +266,9 @@ pub struct SettingsFlags {
     /// Read `//` in a path as `/`.
     #[arg(long, value_name = "true|false", default_value_t = true, action = ArgAction::Set, help_heading = REQUESTS)]
     pub merge_slashes: bool,
+    /// Answer 400 to %2F and %5C in a path, for backends that read them as slashes.
+    #[arg(long, help_heading = REQUESTS)]
+    pub refuse_escaped_slashes: bool,
     /// `Server` field of responses; by default the backend's is passed on.
     #[arg(long, value_name = "TEXT", help_heading = REQUESTS)]
     pub server_header: Option<String>,

@@ -51,7 +51,7 @@ fn http(flags: &SettingsFlags) -> ir::HttpSettings {
         },
         path: ir::PathPolicy {
             merge_slashes: flags.merge_slashes,
-            ..ir::PathPolicy::default()
+            refuse_escaped_slashes: flags.refuse_escaped_slashes,
         },
         server_header: flags.server_header.clone(),
     }
