@@ -3,13 +3,16 @@
 //! Knows where its answers come from only as [`Source`]; nothing it serves changes anything, and no private key
 //! is in what it can see (`ir::PrivateKey` serialises as `(key)`).
 
+mod pages;
+
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use telemetry::Telemetry;
 use tokio::net::TcpListener;
 
-/// Where the admin listener's answers come from. Asked once per request, from a control-side thread.
+/// Where the admin listener's answers come from. Asked while a request is answered, on the control side's runtime,
+/// so none of these may wait.
 pub trait Source: Send + Sync + 'static {
     /// Whether requests are served.
     fn readiness(&self) -> Readiness;
@@ -72,5 +75,5 @@ pub struct OpenSocket {
 
 /// Serves until the future is dropped.
 pub async fn serve(listener: TcpListener, source: Arc<dyn Source>) -> std::io::Result<()> {
-    axum::serve(listener, axum::Router::new().with_state(source)).await
+    axum::serve(listener, pages::router(source)).await
 }
