@@ -1,1 +1,27 @@
-//! Placeholder.
+//! The control side: objects from files, kept up to date, translated, published to the data plane.
+//!
+//! ```text
+//! files ─► store ─► hold-off ─► translate ─► publish ─► state (what admin and the CLI show)
+//!            └ overlay: endpoints of flags, echo        DNS answers join at the store
+//! ```
+//!
+//! [`once()`] does it a single time for `check`, `explain` and the like; [`run()`] goes on until it is dropped.
+
+mod dns;
+mod endpoints;
+mod holdoff;
+mod locations;
+mod once;
+mod publish;
+mod run;
+mod state;
+pub mod text;
+
+pub use dns::DnsOptions;
+pub use endpoints::{EchoAddresses, EndpointError, StaticEndpoint};
+pub use holdoff::HoldOff;
+pub use locations::{Locations, Place};
+pub use once::{Loaded, Once, load, once};
+pub use publish::{ApplyReport, Publish, Published};
+pub use run::{ControlOptions, run};
+pub use state::{Live, State};

@@ -144,6 +144,28 @@ macro_rules! kinds {
                 }
             }
 
+            /// Adds an object unless there is an equal one, which then keeps its `Arc`; says whether anything changed.
+            pub fn update(&mut self, object: Object) -> bool {
+                let key = object.key();
+                match object {
+                    $(Object::$kind(object) => {
+                        if self.$field.get(&key).is_some_and(|old| **old == object) {
+                            return false;
+                        }
+                        self.$field.insert(key, Arc::new(object));
+                    })*
+                }
+                true
+            }
+
+            /// A copy of an object.
+            pub fn get(&self, kind: &str, key: &Key) -> Option<Object> {
+                $(if kind == $kind::KIND {
+                    return self.$field.get(key).map(|object| Object::$kind((**object).clone()));
+                })*
+                None
+            }
+
             /// Removes an object; `false` if there is none, or the kind is not one of ours.
             pub fn remove(&mut self, kind: &str, key: &Key) -> bool {
                 $(if kind == $kind::KIND { return self.$field.remove(key).is_some(); })*

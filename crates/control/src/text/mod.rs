@@ -4,13 +4,9 @@
 //! from the tree ([`decode`]), so that an error names the field it is about. [`document`] knows what a Kubernetes
 //! file looks like: several documents, `List` kinds.
 
-pub mod decode;
 pub mod document;
-mod fields;
-mod json;
-pub mod path;
+
 pub mod tree;
 mod yaml;
 
-pub use document::{Item, Outcome, items};
 pub use tree::{Format, SyntaxError, parse};

@@ -95,21 +95,37 @@ impl<'a> Composer<'a> {
         else {
             return Ok(Some(text));
         };
-        *key = Some(if plain && text == "<<" { Key::Merge } else { Key::Plain(text, mark) });
+        *key = Some(if plain && text == "<<" {
+            Key::Merge
+        } else {
+            Key::Plain(text, mark)
+        });
         Ok(None)
     }
 
     fn open(&mut self, mark: Mark, anchor: usize, content: Content<'a>) -> Result<(), SyntaxError> {
         self.not_a_key(mark)?;
         if self.open.len() >= DEPTH {
-            return Err(SyntaxError::new(mark, format!("nested more than {DEPTH} levels deep")));
+            return Err(SyntaxError::new(
+                mark,
+                format!("nested more than {DEPTH} levels deep"),
+            ));
         }
-        self.open.push(Open { mark, anchor, content });
+        self.open.push(Open {
+            mark,
+            anchor,
+            content,
+        });
         Ok(())
     }
 
     fn close(&mut self) -> Result<(), SyntaxError> {
-        let Some(Open { mark, anchor, content }) = self.open.pop() else {
+        let Some(Open {
+            mark,
+            anchor,
+            content,
+        }) = self.open.pop()
+        else {
             return Ok(());
         };
         let value = match content {
@@ -144,7 +160,10 @@ impl<'a> Composer<'a> {
     fn alias(&mut self, anchor: usize, mark: Mark) -> Result<(), SyntaxError> {
         // An alias within its own anchor's node finds nothing: the node is not complete.
         let Some(node) = self.anchors.get(&anchor) else {
-            return Err(SyntaxError::new(mark, "an alias refers to the node that it is part of"));
+            return Err(SyntaxError::new(
+                mark,
+                "an alias refers to the node that it is part of",
+            ));
         };
         let node = node.clone();
         self.spend(node.count(), mark)?;
@@ -313,7 +332,10 @@ mod tests {
             ("1.2.3", "Text(\"1.2.3\")"),
             ("10.0.0.1", "Text(\"10.0.0.1\")"),
             ("10s", "Text(\"10s\")"),
-            ("-", "List([Node { mark: Mark { line: 1, column: 2 }, value: Null }])"),
+            (
+                "-",
+                "List([Node { mark: Mark { line: 1, column: 2 }, value: Null }])",
+            ),
             ("\"80\"", "Text(\"80\")"),
             ("'true'", "Text(\"true\")"),
             ("!!str 80", "Text(\"80\")"),
@@ -326,10 +348,15 @@ mod tests {
     #[test]
     fn every_node_knows_its_place() {
         let node = one("# comment\na:\n  - b: 1\n    ü: {x: y}\n");
-        let Value::List(items) = &node.get("a").unwrap().value else { panic!() };
+        let Value::List(items) = &node.get("a").unwrap().value else {
+            panic!()
+        };
         let entry = items[0].entry("ü").unwrap();
         assert_eq!(entry.mark, Mark { line: 4, column: 5 });
-        assert_eq!(entry.value.entry("x").unwrap().value.mark, Mark { line: 4, column: 12 });
+        assert_eq!(
+            entry.value.entry("x").unwrap().value.mark,
+            Mark { line: 4, column: 12 }
+        );
     }
 
     #[test]
@@ -338,7 +365,9 @@ mod tests {
         let x = node.get("x").unwrap();
         assert!(matches!(x.get("a").unwrap().value, Value::Int(1)));
         assert!(matches!(x.get("b").unwrap().value, Value::Int(3)));
-        let Value::List(items) = &node.get("y").unwrap().value else { panic!() };
+        let Value::List(items) = &node.get("y").unwrap().value else {
+            panic!()
+        };
         assert!(matches!(items[0].get("b").unwrap().value, Value::Int(2)));
     }
 
@@ -357,7 +386,9 @@ mod tests {
     fn depth_is_limited() {
         let text = format!("{}1{}", "[".repeat(500), "]".repeat(500));
         assert!(parse(&text, Format::Yaml).is_err());
-        let text: String = (0..500).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+        let text: String = (0..500)
+            .map(|depth| format!("{}a:\n", " ".repeat(depth)))
+            .collect();
         assert!(parse(&text, Format::Yaml).is_err());
     }
 
