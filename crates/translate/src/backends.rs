@@ -3,9 +3,15 @@
 //! The two halves change at different times. A rule depends only on the Service and its ports ([`resolve`]);
 //! endpoints belong to the upstream alone ([`upstream`]), so that a rolling deployment touches no route.
 
+mod external;
+mod slices;
+
 use crate::input::Key;
 use crate::scope::Scope;
-use ir::{Endpoint, Upstream, UpstreamId};
+use api::core::{IntOrString, Service, ServicePort as Port, ServiceType};
+use ir::{
+    Balance, Code, Diagnostic, Endpoint, Origin, ProxyProtocol, Upstream, UpstreamId, UpstreamSettings,
+};
 use std::fmt;
 use std::sync::Arc;
 
@@ -68,17 +74,38 @@ impl fmt::Display for BackendError {
 /// nothing by itself, because only the caller knows the field to point at.
 pub fn resolve(scope: &mut Scope<'_>, service: &Key, port: PortRef<'_>) -> Result<UpstreamId, BackendError> {
     let found = scope.service(service).ok_or(BackendError::NotFound)?;
-    let port = found.spec.ports.iter().find(|candidate| match port {
-        PortRef::Number(number) => candidate.port == number,
-        PortRef::Name(name) => candidate.name.as_deref() == Some(name),
-    });
-    let port = port
-        .ok_or_else(|| BackendError::PortNotFound { ports: String::new() })?
-        .port;
+    let number = match (find_port(found, port), port) {
+        (Some(port), _) => match port.app_protocol.as_deref() {
+            None | Some("" | "http" | "kubernetes.io/ws") => port.port,
+            Some(other) => {
+                return Err(BackendError::UnsupportedProtocol {
+                    app_protocol: other.to_owned(),
+                });
+            }
+        },
+        // The ports of an ExternalName are for documentation: Kubernetes itself never looks at them.
+        (None, PortRef::Number(number)) if found.spec.kind == ServiceType::ExternalName => number,
+        (None, _) => {
+            return Err(BackendError::PortNotFound {
+                ports: list_ports(found),
+            });
+        }
+    };
     Ok(scope.use_upstream(ServicePort {
         service: service.clone(),
-        port,
+        port: number,
     }))
+}
+
+/// The port of a Service whose target port has this number or name. ingress-nginx takes such a number for the
+/// port itself, so manifests in the field have it.
+pub fn port_of_target(scope: &mut Scope<'_>, service: &Key, target: u16) -> Option<u16> {
+    let service = scope.service(service)?;
+    let number = IntOrString::Int(i32::from(target));
+    let mut ports = service.spec.ports.iter().filter(|port| is_tcp(port));
+    ports
+        .find(|port| port.target_port.as_ref() == Some(&number))
+        .map(|port| port.port)
 }
 
 /// The upstream of a Service's port, with its endpoints. `previous` is what the last translation made of it:
@@ -88,15 +115,112 @@ pub fn upstream(
     port: &ServicePort,
     previous: Option<&Arc<Upstream>>,
 ) -> Arc<Upstream> {
-    let endpoints: Vec<Endpoint> = Vec::new();
+    let service = scope.service(&port.service);
+    let origin = port.service.origin("Service");
+    let (settings, mut endpoints) = match service {
+        Some(service) => {
+            let settings = settings(scope, service, &origin, previous);
+            let endpoints = match service.spec.kind {
+                ServiceType::ExternalName => external::endpoints(scope, service, &origin, port.port),
+                _ => slices::endpoints(scope, service, &origin, port),
+            };
+            (settings, endpoints)
+        }
+        // Gone between two looks; whoever refers to it is translated again in the same go.
+        None => (Arc::clone(scope.upstream_settings()), Vec::new()),
+    };
+    endpoints.sort();
+    endpoints.dedup();
+    let endpoints: Arc<[Endpoint]> = match previous {
+        Some(previous) if *previous.endpoints == *endpoints => Arc::clone(&previous.endpoints),
+        _ => endpoints.into(),
+    };
     let upstream = Upstream {
         id: port.id(),
-        origin: port.service.origin("Service").section(port.port.to_string()),
-        settings: Arc::clone(scope.upstream_settings()),
-        endpoints: endpoints.into(),
+        origin: origin.section(port.port.to_string()),
+        settings,
+        endpoints,
     };
     match previous {
         Some(previous) if **previous == upstream => Arc::clone(previous),
         _ => Arc::new(upstream),
     }
 }
+
+/// The settings that the Service's annotations ask for; the shared default where they ask for nothing.
+fn settings(
+    scope: &mut Scope<'_>,
+    service: &Service,
+    origin: &Origin,
+    previous: Option<&Arc<Upstream>>,
+) -> Arc<UpstreamSettings> {
+    let default = scope.upstream_settings();
+    let mut settings = UpstreamSettings::clone(default);
+    for (name, value) in &service.metadata.annotations {
+        let Some(ours) = name.strip_prefix(ANNOTATION_PREFIX) else {
+            continue;
+        };
+        let wrong = match (ours, value.as_str()) {
+            ("proxy-protocol", "v1") => {
+                settings.proxy_protocol = Some(ProxyProtocol::V1);
+                continue;
+            }
+            ("proxy-protocol", "v2") => {
+                settings.proxy_protocol = Some(ProxyProtocol::V2);
+                continue;
+            }
+            ("balance", "round-robin") => {
+                settings.balance = Balance::RoundRobin;
+                continue;
+            }
+            ("balance", "least-request") => {
+                settings.balance = Balance::LeastRequest;
+                continue;
+            }
+            ("proxy-protocol", _) => (format!("{value:?} is not a version"), "Use v1 or v2"),
+            ("balance", _) => (
+                format!("{value:?} is not a way to balance"),
+                "Use round-robin or least-request",
+            ),
+            _ => (
+                format!("{name} is not an annotation of a Service"),
+                "Known are narthex.dev/balance and narthex.dev/proxy-protocol",
+            ),
+        };
+        let field = format!("metadata.annotations[{name:?}]");
+        let finding = Diagnostic::new(Code::AnnotationInvalid, origin.clone(), field, wrong.0);
+        scope.report(finding.hint(wrong.1));
+    }
+    if settings == **default {
+        return Arc::clone(default);
+    }
+    match previous {
+        Some(previous) if *previous.settings == settings => Arc::clone(&previous.settings),
+        _ => Arc::new(settings),
+    }
+}
+
+/// The port that a reference means. Ports that are not TCP don't count: HTTP can't be spoken on them.
+fn find_port<'s>(service: &'s Service, port: PortRef<'_>) -> Option<&'s Port> {
+    let mut ports = service.spec.ports.iter().filter(|port| is_tcp(port));
+    ports.find(|candidate| match port {
+        PortRef::Number(number) => candidate.port == number,
+        PortRef::Name(name) => candidate.name.as_deref() == Some(name),
+    })
+}
+
+fn is_tcp(port: &Port) -> bool {
+    matches!(port.protocol.as_deref(), None | Some("" | "TCP"))
+}
+
+/// `80 (http), 8443`
+fn list_ports(service: &Service) -> String {
+    let ports = service.spec.ports.iter().filter(|port| is_tcp(port));
+    let words = ports.map(|port| match port.name.as_deref() {
+        None | Some("") => port.port.to_string(),
+        Some(name) => format!("{} ({name})", port.port),
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+const ANNOTATION_PREFIX: &str = "narthex.dev/";

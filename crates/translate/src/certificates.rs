@@ -1,8 +1,10 @@
 //! Secrets to certificates. A Secret that goes bad keeps the last good certificate in use.
 
+mod parse;
+
 use crate::input::Key;
 use api::core::Secret;
-use ir::{Certificate, Diagnostic};
+use ir::{Certificate, CertificateId, Code, Diagnostic, HostPattern};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,6 +12,8 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct Store {
     entries: BTreeMap<Key, Entry>,
+    /// When the certificate of each id begins to be valid; the snapshot holds only the end.
+    begins: BTreeMap<CertificateId, i64>,
 }
 
 #[derive(Debug)]
@@ -47,9 +51,12 @@ impl Store {
         {
             return entry.loaded.clone();
         }
-        let loaded = Loaded {
-            problem: Some(Problem::NotFound),
-            ..Loaded::default()
+        let loaded = match secret {
+            Some(secret) => self.load_new(key, secret),
+            None => Loaded {
+                problem: Some(Problem::NotFound),
+                ..Loaded::default()
+            },
         };
         let entry = Entry {
             secret: secret.cloned(),
@@ -58,11 +65,118 @@ impl Store {
         self.entries.insert(key.clone(), entry);
         loaded
     }
+
+    /// Forgets a Secret that was deleted, its last good certificate included.
+    pub fn forget(&mut self, key: &Key) {
+        if let Some(entry) = self.entries.remove(key)
+            && let Some(certificate) = entry.loaded.certificate
+        {
+            self.begins.remove(&certificate.id);
+        }
+    }
+
+    /// What the calendar says about a certificate that is in use: not valid yet, expired, or within 30 days of
+    /// it. `now` in seconds since 1970.
+    pub fn calendar(&self, certificate: &Certificate, now: i64) -> Option<Diagnostic> {
+        let origin = certificate.origin.clone();
+        let names = certificate.names.join(", ");
+        let left = certificate.not_after.saturating_sub(now);
+        if let Some(begin) = self.begins.get(&certificate.id)
+            && *begin > now
+        {
+            let message = format!("the certificate for {names} is not valid before {}", date(*begin));
+            let mut finding = Diagnostic::new(Code::CertificateInvalid, origin, FIELD_CERTIFICATE, message)
+                .hint("Check the clock of whoever issued it, or use the one before");
+            finding.severity = ir::Severity::Warning;
+            return Some(finding);
+        }
+        if left < 0 {
+            let when = date(certificate.not_after);
+            let message = format!("the certificate for {names} expired on {when}; clients refuse it");
+            let finding = Diagnostic::new(Code::CertificateExpired, origin, FIELD_CERTIFICATE, message);
+            return Some(finding.hint("Put a renewed certificate into the Secret"));
+        }
+        if left < SOON {
+            let when = date(certificate.not_after);
+            let message = format!("the certificate for {names} expires on {when}");
+            let finding = Diagnostic::new(Code::CertificateExpiresSoon, origin, FIELD_CERTIFICATE, message);
+            return Some(finding.hint("Renew it"));
+        }
+        None
+    }
+
+    fn load_new(&mut self, key: &Key, secret: &Secret) -> Loaded {
+        let origin = key.origin("Secret");
+        match parse::certificate(key, secret) {
+            Ok(parsed) => {
+                self.begins
+                    .insert(parsed.certificate.id.clone(), parsed.not_before);
+                let finding = parsed.note.map(|note| {
+                    let mut finding =
+                        Diagnostic::new(Code::CertificateInvalid, origin, FIELD_CERTIFICATE, note);
+                    finding.severity = ir::Severity::Warning;
+                    finding
+                });
+                let new = Arc::new(parsed.certificate);
+                let certificate = match self.last_good(key) {
+                    Some(old) if *old == *new => old,
+                    _ => new,
+                };
+                Loaded {
+                    certificate: Some(certificate),
+                    problem: None,
+                    findings: finding.into_iter().collect(),
+                }
+            }
+            Err(wrong) => {
+                let certificate = self.last_good(key);
+                let message = match certificate {
+                    Some(_) => format!("{}; the last good certificate stays in use", wrong.reason),
+                    None => wrong.reason.clone(),
+                };
+                let mut finding = Diagnostic::new(Code::CertificateInvalid, origin, wrong.field, message);
+                finding.hint = wrong.hint.map(Into::into);
+                Loaded {
+                    certificate,
+                    problem: Some(Problem::Invalid(wrong.reason)),
+                    findings: vec![finding],
+                }
+            }
+        }
+    }
+
+    fn last_good(&self, key: &Key) -> Option<Arc<Certificate>> {
+        self.entries.get(key)?.loaded.certificate.clone()
+    }
 }
 
-/// What the calendar says about a certificate that is in use: expired, or within 30 days of it.
-/// `now` in seconds since 1970.
-pub fn expiry(certificate: &Certificate, now: i64) -> Option<Diagnostic> {
-    let _ = (certificate, now);
-    None
+/// Whether clients that ask for a host accept the certificate for it. A pattern with a star is covered only by a
+/// certificate for that very pattern.
+pub fn covers(certificate: &Certificate, host: &HostPattern) -> bool {
+    let names = || certificate.names.iter().map(String::as_str);
+    match host {
+        HostPattern::Any => true,
+        HostPattern::Wildcard { suffix, .. } => names().any(|name| name.strip_prefix('*') == Some(suffix)),
+        HostPattern::Exact(host) => {
+            // RFC 6125 §6.4.3: the star stands for the whole leftmost label and for nothing else.
+            let parent = host.find('.').map(|dot| &host[dot..]);
+            names().any(|name| name == host || (parent.is_some() && name.strip_prefix('*') == parent))
+        }
+    }
 }
+
+/// `2026-11-21`
+fn date(seconds: i64) -> String {
+    match jiff::Timestamp::from_second(seconds) {
+        Ok(time) => time.strftime("%Y-%m-%d").to_string(),
+        Err(_) => format!("second {seconds} of the calendar"),
+    }
+}
+
+/// 30 days: certificates that renew themselves are renewed by then, so one that is not needs somebody.
+const SOON: i64 = 30 * 24 * 3600;
+const FIELD_CERTIFICATE: &str = "data[\"tls.crt\"]";
+const FIELD_KEY: &str = "data[\"tls.key\"]";
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,7 @@ use crate::ingress::{Claim, Claimant, Claims, IngressUnit};
 use crate::ledger::Ledger;
 use crate::memo::Memo;
 use crate::scope::{Left, World};
-use ir::{Diagnostic, HttpSettings, Route, Snapshot, Upstream, UpstreamId, UpstreamSettings};
+use ir::{HttpSettings, Route, Snapshot, Upstream, UpstreamId, UpstreamSettings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -115,6 +115,13 @@ impl Translator {
     /// Translates all objects as they are at `now`, in seconds since 1970 (certificates expire).
     pub fn translate(&mut self, objects: &Objects, now: i64) -> Translation {
         let mut changes = self.seen.update(objects);
+        for read in &changes.reads {
+            if let Read::Secret(key) = read
+                && !objects.secrets.contains_key(key)
+            {
+                self.certificates.forget(key);
+            }
+        }
         self.claims(objects, &mut changes);
         self.ingresses(objects, &changes);
         self.gateway_api(objects, &changes);
@@ -129,7 +136,8 @@ impl Translator {
         );
         let certificates = self.ledger.certificates();
         let mut findings = assembled.diagnostics;
-        findings.extend(expiring(certificates.values(), now));
+        let in_use = certificates.values();
+        findings.extend(in_use.filter_map(|certificate| self.certificates.calendar(certificate, now)));
         Translation {
             snapshot: Snapshot {
                 binds: assembled.binds,
@@ -327,11 +335,4 @@ fn share_ingress(
         routes,
         status,
     }
-}
-
-fn expiring<'a>(
-    certificates: impl Iterator<Item = &'a Arc<ir::Certificate>>,
-    now: i64,
-) -> impl Iterator<Item = Diagnostic> {
-    certificates.filter_map(move |certificate| certificates::expiry(certificate, now))
 }
