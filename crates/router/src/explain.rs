@@ -1,7 +1,12 @@
 //! Why a request goes where it goes, as plain data; the command line gives it words and colours.
 
+use crate::conditions::{Failed, Request, joined};
+use crate::host_rules::{HostRules, Miss};
+use crate::rank::{self, Rank};
+use crate::{Head, Socket, Table};
 use ir::{HostPattern, Layer, Match, Origin};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// Every step of one lookup in a socket.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -196,4 +201,166 @@ pub enum LayerAdvantage {
     Path,
     /// Same host and path: the Gateway's answer counts.
     Gateway,
+}
+
+/// Asks the same tables as [`Socket::find`], then says of everything else why it lost.
+pub(crate) fn explain<R>(socket: &Socket<R>, head: &Head<'_>) -> Explanation {
+    let answer = socket.find(head);
+    let chosen = socket.listener_for(head.host);
+    let ingress = socket.ingress_for(head.host);
+    let step = |(index, verdict): (usize, ListenerVerdict)| {
+        let listener = &socket.listeners()[index].0;
+        ListenerStep {
+            index,
+            origin: listener.origin.clone(),
+            hostname: listener.hostname.clone(),
+            verdict,
+        }
+    };
+    let gateway_steps = socket.gateway_listeners(head.host).map(|index| {
+        let verdict = if Some(index) == chosen {
+            ListenerVerdict::Chosen
+        } else {
+            ListenerVerdict::LessSpecific
+        };
+        (index, verdict)
+    });
+    let steps = gateway_steps.chain(ingress.map(|index| (index, ListenerVerdict::Chosen)));
+    let request = Request::new(head);
+    let mut layers = Vec::new();
+    let mut winner = None;
+    let mut other = None;
+    for index in chosen.into_iter().chain(ingress) {
+        let (listener, table) = &socket.listeners()[index];
+        let answers = answer.is_some_and(|answer| answer.listener == index);
+        let (hosts, best) = explain_hosts(table, &request, answers);
+        if let (Some((rules, entry)), Some(answer)) = (best, answer) {
+            if answers {
+                let placed = rules.placed(entry);
+                winner = Some(Winner {
+                    listener: index,
+                    listener_origin: listener.origin.clone(),
+                    host: rules.pattern.clone(),
+                    route: placed.route.origin.clone(),
+                    rule: placed.rule.origin.clone(),
+                    rule_index: answer.found.rule,
+                    matched: answer.found.matched,
+                    over_other_layer: None,
+                });
+            } else {
+                other = Some(over(answer.found.rank, table.found(rules, entry).rank));
+            }
+        }
+        layers.push(LayerStep {
+            layer: table.layer(),
+            listener: index,
+            hosts,
+        });
+    }
+    if let Some(winner) = &mut winner {
+        winner.over_other_layer = other;
+    }
+    Explanation {
+        listeners: steps.map(step).collect(),
+        layers,
+        winner,
+    }
+}
+
+/// A match within a table.
+type Best<'t, R> = (&'t Arc<HostRules<R>>, u32);
+
+fn explain_hosts<'t, R>(
+    table: &'t Table<R>,
+    request: &Request<'_>,
+    answers: bool,
+) -> (Vec<HostStep>, Option<Best<'t, R>>) {
+    let host = request.head.host;
+    let tried = table.tried(host).count();
+    let mut best = None;
+    let mut steps = Vec::new();
+    for (position, rules) in table.covering(host).enumerate() {
+        let (verdict, candidates) = if best.is_some() {
+            (HostVerdict::Beaten, Vec::new())
+        } else if position >= tried {
+            (HostVerdict::Hidden, Vec::new())
+        } else {
+            let found = rules.find(request);
+            best = found.map(|entry| (rules, entry));
+            let verdict = match found {
+                Some(_) => HostVerdict::Matched,
+                None => HostVerdict::NoMatch,
+            };
+            (verdict, candidates(rules, request, found, answers))
+        };
+        steps.push(HostStep {
+            pattern: rules.pattern.clone(),
+            verdict,
+            candidates,
+        });
+    }
+    (steps, best)
+}
+
+fn candidates<R>(
+    rules: &HostRules<R>,
+    request: &Request<'_>,
+    best: Option<u32>,
+    answers: bool,
+) -> Vec<Candidate> {
+    let misses = rules.misses(request);
+    let candidate = |(index, miss): (usize, Option<Miss<'_>>)| {
+        let index = index as u32;
+        let placed = rules.placed(index);
+        let verdict = match (miss, best) {
+            (Some(miss), _) => of_miss(&miss, request),
+            (None, Some(best)) if best != index => Verdict::Beaten {
+                by: rank::compare(&rules.placed(best), &placed).1,
+            },
+            _ if answers => Verdict::Won,
+            _ => Verdict::BeatenByOtherLayer,
+        };
+        Candidate {
+            rule: placed.rule.origin.clone(),
+            rule_index: rules.entries[index as usize].rule,
+            matched: placed.position,
+            conditions: placed.conditions.clone(),
+            verdict,
+        }
+    };
+    misses.into_iter().enumerate().map(candidate).collect()
+}
+
+fn of_miss(miss: &Miss<'_>, request: &Request<'_>) -> Verdict {
+    match *miss {
+        Miss::Unusable => Verdict::Unusable,
+        Miss::Path => Verdict::Path,
+        Miss::Condition(Failed::Method) => Verdict::Method,
+        Miss::Condition(Failed::Header { name, missing: true }) => {
+            Verdict::HeaderMissing { name: name.into() }
+        }
+        Miss::Condition(Failed::Header { name, missing: false }) => Verdict::HeaderDiffers {
+            name: name.into(),
+            value: String::from_utf8_lossy(&joined(request.head.headers, name)).into_owned(),
+        },
+        Miss::Condition(Failed::Query { name, missing: true }) => Verdict::QueryMissing { name: name.into() },
+        Miss::Condition(Failed::Query { name, missing: false }) => Verdict::QueryDiffers {
+            name: name.into(),
+            value: request
+                .query
+                .first(name)
+                .map(|value| value.to_text().into_owned())
+                .unwrap_or_default(),
+        },
+    }
+}
+
+fn over(winner: Rank, loser: Rank) -> LayerAdvantage {
+    if winner.host != loser.host {
+        LayerAdvantage::Host
+    } else if winner.path != loser.path {
+        LayerAdvantage::Path
+    } else {
+        LayerAdvantage::Gateway
+    }
 }

@@ -4,13 +4,20 @@
 //! [`table`] (the routes of one listener), `docs/concepts/precedence.md` (who wins, in words), then [`explain`] and
 //! [`shadow`], which use the same code to say why.
 
+mod conditions;
 pub mod explain;
 pub mod head;
 pub mod host;
+mod host_rules;
+mod hosts;
+mod pattern;
+mod query;
 pub mod rank;
 pub mod shadow;
 pub mod socket;
 pub mod table;
+mod tree;
+mod value_index;
 
 pub use explain::Explanation;
 pub use head::{Head, Headers};

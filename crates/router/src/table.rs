@@ -1,16 +1,25 @@
-//! The routes of one listener, compiled.
+//! The routes of one listener, compiled: by host, then by what [`HostRules`] does.
 
-use crate::{Head, Rank};
-use ir::{Layer, Listener, Origin, Route};
+use crate::Head;
+use crate::conditions::Request;
+use crate::host_rules::HostRules;
+use crate::hosts::Hosts;
+use crate::rank::{self, HostRank, Rank};
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use ir::{HostPattern, Layer, Listener, Origin, Route};
 use serde::Serialize;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// The routes of one listener, compiled for lookup. `R` is whatever the caller wants back with an answer
 /// (the proxy's compiled route; `()` where nothing is needed), one per route.
 pub struct Table<R> {
     layer: Layer,
-    routes: PhantomData<R>,
+    hostname: HostPattern,
+    /// By the routes' own hostnames.
+    hosts: Hosts<Arc<HostRules<R>>>,
+    /// The caller's part of each route, by address of the route, which is kept alive beside it.
+    compiled: HashMap<usize, (Arc<Route>, R), RandomState>,
 }
 
 /// Makes the caller's part of a route. Any `FnMut(&Arc<Route>) -> R` will do where compiled parts never go stale.
@@ -82,24 +91,162 @@ impl<R: Clone> Table<R> {
     /// Compiles the routes of a listener. What `previous` compiled from the same routes (the same allocations) is
     /// kept, so the cost follows the size of the change.
     pub fn build(listener: &Listener, previous: Option<&Self>, compile: &mut dyn Compile<R>) -> Self {
-        let _ = previous;
+        let mut changed = hashbrown::HashSet::<usize, RandomState>::default();
+        let mut compiled = HashMap::with_capacity_and_hasher(listener.routes.len(), RandomState::default());
         for route in &listener.routes {
-            let _ = compile.compile(route);
+            let kept = previous.and_then(|previous| previous.compiled.get(&address(route)));
+            let part = match kept {
+                Some((_, part)) if compile.is_fresh(route, part) => part.clone(),
+                _ => {
+                    changed.insert(address(route));
+                    compile.compile(route)
+                }
+            };
+            compiled.insert(address(route), (Arc::clone(route), part));
+        }
+        let by_host = by_host(&listener.routes);
+        let mut hosts = Hosts::with_capacity(by_host.len());
+        for (pattern, routes) in by_host {
+            let kept = previous
+                .and_then(|previous| previous.hosts.get(pattern))
+                .filter(|kept| {
+                    kept.routes.len() == routes.len()
+                        && kept
+                            .routes
+                            .iter()
+                            .zip(&routes)
+                            .all(|((old, _), new)| Arc::ptr_eq(old, new))
+                        && (changed.is_empty()
+                            || !routes.iter().any(|route| changed.contains(&address(route))))
+                });
+            let rules = kept.map_or_else(
+                || {
+                    let with_part = |route: &&Arc<Route>| compiled[&address(route)].clone();
+                    Arc::new(HostRules::compile(
+                        pattern.clone(),
+                        routes.iter().map(with_part).collect(),
+                    ))
+                },
+                Arc::clone,
+            );
+            hosts.insert(pattern, rules);
         }
         Self {
             layer: listener.layer,
-            routes: PhantomData,
+            hostname: listener.hostname.clone(),
+            hosts,
+            compiled,
         }
+    }
+}
+
+impl<R> Table<R> {
+    /// Whether the caller's part of every route still holds.
+    pub(crate) fn is_fresh(&self, compile: &dyn Compile<R>) -> bool {
+        self.compiled
+            .values()
+            .all(|(route, part)| compile.is_fresh(route, part))
     }
 
     /// The best match for a request. Allocates nothing.
     pub fn find<'t>(&'t self, head: &Head<'_>) -> Option<Found<'t, R>> {
-        let _ = (head, self.layer);
-        None
+        self.find_request(&Request::new(head))
     }
 
     /// Matches that can't be used.
-    pub fn unusable(&self) -> Vec<Unusable> {
-        Vec::new()
+    pub fn unusable(&self) -> impl Iterator<Item = &Unusable> {
+        self.hosts.values().flat_map(|rules| &rules.unusable)
     }
+
+    pub(crate) fn find_request<'t>(&'t self, request: &Request<'_>) -> Option<Found<'t, R>> {
+        for rules in self.tried(request.head.host) {
+            if let Some(entry) = rules.find(request) {
+                return Some(self.found(rules, entry));
+            }
+        }
+        None
+    }
+
+    /// The host patterns that a request for `host` is looked up in, one after the other until one has a match.
+    pub(crate) fn tried<'t>(&'t self, host: &str) -> impl Iterator<Item = &'t Arc<HostRules<R>>> {
+        let at_most = match self.layer {
+            // Gateway API: a request that no rule of a more specific hostname matches falls through.
+            Layer::Gateway => usize::MAX,
+            // Ingress: the most specific host hides the others, as in ingress-nginx.
+            Layer::Ingress => 1,
+        };
+        self.hosts.covering(host).take(at_most)
+    }
+
+    /// All host patterns that cover `host`, hidden or not.
+    pub(crate) fn covering<'t>(&'t self, host: &str) -> impl Iterator<Item = &'t Arc<HostRules<R>>> {
+        self.hosts.covering(host)
+    }
+
+    pub(crate) fn all_hosts(&self) -> impl Iterator<Item = &Arc<HostRules<R>>> {
+        self.hosts.values()
+    }
+
+    pub(crate) fn layer(&self) -> Layer {
+        self.layer
+    }
+
+    pub(crate) fn hostname(&self) -> &HostPattern {
+        &self.hostname
+    }
+
+    pub(crate) fn found<'t>(&'t self, rules: &'t HostRules<R>, entry: u32) -> Found<'t, R> {
+        let entry = &rules.entries[entry as usize];
+        let (route, compiled) = &rules.routes[entry.route as usize];
+        Found {
+            route,
+            compiled,
+            rule: entry.rule,
+            matched: entry.matched,
+            rank: Rank {
+                // A route without hostnames on a listener that has one is for the listener's hostname.
+                host: HostRank::of(&rules.pattern).max(HostRank::of(&self.hostname)),
+                path: entry.path,
+            },
+        }
+    }
+}
+
+/// Routes by host pattern, the oldest first in each.
+fn by_host(routes: &[Arc<Route>]) -> HashMap<&HostPattern, Vec<&Arc<Route>>, RandomState> {
+    let mut by_host: HashMap<&HostPattern, Vec<&Arc<Route>>, RandomState> =
+        HashMap::with_capacity_and_hasher(routes.len(), RandomState::default());
+    for route in routes {
+        for pattern in &route.hostnames {
+            by_host.entry(pattern).or_default().push(route);
+        }
+    }
+    // Wildcards of one suffix are equally specific, whatever their star stands for: where both kinds cover a host,
+    // their rules compete as those of one pattern.
+    let many_labels: Vec<_> = by_host
+        .iter()
+        .filter(|(pattern, _)| matches!(pattern, HostPattern::Wildcard { one_label: false, .. }))
+        .map(|(pattern, routes)| (*pattern, routes.clone()))
+        .collect();
+    for (pattern, wider) in many_labels {
+        if let HostPattern::Wildcard { suffix, .. } = pattern {
+            let narrow = HostPattern::Wildcard {
+                suffix: suffix.clone(),
+                one_label: true,
+            };
+            if let Some(routes) = by_host.get_mut(&narrow) {
+                routes.extend(wider);
+            }
+        }
+    }
+    for routes in by_host.values_mut() {
+        routes.sort_by(|a, b| rank::by_age(a, b).then_with(|| address(a).cmp(&address(b))));
+        routes.dedup_by(|a, b| Arc::ptr_eq(a, b));
+    }
+    by_host
+}
+
+/// Tells routes apart: same allocation, same route.
+fn address(route: &Arc<Route>) -> usize {
+    Arc::as_ptr(route).addr()
 }

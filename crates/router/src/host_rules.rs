@@ -1,0 +1,326 @@
+//! All rules of one host pattern, compiled: path first, then the other conditions, in order of rank.
+
+use crate::conditions::{Conditions, Failed, Request};
+use crate::pattern::{Patterns, Texts};
+use crate::rank::{self, PathRank, Placed, elements};
+use crate::table::Unusable;
+use crate::tree::{Group, Growing, Tree};
+use crate::value_index::ValueIndex;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use ir::{HostPattern, PathMatch, Route};
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+/// The rules that routes have for one host pattern.
+pub(crate) struct HostRules<R> {
+    pub pattern: HostPattern,
+    /// Oldest first, each with the caller's part.
+    pub routes: Box<[(Arc<Route>, R)]>,
+    /// In order of rank; those with the same path side by side.
+    pub entries: Box<[Entry]>,
+    tree: Tree,
+    regexes: Option<Box<Regexes>>,
+    /// For large groups: where to look by the value of one field, by start of the group.
+    indexes: Box<[(u32, ValueIndex)]>,
+    pub unusable: Box<[Unusable]>,
+}
+
+/// One match of one rule.
+pub(crate) struct Entry {
+    /// Position in [`HostRules::routes`].
+    pub route: u32,
+    /// Position in [`Route::rules`].
+    pub rule: u32,
+    /// Position in [`ir::Rule::matches`].
+    pub matched: u32,
+    pub path: PathRank,
+    /// False: never matches, see [`Unusable`].
+    usable: bool,
+    /// Besides the path; often there are none.
+    conditions: Option<Box<Conditions>>,
+}
+
+struct Regexes {
+    patterns: Patterns,
+    /// For each pattern the entries that ask for it, in order of rank.
+    entries: Vec<Box<[u32]>>,
+}
+
+/// Why an entry does not match, for `explain`.
+pub(crate) enum Miss<'r> {
+    Unusable,
+    Path,
+    Condition(Failed<'r>),
+}
+
+impl<R> HostRules<R> {
+    /// `routes` oldest first.
+    pub fn compile(pattern: HostPattern, routes: Box<[(Arc<Route>, R)]>) -> Self {
+        let mut rules = Self {
+            pattern,
+            entries: in_order(&routes),
+            routes,
+            tree: Growing::new().finish(),
+            regexes: None,
+            indexes: Box::default(),
+            unusable: Box::default(),
+        };
+        let mut unusable = rules.compile_conditions();
+        rules.compile_tree(&mut unusable);
+        rules.regexes = rules.compile_regexes(&mut unusable).map(Box::new);
+        rules.compile_indexes();
+        for (index, _) in &unusable {
+            rules.entries[*index].usable = false;
+        }
+        let unusable = unusable.into_iter().map(|(index, reason)| {
+            let placed = rules.placed(index as u32);
+            Unusable {
+                origin: placed.rule.origin.clone(),
+                matched: placed.position,
+                reason,
+            }
+        });
+        rules.unusable = unusable.collect();
+        rules
+    }
+
+    /// The first entry in order of rank whose conditions all hold.
+    pub fn find(&self, request: &Request<'_>) -> Option<u32> {
+        let path = request.head.path;
+        let place = self.tree.walk(path);
+        if let Some(found) = place.exact().and_then(|group| self.first(group, request)) {
+            return Some(found);
+        }
+        if let Some(found) = self
+            .regexes
+            .as_ref()
+            .and_then(|regexes| self.first_regex(regexes, request))
+        {
+            return Some(found);
+        }
+        place.prefixes().find_map(|group| self.first(group, request))
+    }
+
+    /// An entry with what it was made from.
+    pub fn placed(&self, index: u32) -> Placed<'_> {
+        placed(&self.routes, &self.entries[index as usize])
+    }
+
+    /// Why each entry does not match, in order of rank; `None` for those that do.
+    pub fn misses<'r>(&'r self, request: &Request<'_>) -> Vec<Option<Miss<'r>>> {
+        let path = request.head.path;
+        let mut by_regex = vec![false; self.entries.len()];
+        if let Some(regexes) = &self.regexes {
+            regexes.patterns.each_match(path.as_bytes(), |position| {
+                for entry in &regexes.entries[position] {
+                    by_regex[*entry as usize] = true;
+                }
+            });
+        }
+        let path_matches = |index: usize| match &self.placed(index as u32).conditions.path {
+            PathMatch::Exact(text) => text == path,
+            PathMatch::Prefix(text) => path
+                .strip_prefix(elements(text))
+                .is_some_and(|rest| elements(text).is_empty() || rest.is_empty() || rest.starts_with('/')),
+            PathMatch::Regex(_) => by_regex[index],
+        };
+        let miss = |(index, entry): (usize, &'r Entry)| {
+            if !entry.usable {
+                return Some(Miss::Unusable);
+            }
+            if !path_matches(index) {
+                return Some(Miss::Path);
+            }
+            entry.check(request).err().map(Miss::Condition)
+        };
+        self.entries.iter().enumerate().map(miss).collect()
+    }
+
+    /// The first entry of a group whose other conditions hold.
+    fn first(&self, group: Group, request: &Request<'_>) -> Option<u32> {
+        if (group.end - group.start) as usize > INDEX_FROM
+            && let Ok(index) = self
+                .indexes
+                .binary_search_by_key(&group.start, |(start, _)| *start)
+        {
+            return self.indexes[index]
+                .1
+                .first(request, |entry| self.holds(entry, request));
+        }
+        (group.start..group.end).find(|entry| self.holds(*entry, request))
+    }
+
+    fn first_regex(&self, regexes: &Regexes, request: &Request<'_>) -> Option<u32> {
+        let mut best: Option<u32> = None;
+        regexes
+            .patterns
+            .each_match(request.head.path.as_bytes(), |position| {
+                let better = |entry: &&u32| best.is_none_or(|best| **entry < best);
+                let mut candidates = regexes.entries[position].iter().take_while(better);
+                if let Some(found) = candidates.find(|entry| self.holds(**entry, request)) {
+                    best = Some(*found);
+                }
+            });
+        best
+    }
+
+    fn holds(&self, entry: u32, request: &Request<'_>) -> bool {
+        let entry = &self.entries[entry as usize];
+        entry.usable && entry.check(request).is_ok()
+    }
+
+    fn compile_conditions(&mut self) -> Vec<(usize, String)> {
+        let mut unusable = Vec::new();
+        for (index, entry) in self.entries.iter_mut().enumerate() {
+            match Conditions::compile(placed(&self.routes, entry).conditions) {
+                Ok(conditions) => entry.conditions = conditions.map(Box::new),
+                Err(reason) => unusable.push((index, reason)),
+            }
+        }
+        unusable
+    }
+
+    fn compile_tree(&mut self, unusable: &mut Vec<(usize, String)>) {
+        let mut growing = Growing::new();
+        for group in self.groups() {
+            let placed = match &self.placed(group.start).conditions.path {
+                PathMatch::Exact(text) => growing.exact(text, group),
+                PathMatch::Prefix(text) => growing.prefix(elements(text), group),
+                PathMatch::Regex(_) => true,
+            };
+            if !placed {
+                let reason = "the path does not begin with /";
+                unusable.extend((group.start..group.end).map(|index| (index as usize, reason.to_owned())));
+            }
+        }
+        self.tree = growing.finish();
+    }
+
+    fn compile_regexes(&self, unusable: &mut Vec<(usize, String)>) -> Option<Regexes> {
+        let mut texts: Vec<(&str, Vec<u32>)> = Vec::new();
+        let mut known = HashMap::<&str, usize, RandomState>::default();
+        for index in 0..self.entries.len() as u32 {
+            if let PathMatch::Regex(text) = &self.placed(index).conditions.path {
+                let position = *known.entry(text).or_insert(texts.len());
+                if position == texts.len() {
+                    texts.push((text, Vec::new()));
+                }
+                texts[position].1.push(index);
+            }
+        }
+        if texts.is_empty() {
+            return None;
+        }
+        let sources: Vec<&str> = texts.iter().map(|(text, _)| *text).collect();
+        let patterns = Patterns::compile(&sources, Texts::Ascii);
+        for (position, (_, entries)) in texts.iter().enumerate() {
+            if let Some(error) = patterns.error(position) {
+                unusable.extend(entries.iter().map(|entry| (*entry as usize, error.to_owned())));
+            }
+        }
+        let entries = texts.into_iter().map(|(_, entries)| entries.into()).collect();
+        Some(Regexes { patterns, entries })
+    }
+
+    fn compile_indexes(&mut self) {
+        let large = |group: &Group| (group.end - group.start) as usize > INDEX_FROM;
+        let index = |group: Group| {
+            let entries = (group.start..group.end).map(|index| (index, self.placed(index).conditions));
+            Some((group.start, ValueIndex::new(entries)?))
+        };
+        let mut indexes: Vec<_> = self
+            .groups()
+            .into_iter()
+            .filter(large)
+            .filter_map(index)
+            .collect();
+        indexes.sort_unstable_by_key(|(start, _)| *start);
+        self.indexes = indexes.into();
+    }
+
+    /// Runs of entries with the same exact path or prefix.
+    fn groups(&self) -> Vec<Group> {
+        let mut groups: Vec<Group> = Vec::new();
+        for index in 0..self.entries.len() as u32 {
+            let path = &self.placed(index).conditions.path;
+            if matches!(path, PathMatch::Regex(_)) {
+                continue;
+            }
+            match groups.last_mut() {
+                Some(group)
+                    if group.end == index
+                        && same_path(&self.placed(group.start).conditions.path, path).is_eq() =>
+                {
+                    group.end += 1;
+                }
+                _ => groups.push(Group {
+                    start: index,
+                    end: index + 1,
+                }),
+            }
+        }
+        groups
+    }
+}
+
+impl Entry {
+    fn check(&self, request: &Request<'_>) -> Result<(), Failed<'_>> {
+        match &self.conditions {
+            None => Ok(()),
+            Some(conditions) => conditions.check(request),
+        }
+    }
+}
+
+fn placed<'r, R>(routes: &'r [(Arc<Route>, R)], entry: &Entry) -> Placed<'r> {
+    let route = &*routes[entry.route as usize].0;
+    let rule = &route.rules[entry.rule as usize];
+    Placed {
+        route,
+        rule,
+        position: entry.matched,
+        conditions: &rule.matches[entry.matched as usize],
+    }
+}
+
+/// Every match of every rule, in order of rank. Exact paths and prefixes of one rank but different text never
+/// match the same request, so they may be grouped; expressions may, so they are not.
+fn in_order<R>(routes: &[(Arc<Route>, R)]) -> Box<[Entry]> {
+    let mut entries = Vec::new();
+    for (position, (route, _)) in routes.iter().enumerate() {
+        for (rule_position, rule) in route.rules.iter().enumerate() {
+            for (match_position, conditions) in rule.matches.iter().enumerate() {
+                entries.push(Entry {
+                    route: position as u32,
+                    rule: rule_position as u32,
+                    matched: match_position as u32,
+                    path: PathRank::of(&conditions.path),
+                    usable: true,
+                    conditions: None,
+                });
+            }
+        }
+    }
+    entries.sort_by(|a, b| {
+        let path = b.path.cmp(&a.path);
+        path.then_with(|| {
+            let (a, b) = (placed(routes, a), placed(routes, b));
+            same_path(&a.conditions.path, &b.conditions.path).then_with(|| rank::compare(&a, &b).0)
+        })
+    });
+    entries.into()
+}
+
+/// Groups paths of one rank by text.
+fn same_path(a: &PathMatch, b: &PathMatch) -> Ordering {
+    match (a, b) {
+        (PathMatch::Exact(a), PathMatch::Exact(b)) => a.cmp(b),
+        (PathMatch::Prefix(a), PathMatch::Prefix(b)) => elements(a).cmp(elements(b)),
+        (PathMatch::Regex(_), PathMatch::Regex(_)) => Ordering::Equal,
+        _ => PathRank::of(a).cmp(&PathRank::of(b)),
+    }
+}
+
+/// Below this many entries of one path, trying one after the other is as quick.
+const INDEX_FROM: usize = 12;

@@ -1,0 +1,222 @@
+//! Finds what is kept under a host, most specific pattern first.
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use ir::HostPattern;
+
+/// Values by host pattern. A lookup costs one hash for the exact names and one per label for the wildcards, however
+/// many patterns there are.
+pub(crate) struct Hosts<V> {
+    exact: HashMap<Box<str>, V, RandomState>,
+    wildcards: HashMap<Box<str>, Wildcards<V>, RandomState>,
+    any: Option<V>,
+    /// Length of the longest suffix, so that longer ones need not be tried.
+    longest_suffix: usize,
+}
+
+/// What is kept under the wildcards of one suffix. They are equally specific, so where both cover a host
+/// whatever is kept under `one_label` must hold the other's as well.
+struct Wildcards<V> {
+    one_label: Option<V>,
+    many_labels: Option<V>,
+}
+
+impl<V> Hosts<V> {
+    pub fn new() -> Self {
+        Self {
+            exact: HashMap::default(),
+            wildcards: HashMap::default(),
+            any: None,
+            longest_suffix: 0,
+        }
+    }
+
+    /// Makes room for this many exact names.
+    pub fn with_capacity(names: usize) -> Self {
+        Self {
+            exact: HashMap::with_capacity_and_hasher(names, RandomState::default()),
+            ..Self::new()
+        }
+    }
+
+    /// The place of exactly this pattern.
+    pub fn get(&self, pattern: &HostPattern) -> Option<&V> {
+        match pattern {
+            HostPattern::Any => self.any.as_ref(),
+            HostPattern::Exact(name) => self.exact.get(name.as_str()),
+            HostPattern::Wildcard { suffix, one_label } => {
+                let wildcards = self.wildcards.get(suffix.as_str())?;
+                if *one_label {
+                    wildcards.one_label.as_ref()
+                } else {
+                    wildcards.many_labels.as_ref()
+                }
+            }
+        }
+    }
+
+    /// Keeps a value, unless the pattern has one already.
+    pub fn insert(&mut self, pattern: &HostPattern, value: V) {
+        match pattern {
+            HostPattern::Any => {
+                self.any.get_or_insert(value);
+            }
+            HostPattern::Exact(name) => {
+                self.exact.entry(name.as_str().into()).or_insert(value);
+            }
+            HostPattern::Wildcard { suffix, one_label } => {
+                self.longest_suffix = self.longest_suffix.max(suffix.len());
+                let wildcards = self
+                    .wildcards
+                    .entry(suffix.as_str().into())
+                    .or_insert_with(|| Wildcards {
+                        one_label: None,
+                        many_labels: None,
+                    });
+                let place = if *one_label {
+                    &mut wildcards.one_label
+                } else {
+                    &mut wildcards.many_labels
+                };
+                place.get_or_insert(value);
+            }
+        }
+    }
+
+    /// Every value, in no particular order.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        let wildcards = self.wildcards.values();
+        let wildcards = wildcards.flat_map(|both| both.one_label.iter().chain(&both.many_labels));
+        self.exact.values().chain(wildcards).chain(&self.any)
+    }
+
+    /// The values whose pattern covers `host`, most specific first.
+    pub fn covering<'t, 'h>(&'t self, host: &'h str) -> Covering<'t, 'h, V> {
+        Covering {
+            hosts: self,
+            host,
+            step: Step::Exact,
+        }
+    }
+}
+
+/// See [`Hosts::covering`].
+pub(crate) struct Covering<'t, 'h, V> {
+    hosts: &'t Hosts<V>,
+    host: &'h str,
+    step: Step,
+}
+
+#[derive(Clone, Copy)]
+enum Step {
+    Exact,
+    /// Suffixes that start at this byte or later.
+    Suffix(usize),
+    Any,
+    Done,
+}
+
+impl<'t, V> Iterator for Covering<'t, '_, V> {
+    type Item = &'t V;
+
+    fn next(&mut self) -> Option<&'t V> {
+        loop {
+            match self.step {
+                Step::Exact => {
+                    self.step = if self.hosts.wildcards.is_empty() {
+                        Step::Any
+                    } else {
+                        // The star stands for at least one character.
+                        Step::Suffix(self.host.len().saturating_sub(self.hosts.longest_suffix).max(1))
+                    };
+                    if let Some(value) = self.hosts.exact.get(self.host) {
+                        return Some(value);
+                    }
+                }
+                Step::Suffix(from) => match self.suffix(from) {
+                    Some((at, value)) => {
+                        self.step = Step::Suffix(at + 1);
+                        if value.is_some() {
+                            return value;
+                        }
+                    }
+                    None => self.step = Step::Any,
+                },
+                Step::Any => {
+                    self.step = Step::Done;
+                    return self.hosts.any.as_ref();
+                }
+                Step::Done => return None,
+            }
+        }
+    }
+}
+
+impl<'t, V> Covering<'t, '_, V> {
+    /// The next suffix at or after `from`: where it starts and what is kept under it.
+    fn suffix(&self, from: usize) -> Option<(usize, Option<&'t V>)> {
+        let bytes = self.host.as_bytes();
+        let at = from + bytes.get(from..)?.iter().position(|byte| *byte == b'.')?;
+        let Some(wildcards) = self.hosts.wildcards.get(&self.host[at..]) else {
+            return Some((at, None));
+        };
+        let one_label = wildcards
+            .one_label
+            .as_ref()
+            .filter(|_| !bytes[..at].contains(&b'.'));
+        Some((at, one_label.or(wildcards.many_labels.as_ref())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Hosts;
+    use ir::HostPattern;
+
+    fn wildcard(suffix: &str, one_label: bool) -> HostPattern {
+        HostPattern::Wildcard {
+            suffix: suffix.into(),
+            one_label,
+        }
+    }
+
+    #[test]
+    fn patterns_come_most_specific_first() {
+        let mut hosts = Hosts::new();
+        hosts.insert(&HostPattern::Any, "any");
+        hosts.insert(&HostPattern::Exact("a.b.example.com".into()), "exact");
+        hosts.insert(&wildcard(".example.com", false), "many");
+        hosts.insert(&wildcard(".b.example.com", true), "one");
+        hosts.insert(&wildcard(".com", false), "short");
+        for (host, expected) in [
+            ("a.b.example.com", &["exact", "one", "many", "short", "any"][..]),
+            ("x.b.example.com", &["one", "many", "short", "any"]),
+            ("x.y.b.example.com", &["many", "short", "any"]),
+            ("b.example.com", &["many", "short", "any"]),
+            ("example.com", &["short", "any"]),
+            (".example.com", &["short", "any"]),
+            ("com", &["any"]),
+            ("", &["any"]),
+            ("[::1]", &["any"]),
+        ] {
+            let found: Vec<&str> = hosts.covering(host).copied().collect();
+            assert_eq!(found, expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn the_first_value_of_a_pattern_stays() {
+        let mut hosts = Hosts::new();
+        for pattern in [
+            HostPattern::Any,
+            HostPattern::Exact("a".into()),
+            wildcard(".a", true),
+        ] {
+            hosts.insert(&pattern, 1);
+            hosts.insert(&pattern, 2);
+            assert_eq!(hosts.get(&pattern), Some(&1));
+        }
+        assert_eq!(hosts.get(&wildcard(".a", false)), None);
+        assert_eq!(hosts.values().count(), 3);
+    }
+}
