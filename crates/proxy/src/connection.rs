@@ -1,13 +1,23 @@
 //! One downstream connection, from `accept` until its HTTP version is known.
 
+use crate::connections::Seat;
+use crate::exchange;
+use crate::fault::Fault;
+use crate::http::proxy_protocol::{self, Header, Parsed};
 use crate::stream::Stream;
+use crate::tls;
 use crate::worker::WorkerState;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use tokio::time::Instant;
+use telemetry::{Handshake, TlsVersion};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
 
 /// A connection that is ready for HTTP, and what is known about it.
 #[derive(Debug)]
@@ -87,6 +97,130 @@ pub enum Occupation {
     TimedOut,
 }
 
+/// Serves one connection from the moment that it was accepted.
+pub async fn run(worker: Rc<WorkerState>, tcp: TcpStream, peer: SocketAddr, slot: SocketSlot) {
+    let control = Rc::new(Control::default());
+    let _guard = Guard { seat: worker.connections.seat(Rc::clone(&control), slot), worker: Rc::clone(&worker) };
+    worker.shard.connection_opened();
+    // Boxed: what comes before the first request shall not make the future larger that waits between requests.
+    if let Some(downstream) = Box::pin(prepare(&worker, tcp, peer, slot, control)).await {
+        exchange::serve(worker, downstream).await;
+    }
+}
+
+/// From a socket to something that HTTP can be spoken on. None: the connection was closed.
+async fn prepare(
+    worker: &Rc<WorkerState>,
+    mut tcp: TcpStream,
+    peer: SocketAddr,
+    slot: SocketSlot,
+    control: Rc<Control>,
+) -> Option<Downstream> {
+    // A response in several writes would otherwise wait for the client's delayed acknowledgement, 40 ms each.
+    tcp.set_nodelay(true).ok()?;
+    let local = tcp.local_addr().ok()?;
+    let mut addresses = Header::Proxied { source: peer, destination: local };
+    let plan = worker.plan();
+    let bind = Arc::clone(&plan.socket(slot)?.bind);
+    let within = plan.http.timeouts.handshake;
+    drop(plan);
+    if bind.proxy_protocol {
+        match timeout(within, read_proxy_header(&mut tcp)).await {
+            Ok(Ok(Header::Own)) => {}
+            Ok(Ok(header)) => addresses = header,
+            Ok(Err(error)) => {
+                tracing::debug!(%peer, %error, "no valid PROXY header");
+                worker.shard.fault(BAD_PROXY_HEADER);
+                return None;
+            }
+            Err(_) => {
+                worker.shard.fault(SLOW_HANDSHAKE);
+                return None;
+            }
+        }
+    }
+    let (stream, tls) = match bind.transport {
+        ir::Transport::Http => (Stream::Plain(tcp), None),
+        ir::Transport::Https => {
+            let newest = || worker.plan().socket(slot)?.tls.clone();
+            let (stream, facts) = match timeout(within, tls::accept(tcp, newest)).await {
+                Ok(Ok(accepted)) => accepted,
+                failure => {
+                    worker.shard.tls_handshake(Handshake::Failed);
+                    match failure {
+                        Ok(Err(error)) => tracing::debug!(%peer, %error, "handshake failed"),
+                        _ => worker.shard.fault(SLOW_HANDSHAKE),
+                    }
+                    return None;
+                }
+            };
+            worker.shard.tls_handshake(facts.handshake());
+            (Stream::Tls(stream), Some(facts))
+        }
+    };
+    let (peer, local) = match addresses {
+        Header::Proxied { source, destination } => (canonical(source), canonical(destination)),
+        Header::Own => (canonical(peer), canonical(local)),
+    };
+    Some(Downstream { stream, peer, local, slot, tls, control })
+}
+
+/// Reads the PROXY header and not a byte more: what follows belongs to TLS or HTTP.
+async fn read_proxy_header(tcp: &mut TcpStream) -> io::Result<Header> {
+    let mut seen = Vec::new();
+    loop {
+        let mut window = [0; 256];
+        let there = tcp.peek(&mut window).await?;
+        if there == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let before = seen.len();
+        seen.extend_from_slice(&window[..there]);
+        match proxy_protocol::parse(&seen) {
+            Parsed::Complete { header, length } => {
+                tcp.read_exact(&mut window[..length - before]).await?;
+                return Ok(header);
+            }
+            // All that was seen belongs to the header, so it can be taken and the next peek waits for more.
+            Parsed::Partial => {
+                tcp.read_exact(&mut window[..there]).await?;
+            }
+            Parsed::Malformed(reason) => return Err(io::Error::new(io::ErrorKind::InvalidData, reason)),
+        }
+    }
+}
+
+/// IPv4 clients of a dual-stack socket are IPv4 clients.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Counts the end of a connection however it comes, also by a panic: the task dies, the worker lives.
+struct Guard {
+    #[expect(dead_code, reason = "frees the connection's place when dropped")]
+    seat: Seat,
+    worker: Rc<WorkerState>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.worker.shard.connection_closed();
+        if std::thread::panicking() {
+            self.worker.shard.fault(Fault::Internal.code());
+        }
+    }
+}
+
+impl TlsFacts {
+    fn handshake(&self) -> Handshake {
+        let version = match self.version {
+            rustls::ProtocolVersion::TLSv1_2 => TlsVersion::Tls12,
+            _ => TlsVersion::Tls13,
+        };
+        if self.resumed { Handshake::Resumed(version) } else { Handshake::Full(version) }
+    }
+}
+
 impl Downstream {
     /// Waits between two requests, holding no buffer. Marks the connection as idle meanwhile, so that the worker may
     /// close it for a drain or to make room.
@@ -94,10 +228,7 @@ impl Downstream {
         if self.control.closing() {
             return Idle::Close;
         }
-        self.control.state.set(Occupation::Idle {
-            since: worker.clock.recent(),
-            until,
-        });
+        self.control.set_idle(worker.clock.recent(), until);
         let outcome = poll_fn(|cx| {
             if self.stream.poll_read_ready(cx).is_ready() {
                 return Poll::Ready(Idle::Readable);
@@ -133,6 +264,10 @@ impl Control {
         Poll::Pending
     }
 
+    pub(crate) fn set_idle(&self, since: Instant, until: Instant) {
+        self.state.set(Occupation::Idle { since, until });
+    }
+
     /// Asks the connection to close: at once if idle, else after the exchange at hand.
     pub fn close(&self) {
         self.close.set(true);
@@ -162,3 +297,7 @@ impl Control {
         }
     }
 }
+
+/// Codes of faults that happen before there is an exchange.
+const BAD_PROXY_HEADER: &str = "bad-proxy-header";
+const SLOW_HANDSHAKE: &str = "slow-handshake";

@@ -7,14 +7,23 @@
 pub mod balance;
 pub mod clock;
 pub mod connection;
+pub mod connections;
+mod data_plane;
+pub mod drain;
 pub mod exchange;
 pub mod fault;
 pub mod filter;
 pub mod http;
+pub mod listener;
 pub mod plan;
 pub mod stream;
+pub mod sys;
+pub mod tls;
 pub mod upstream;
 pub mod worker;
 
-pub use fault::Fault;
+pub use data_plane::{Applied, BindFailure, DataPlane, Options};
+pub use drain::DrainOutcome;
 pub use plan::Plan;
+pub use tls::BrokenCertificate;
+pub use upstream::{EndpointFigures, UpstreamState};

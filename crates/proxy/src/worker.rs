@@ -1,12 +1,21 @@
 //! One thread of the data plane: its event loop, the plan it serves by, and everything that only it touches.
 
 use crate::clock::Clock;
+use crate::connections::Connections;
+use crate::drain::{Drain, DrainOutcome, Step};
+use crate::listener::{self, Listening, Stop};
 use crate::plan::Plan;
 use crate::upstream::Upstreams;
+use hashbrown::HashMap;
 use std::cell::{Cell, RefCell};
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
+use telemetry::{AccessLog, RouteMetrics, Shard, Telemetry};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// A worker's own state. Not shared with other threads, so none of it needs a lock.
 #[derive(Debug)]
@@ -19,11 +28,62 @@ pub struct WorkerState {
     pub random: Random,
     /// Connections to upstreams.
     pub upstreams: Upstreams,
+    /// Connections from clients.
+    pub connections: Rc<Connections>,
+    /// This worker's cells of the metrics.
+    pub shard: Shard,
+    /// Metrics of requests that no rule matched.
+    pub unrouted: Arc<RouteMetrics>,
+    /// Where exchanges are written down, if anywhere.
+    pub access_log: Option<AccessLog>,
     plan: RefCell<PlanPin>,
     draining: Cell<bool>,
 }
 
+/// What a worker is started with.
+#[derive(Debug)]
+pub(crate) struct Seed {
+    pub(crate) index: usize,
+    pub(crate) workers: usize,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) access_log: Option<AccessLog>,
+    pub(crate) random: u64,
+    /// Connections if the snapshot does not say.
+    pub(crate) default_connections: usize,
+}
+
+/// What a worker is told.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Serve by this plan from now on.
+    Publish {
+        plan: Arc<Plan>,
+        /// Sockets for addresses that are new.
+        opened: Vec<(ir::BindAddress, std::net::TcpListener)>,
+        done: oneshot::Sender<()>,
+    },
+    /// Finish what is under way, then end.
+    Drain { timeout: Duration, done: oneshot::Sender<DrainOutcome> },
+    /// End at once.
+    Stop,
+}
+
 impl WorkerState {
+    pub(crate) fn new(seed: Seed) -> Rc<Self> {
+        Rc::new(Self {
+            index: seed.index,
+            clock: Clock::new(),
+            random: Random::new(seed.random),
+            upstreams: Upstreams::new(seed.workers),
+            connections: Connections::new(seed.default_connections),
+            shard: seed.telemetry.shard(seed.index),
+            unrouted: seed.telemetry.unrouted(),
+            access_log: seed.access_log,
+            plan: RefCell::new(PlanPin::new(Arc::default())),
+            draining: Cell::new(false),
+        })
+    }
+
     /// The newest plan. Hold it for one exchange, then ask again.
     pub fn plan(&self) -> PlanPin {
         self.plan.borrow().clone()
@@ -35,13 +95,143 @@ impl WorkerState {
     }
 }
 
+/// Runs until stopped or drained. Dropping what it leaves behind closes all connections.
+pub(crate) async fn run(worker: Rc<WorkerState>, default_connections: usize, commands: mpsc::UnboundedReceiver<Command>) {
+    let mut work = Work { worker, default_connections, listening: HashMap::default() };
+    work.run(commands).await;
+}
+
+struct Work {
+    worker: Rc<WorkerState>,
+    default_connections: usize,
+    listening: HashMap<ir::BindAddress, Rc<Listening>, foldhash::fast::RandomState>,
+}
+
+impl Work {
+    async fn run(&mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks: u32 = 0;
+        loop {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(Command::Publish { plan, opened, done }) => {
+                        self.publish(plan, opened);
+                        // Nobody waits any more: nothing to tell.
+                        let _ = done.send(());
+                    }
+                    Some(Command::Drain { timeout, done }) => {
+                        if let Some(outcome) = self.drain(timeout, &mut commands).await {
+                            let _ = done.send(outcome);
+                        }
+                        return;
+                    }
+                    Some(Command::Stop) | None => return,
+                },
+                now = tick.tick() => {
+                    self.worker.connections.expire(now);
+                    ticks = ticks.wrapping_add(1);
+                    if ticks.is_multiple_of(TICKS_PER_SWEEP) {
+                        self.worker.upstreams.sweep(now);
+                    }
+                }
+            }
+        }
+    }
+
+    fn publish(&mut self, plan: Arc<Plan>, opened: Vec<(ir::BindAddress, std::net::TcpListener)>) {
+        let worker = &self.worker;
+        let limit = match plan.http.limits.connections {
+            0 => self.default_connections,
+            limit => limit as usize,
+        };
+        *worker.plan.borrow_mut() = PlanPin::new(Arc::clone(&plan));
+        worker.connections.set_limit(limit);
+        worker.upstreams.refresh(&worker.random);
+        worker.connections.close_where(|slot| plan.socket(slot).is_none());
+        self.listening.retain(|address, listening| {
+            match plan.sockets().find(|socket| socket.bind.address == *address) {
+                Some(socket) => {
+                    listening.slot.set(socket.slot);
+                    true
+                }
+                None => {
+                    listening.stop(Stop::AtOnce);
+                    false
+                }
+            }
+        });
+        for (address, listener) in opened {
+            let Some(socket) = plan.sockets().find(|socket| socket.bind.address == address) else { continue };
+            if worker.draining() {
+                continue;
+            }
+            match TcpListener::from_std(listener) {
+                Ok(listener) => {
+                    let listening = Listening::new(socket.slot);
+                    tokio::task::spawn_local(listener::run(Rc::clone(worker), listener, Rc::clone(&listening)));
+                    if let Some(before) = self.listening.insert(address, listening) {
+                        before.stop(Stop::AtOnce);
+                    }
+                }
+                Err(error) => tracing::error!(%address, %error, "cannot listen"),
+            }
+        }
+    }
+
+    /// None: told to stop meanwhile.
+    async fn drain(
+        &mut self,
+        timeout: Duration,
+        commands: &mut mpsc::UnboundedReceiver<Command>,
+    ) -> Option<DrainOutcome> {
+        let worker = Rc::clone(&self.worker);
+        let connections = &worker.connections;
+        let mut drain = Drain::new(Instant::now(), timeout, connections.ended());
+        worker.draining.set(true);
+        for (_, listening) in self.listening.drain() {
+            listening.stop(Stop::AfterQueue);
+        }
+        // The listeners' tasks take in their queues before the connections are counted.
+        tokio::task::yield_now().await;
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            let until = match drain.step(Instant::now(), connections.open(), connections.ended()) {
+                Step::Done(outcome) => return Some(outcome),
+                Step::CloseIdle => {
+                    connections.close_all();
+                    worker.upstreams.close_idle();
+                    continue;
+                }
+                Step::Wait(until) => until,
+            };
+            tokio::select! {
+                () = connections.changed() => {}
+                () = tokio::time::sleep_until(until) => {}
+                now = tick.tick() => connections.expire(now),
+                command = commands.recv() => match command {
+                    Some(Command::Publish { plan, opened, done }) => {
+                        self.publish(plan, opened);
+                        let _ = done.send(());
+                    }
+                    Some(Command::Drain { .. }) => {}
+                    Some(Command::Stop) | None => return None,
+                },
+            }
+        }
+    }
+}
+
 /// A plan held for the time of an exchange. Cloning it costs no atomic operation.
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::redundant_allocation,
-    reason = "the Arc's count is shared by all workers, the Rc's is not"
-)]
+#[expect(clippy::redundant_allocation, reason = "the Arc's count is shared by all workers, the Rc's is not")]
 pub struct PlanPin(Rc<Arc<Plan>>);
+
+impl PlanPin {
+    fn new(plan: Arc<Plan>) -> Self {
+        Self(Rc::new(plan))
+    }
+}
 
 impl Deref for PlanPin {
     type Target = Plan;
@@ -74,3 +264,8 @@ impl Random {
         ((u128::from(self.bits()) * u128::from(bound)) >> 64) as u32
     }
 }
+
+/// How exactly idle times are kept: a quarter of a second over at most, for time-outs of a minute.
+const TICK: Duration = Duration::from_millis(250);
+/// Idle connections to upstreams are looked over once a second.
+const TICKS_PER_SWEEP: u32 = 4;

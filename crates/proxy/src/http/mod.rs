@@ -2,3 +2,4 @@
 
 pub mod buffer;
 pub mod h1;
+pub mod proxy_protocol;

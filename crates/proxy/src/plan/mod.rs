@@ -1,32 +1,88 @@
 //! The compiled snapshot that workers serve by. Private form of [`ir::Snapshot`]: never printed, never sent.
 
+mod build;
 mod rule;
 
+pub use build::{Builder, Built};
 pub use rule::{Action, Backend, CompiledRoute, CompiledRule, Target};
 
 use crate::connection::SocketSlot;
+use crate::tls::TlsBind;
+use crate::upstream::UpstreamCell;
+use router::{Answer, Head};
+use std::fmt;
 use std::sync::Arc;
 
 /// Everything that an exchange looks up. Immutable; parts are shared with the plans before and after it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Plan {
     /// Counts published snapshots.
     pub generation: u64,
     /// Settings of the downstream side.
     pub http: Arc<ir::HttpSettings>,
     sockets: Vec<Option<Arc<PlanSocket>>>,
+    upstreams: Vec<Arc<UpstreamCell>>,
 }
 
 /// What answers on one bind.
-#[derive(Debug)]
 pub struct PlanSocket {
+    /// Its name in every plan.
+    pub slot: SocketSlot,
     /// The bind it was made from.
     pub bind: Arc<ir::Bind>,
+    /// Its listeners.
+    pub router: router::Socket<Arc<CompiledRoute>>,
+    /// Set on TLS.
+    pub tls: Option<Arc<TlsBind>>,
+}
+
+/// A request's rule.
+#[derive(Debug, Clone, Copy)]
+pub struct Found<'p> {
+    /// What the rule says.
+    pub rule: &'p CompiledRule,
+    /// The rule as the snapshot has it, with its origin.
+    pub source: &'p ir::Rule,
+    /// The conditions that held.
+    pub matched: &'p ir::Match,
+    /// The listener that it answers on.
+    pub listener: &'p Arc<ir::Listener>,
 }
 
 impl Plan {
     /// What answers on connections of `slot`. None: the bind is gone, its connections should close.
-    pub fn socket(&self, slot: SocketSlot) -> Option<&PlanSocket> {
-        self.sockets.get(slot.0 as usize)?.as_deref()
+    pub fn socket(&self, slot: SocketSlot) -> Option<&Arc<PlanSocket>> {
+        self.sockets.get(slot.0 as usize)?.as_ref()
+    }
+
+    /// Everything that answers.
+    pub fn sockets(&self) -> impl Iterator<Item = &Arc<PlanSocket>> {
+        self.sockets.iter().flatten()
+    }
+
+    /// The cells of the snapshot's upstreams.
+    pub fn upstreams(&self) -> &[Arc<UpstreamCell>] {
+        &self.upstreams
+    }
+}
+
+impl PlanSocket {
+    /// The rule for a request. Allocates nothing.
+    pub fn find(&self, head: &Head<'_>) -> Option<Found<'_>> {
+        let Answer { listener, found } = self.router.find(head)?;
+        let index = found.rule as usize;
+        let source = &found.route.rules[index];
+        Some(Found {
+            rule: &found.compiled.rules[index],
+            source,
+            matched: &source.matches[found.matched as usize],
+            listener: &self.bind.listeners[listener],
+        })
+    }
+}
+
+impl fmt::Debug for PlanSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlanSocket").field("slot", &self.slot).field("address", &self.bind.address).finish_non_exhaustive()
     }
 }

@@ -22,6 +22,8 @@ pub struct CompiledRule {
     pub action: Action,
     /// Time limits.
     pub timeouts: ir::Timeouts,
+    /// Counts what comes of its requests.
+    pub metrics: Arc<telemetry::RouteMetrics>,
 }
 
 /// What becomes of a request.

@@ -1,0 +1,288 @@
+//! The data plane from outside: start it, publish snapshots to it, look at it, drain it.
+
+use crate::drain::DrainOutcome;
+use crate::listener;
+use crate::plan::{Builder, Plan};
+use crate::sys;
+use crate::tls::BrokenCertificate;
+use crate::upstream::UpstreamState;
+use crate::worker::{self, Command, Seed, WorkerState};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use telemetry::{AccessLog, Telemetry};
+use tokio::runtime::{Builder as RuntimeBuilder, LocalOptions};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+/// How a data plane is started.
+#[derive(Debug)]
+pub struct Options {
+    /// Threads; 0: as many as CPUs may be used.
+    pub workers: usize,
+    /// Where workers count. Made for at least as many workers.
+    pub telemetry: Arc<Telemetry>,
+    /// Where exchanges are written down.
+    pub access_log: Option<AccessLog>,
+    /// How long exchanges may go on after [`DataPlane::drain`].
+    pub drain_timeout: Duration,
+}
+
+/// The workers and what they serve by.
+#[derive(Debug)]
+pub struct DataPlane {
+    workers: Vec<mpsc::UnboundedSender<Command>>,
+    publisher: Arc<Mutex<Publisher>>,
+    drain_timeout: Duration,
+}
+
+/// What came of publishing a snapshot.
+#[derive(Debug)]
+pub struct Applied {
+    /// The generation that was published.
+    pub generation: u64,
+    /// Addresses that could not be listened on. All others work; these are tried again with the next snapshot.
+    pub failed: Vec<BindFailure>,
+    /// Certificates that can't be used. All others work.
+    pub broken: Vec<BrokenCertificate>,
+    /// Workers that did not answer in time, and may do so later. Empty: the snapshot is live everywhere.
+    pub stragglers: Vec<usize>,
+}
+
+/// An address that could not be listened on.
+#[derive(Debug)]
+pub struct BindFailure {
+    /// Which.
+    pub address: ir::BindAddress,
+    /// Why, such as `PermissionDenied` on port 80 or `AddrInUse`.
+    pub error: io::Error,
+}
+
+/// What only one thread at a time may do: build plans and open sockets.
+#[derive(Debug)]
+struct Publisher {
+    builder: Builder,
+    plan: Arc<Plan>,
+    /// Plans that some exchange may still hold. Kept here so that the last to let go is never a worker, which would
+    /// have to free all of it between two requests.
+    retired: Vec<Arc<Plan>>,
+    listening: BTreeMap<ir::BindAddress, SocketAddr>,
+}
+
+impl DataPlane {
+    /// Starts the workers. They serve nothing before the first [`DataPlane::publish`].
+    pub fn start(options: Options) -> io::Result<Self> {
+        let count = if options.workers == 0 { sys::usable_cpus() } else { options.workers };
+        let default_connections = default_connections(sys::raise_file_limit()?, count);
+        let builder = Builder::new(Arc::clone(&options.telemetry)).map_err(io::Error::other)?;
+        let mut workers = Vec::with_capacity(count);
+        for index in 0..count {
+            let seed = Seed {
+                index,
+                workers: count,
+                telemetry: Arc::clone(&options.telemetry),
+                access_log: options.access_log.clone(),
+                random: RandomState::new().hash_one(index),
+                default_connections,
+            };
+            workers.push(start_worker(seed)?);
+        }
+        let publisher =
+            Publisher { builder, plan: Arc::default(), retired: Vec::new(), listening: BTreeMap::new() };
+        Ok(Self {
+            workers,
+            publisher: Arc::new(Mutex::new(publisher)),
+            drain_timeout: options.drain_timeout,
+        })
+    }
+
+    /// How many workers there are.
+    pub fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Makes a snapshot the one to serve by. Compiles it and opens its sockets before it returns; what it returns is
+    /// ready when every worker serves by it, or has not answered for [`STRAGGLER`].
+    ///
+    /// Connections stay open. Requests that come after this are answered by the new snapshot, also on old connections.
+    pub fn publish(
+        &self,
+        snapshot: &ir::Snapshot,
+        generation: u64,
+    ) -> impl Future<Output = Applied> + Send + use<> {
+        let mut publisher = lock(&self.publisher);
+        let (broken, failed, mut opened) = publisher.publish(snapshot, generation, self.workers.len());
+        let mut waiting = Vec::with_capacity(self.workers.len());
+        for (index, worker) in self.workers.iter().enumerate() {
+            let (done, acknowledged) = oneshot::channel();
+            let opened = opened
+                .iter_mut()
+                .filter_map(|(address, listeners)| Some((*address, listeners.pop()?)))
+                .collect();
+            let plan = Arc::clone(&publisher.plan);
+            // A worker that has ended serves nothing, so there is nothing to wait for: `acknowledged` fails.
+            let _ = worker.send(Command::Publish { plan, opened, done });
+            waiting.push((index, acknowledged));
+        }
+        drop(publisher);
+        let publisher = Arc::clone(&self.publisher);
+        async move {
+            let deadline = Instant::now() + STRAGGLER;
+            let mut stragglers = Vec::new();
+            for (index, acknowledged) in waiting {
+                if timeout_at(deadline, acknowledged).await.is_err() {
+                    stragglers.push(index);
+                }
+            }
+            lock(&publisher).forget();
+            Applied { generation, failed, broken, stragglers }
+        }
+    }
+
+    /// What is listened on, and where (the port may have been chosen by the kernel).
+    pub fn local_addresses(&self) -> Vec<(ir::BindAddress, SocketAddr)> {
+        lock(&self.publisher).listening.iter().map(|(bind, local)| (*bind, *local)).collect()
+    }
+
+    /// The newest plan.
+    pub fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&lock(&self.publisher).plan)
+    }
+
+    /// All upstreams with their endpoints, as they are now.
+    pub fn upstreams(&self) -> Vec<UpstreamState> {
+        self.plan().upstreams().iter().map(|cell| cell.state()).collect()
+    }
+
+    /// Stops accepting, lets exchanges finish for as long as the options say, then closes what is left. The data plane
+    /// has ended when this is ready.
+    pub fn drain(&self) -> impl Future<Output = DrainOutcome> + Send + use<> {
+        let mut waiting = Vec::with_capacity(self.workers.len());
+        for worker in &self.workers {
+            let (done, outcome) = oneshot::channel();
+            let _ = worker.send(Command::Drain { timeout: self.drain_timeout, done });
+            waiting.push(outcome);
+        }
+        lock(&self.publisher).listening.clear();
+        async move {
+            let mut total = DrainOutcome::default();
+            for outcome in waiting {
+                // A worker that was stopped meanwhile has no outcome.
+                total += outcome.await.unwrap_or_default();
+            }
+            total
+        }
+    }
+
+    /// Closes everything at once.
+    pub fn stop_now(&self) {
+        for worker in &self.workers {
+            // One that has ended need not be told.
+            let _ = worker.send(Command::Stop);
+        }
+    }
+}
+
+impl Drop for DataPlane {
+    fn drop(&mut self) {
+        self.stop_now();
+    }
+}
+
+type Opened = Vec<(ir::BindAddress, Vec<std::net::TcpListener>)>;
+
+impl Publisher {
+    fn publish(
+        &mut self,
+        snapshot: &ir::Snapshot,
+        generation: u64,
+        workers: usize,
+    ) -> (Vec<BrokenCertificate>, Vec<BindFailure>, Opened) {
+        let built = self.builder.build(snapshot, generation, &self.plan);
+        self.retired.push(std::mem::replace(&mut self.plan, built.plan));
+        self.listening.retain(|address, _| snapshot.binds.iter().any(|bind| bind.address == *address));
+        let (mut failed, mut opened) = (Vec::new(), Vec::new());
+        for bind in &snapshot.binds {
+            if self.listening.contains_key(&bind.address) {
+                continue;
+            }
+            let address = bind.address;
+            let alone = !snapshot.binds.iter().any(|other| other.address != address && other.address.port == address.port);
+            let listeners = listener::open(address, workers, alone)
+                .and_then(|listeners| Ok((listeners[0].local_addr()?, listeners)));
+            match listeners {
+                Ok((local, listeners)) => {
+                    self.listening.insert(address, local);
+                    opened.push((address, listeners));
+                }
+                Err(error) => failed.push(BindFailure { address, error }),
+            }
+        }
+        (built.broken, failed, opened)
+    }
+
+    /// Frees plans that nobody holds any more.
+    fn forget(&mut self) {
+        self.retired.retain(|plan| Arc::strong_count(plan) > 1);
+        self.builder.prune();
+    }
+}
+
+impl fmt::Display for BindFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.address, self.error)
+    }
+}
+
+/// A panic while it was held left at worst an old plan in place.
+fn lock(publisher: &Mutex<Publisher>) -> MutexGuard<'_, Publisher> {
+    publisher.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn start_worker(seed: Seed) -> io::Result<mpsc::UnboundedSender<Command>> {
+    let (sender, commands) = mpsc::unbounded_channel();
+    let (started, outcome) = std::sync::mpsc::sync_channel(1);
+    std::thread::Builder::new().name(format!("worker-{}", seed.index)).spawn(move || {
+        let runtime = match RuntimeBuilder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(started.send(Err(error))),
+        };
+        drop(started.send(Ok(())));
+        let default_connections = seed.default_connections;
+        runtime.block_on(async move {
+            worker::run(WorkerState::new(seed), default_connections, commands).await;
+        });
+        // Connections that are still open are tasks of the runtime and end with it.
+        runtime.shutdown_background();
+    })?;
+    outcome.recv().map_err(|_| io::Error::other("the worker's thread ended at once"))??;
+    Ok(sender)
+}
+
+/// A worker's connections if the snapshot has no limit: each may need a second file for its upstream, and some are left
+/// for everything else.
+fn default_connections(files: u64, workers: usize) -> usize {
+    let left = files.saturating_sub(OTHER_FILES) / 2;
+    usize::try_from(left).unwrap_or(usize::MAX).div_ceil(workers).clamp(16, 1 << 20)
+}
+
+/// Files for the admin listener, watches, logs and listening sockets.
+const OTHER_FILES: u64 = 256;
+/// A worker turns its event loop many thousand times a second. One that does not answer for this long is stuck.
+const STRAGGLER: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::default_connections;
+
+    #[test]
+    fn connections_follow_the_file_limit() {
+        assert_eq!(default_connections(20_256, 2), 5_000);
+        assert_eq!(default_connections(1_024, 4), 96);
+        assert_eq!(default_connections(10, 4), 16);
+    }
+}

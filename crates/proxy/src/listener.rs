@@ -1,0 +1,160 @@
+//! Listening sockets: opening one per worker for an address, and accepting on it.
+//!
+//! Every worker has a socket of its own for each address (SO_REUSEPORT); the kernel spreads connections over them.
+
+use crate::connection::{self, SocketSlot};
+use crate::worker::WorkerState;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+/// A listening socket of one worker, as the rest of the worker sees it.
+#[derive(Debug)]
+pub struct Listening {
+    /// What its connections belong to. Changes when the address stays and what is spoken on it changes.
+    pub slot: Cell<SocketSlot>,
+    stop: Cell<Option<Stop>>,
+    stopped: Notify,
+}
+
+/// How to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// The bind is gone: nothing would answer those who wait to be accepted.
+    AtOnce,
+    /// A drain: those whom the kernel has let in already are still served.
+    AfterQueue,
+}
+
+impl Listening {
+    /// A socket for connections of `slot`.
+    pub fn new(slot: SocketSlot) -> Rc<Self> {
+        Rc::new(Self { slot: Cell::new(slot), stop: Cell::new(None), stopped: Notify::new() })
+    }
+
+    /// Stops accepting and closes the socket.
+    pub fn stop(&self, how: Stop) {
+        self.stop.set(Some(how));
+        self.stopped.notify_one();
+    }
+}
+
+/// Opens one socket per worker for an address.
+///
+/// `alone`: no other socket of ours has this port. Then it is first made sure that no other process listens there: one
+/// with SO_REUSEPORT and the same user would otherwise silently take a share of the connections.
+pub fn open(address: ir::BindAddress, workers: usize, alone: bool) -> io::Result<Vec<std::net::TcpListener>> {
+    match address.ip {
+        Some(ip) => open_at(SocketAddr::new(ip, address.port), workers, alone),
+        None => match open_at(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), address.port), workers, alone) {
+            // A kernel without IPv6, or one where it is switched off.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)) => {
+                open_at(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port), workers, alone)
+            }
+            outcome => outcome,
+        },
+    }
+}
+
+/// Accepts until told to stop.
+pub async fn run(worker: Rc<WorkerState>, listener: TcpListener, listening: Rc<Listening>) {
+    while listening.stop.get().is_none() {
+        if !worker.connections.has_room() {
+            if worker.connections.make_room() == 0 {
+                worker.shard.connection_refused();
+            }
+            tokio::select! {
+                () = worker.connections.changed() => {}
+                () = listening.stopped.notified() => {}
+            }
+            continue;
+        }
+        let accepted = tokio::select! {
+            biased;
+            () = listening.stopped.notified() => continue,
+            accepted = poll_fn(|cx| listener.poll_accept(cx)) => accepted,
+        };
+        match accepted {
+            Ok((tcp, peer)) => begin(&worker, tcp, peer, listening.slot.get()),
+            Err(error) => after_failure(&worker, &error).await,
+        }
+    }
+    if listening.stop.get() == Some(Stop::AfterQueue) {
+        accept_queue(&worker, listener, listening.slot.get());
+    }
+}
+
+/// Opens the sockets of one address; the first decides the port if the kernel is to choose it.
+fn open_at(address: SocketAddr, workers: usize, alone: bool) -> io::Result<Vec<std::net::TcpListener>> {
+    if alone && address.port() != 0 {
+        drop(socket(address, false)?);
+    }
+    let first: std::net::TcpListener = socket(address, true)?.into();
+    let address = first.local_addr()?;
+    let mut listeners = vec![first];
+    for _ in 1..workers {
+        listeners.push(socket(address, true)?.into());
+    }
+    Ok(listeners)
+}
+
+fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+        // One socket for both families, whatever the system's default.
+        socket.set_only_v6(false)?;
+    }
+    // Without it a restart would wait for old connections in TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
+}
+
+fn begin(worker: &Rc<WorkerState>, tcp: TcpStream, peer: SocketAddr, slot: SocketSlot) {
+    tokio::task::spawn_local(connection::run(Rc::clone(worker), tcp, peer, slot));
+}
+
+async fn after_failure(worker: &WorkerState, error: &io::Error) {
+    match error.raw_os_error() {
+        // No file, or no memory, for one more: accepting again at once would fail again at once. The connection stays in
+        // the queue.
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+            worker.shard.connection_refused();
+            worker.shard.fault(NO_FILES);
+            tracing::warn!(%error, "cannot accept connections");
+            worker.connections.make_room();
+            tokio::time::sleep(PAUSE).await;
+        }
+        // The client went away while it waited; accept(2) lists further errors of single connections.
+        _ => tokio::task::yield_now().await,
+    }
+}
+
+/// Takes in what the kernel has let in already; closing the socket would reset it.
+fn accept_queue(worker: &Rc<WorkerState>, listener: TcpListener, slot: SocketSlot) {
+    let Ok(listener) = listener.into_std() else { return };
+    while worker.connections.has_room() {
+        let Ok((tcp, peer)) = listener.accept() else { return };
+        if tcp.set_nonblocking(true).is_ok()
+            && let Ok(tcp) = TcpStream::from_std(tcp)
+        {
+            begin(worker, tcp, peer, slot);
+        }
+    }
+}
+
+/// The kernel cuts it to net.core.somaxconn (4096 by default).
+const BACKLOG: i32 = 16_384;
+/// Long enough for some connections to end, short enough not to be felt.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Code of the fault.
+const NO_FILES: &str = "out-of-files";

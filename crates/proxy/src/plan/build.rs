@@ -1,0 +1,170 @@
+//! Compiles a snapshot, keeping what the last one already had. Runs beside the workers, never on one.
+
+use super::rule::{Action, Backend, CompiledRoute, CompiledRule, Target};
+use super::{Plan, PlanSocket};
+use crate::connection::SocketSlot;
+use crate::filter;
+use crate::tls::{BrokenCertificate, Certificates, Keys, TlsBind, TlsSettings};
+use crate::upstream::{Cells, UpstreamCell};
+use hashbrown::HashMap;
+use std::sync::{Arc, Weak};
+use telemetry::{RouteLabels, Telemetry};
+
+/// Builds one plan after another.
+#[derive(Debug)]
+pub struct Builder {
+    telemetry: Arc<Telemetry>,
+    tls: TlsSettings,
+    keys: Keys,
+    cells: Cells,
+    /// By the address of the route's allocation, which the compiled route keeps alive: no other can have it.
+    routes: HashMap<usize, Weak<CompiledRoute>, foldhash::fast::RandomState>,
+    slots: HashMap<(ir::BindAddress, ir::Transport, bool), SocketSlot, foldhash::fast::RandomState>,
+}
+
+/// A plan, and what could not be compiled.
+#[derive(Debug)]
+pub struct Built {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// Certificates that can't be used.
+    pub broken: Vec<BrokenCertificate>,
+}
+
+impl Builder {
+    /// A builder that has built nothing yet.
+    pub fn new(telemetry: Arc<Telemetry>) -> Result<Self, rustls::Error> {
+        Ok(Self {
+            telemetry,
+            tls: TlsSettings::new()?,
+            keys: Keys::default(),
+            cells: Cells::default(),
+            routes: HashMap::default(),
+            slots: HashMap::default(),
+        })
+    }
+
+    /// Compiles a snapshot. Every part that `previous` has from the same nodes is shared with it.
+    pub fn build(&mut self, snapshot: &ir::Snapshot, generation: u64, previous: &Plan) -> Built {
+        let upstreams = self.cells.update(&snapshot.upstreams, &self.telemetry);
+        self.keys = self.keys.update(&snapshot.certificates);
+        let mut broken = self.keys.broken();
+        let mut sockets: Vec<Option<Arc<PlanSocket>>> = vec![None; self.slots.len()];
+        for bind in &snapshot.binds {
+            let slot = self.slot(bind);
+            let index = slot.0 as usize;
+            if sockets.len() <= index {
+                sockets.resize(index + 1, None);
+            }
+            let before = previous.sockets.get(index).and_then(Option::as_ref);
+            match self.socket(bind, slot, before) {
+                Ok(socket) => sockets[index] = Some(socket),
+                Err(reason) => broken.push(BrokenCertificate {
+                    id: ir::CertificateId(bind.address.to_string().into()),
+                    reason: reason.to_string(),
+                }),
+            }
+        }
+        let plan = Plan { generation, http: Arc::clone(&snapshot.http), sockets, upstreams };
+        Built { plan: Arc::new(plan), broken }
+    }
+
+    /// Forgets what only old plans had. Called when they are gone.
+    pub fn prune(&mut self) {
+        self.routes.retain(|_, route| route.strong_count() > 0);
+        self.cells.prune();
+    }
+
+    fn slot(&mut self, bind: &ir::Bind) -> SocketSlot {
+        let next = SocketSlot(self.slots.len() as u32);
+        *self.slots.entry((bind.address, bind.transport, bind.proxy_protocol)).or_insert(next)
+    }
+
+    fn socket(
+        &mut self,
+        bind: &Arc<ir::Bind>,
+        slot: SocketSlot,
+        before: Option<&Arc<PlanSocket>>,
+    ) -> Result<Arc<PlanSocket>, rustls::Error> {
+        let tls = match bind.transport {
+            ir::Transport::Http => None,
+            ir::Transport::Https => Some(self.tls_bind(bind, before)?),
+        };
+        if let Some(before) = before
+            && before.bind == *bind
+            && before.tls.as_ref().map(Arc::as_ptr) == tls.as_ref().map(Arc::as_ptr)
+        {
+            return Ok(Arc::clone(before));
+        }
+        let before = before.map(|before| &before.router);
+        let router = router::Socket::build(bind, before, &mut |route: &Arc<ir::Route>| self.route(route));
+        Ok(Arc::new(PlanSocket { slot, bind: Arc::clone(bind), router, tls }))
+    }
+
+    fn tls_bind(
+        &self,
+        bind: &ir::Bind,
+        before: Option<&Arc<PlanSocket>>,
+    ) -> Result<Arc<TlsBind>, rustls::Error> {
+        let before = before.and_then(|before| before.tls.as_ref());
+        let certificates = Certificates::build(bind, &self.keys, before.map(|tls| &tls.certificates));
+        match before {
+            Some(before) if Arc::ptr_eq(&before.certificates, &certificates) => Ok(Arc::clone(before)),
+            _ => self.tls.bind(certificates).map(Arc::new),
+        }
+    }
+
+    fn route(&mut self, route: &Arc<ir::Route>) -> Arc<CompiledRoute> {
+        let address = Arc::as_ptr(route).addr();
+        if let Some(known) = self.routes.get(&address).and_then(Weak::upgrade) {
+            return known;
+        }
+        let rules = route.rules.iter().map(|rule| self.rule(rule)).collect();
+        let compiled = Arc::new(CompiledRoute { route: Arc::clone(route), rules });
+        self.routes.insert(address, Arc::downgrade(&compiled));
+        compiled
+    }
+
+    fn rule(&mut self, rule: &ir::Rule) -> CompiledRule {
+        let origin = &rule.origin;
+        let labels = RouteLabels {
+            kind: &origin.kind,
+            namespace: &origin.namespace,
+            name: &origin.name,
+            rule: origin.section.as_deref().unwrap_or_default(),
+        };
+        CompiledRule {
+            filters: filter::compile(&rule.filters, &mut |id| self.cell(id)),
+            action: self.action(&rule.action),
+            timeouts: rule.timeouts.clone(),
+            metrics: self.telemetry.route(&labels),
+        }
+    }
+
+    fn action(&mut self, action: &ir::Action) -> Action {
+        let backends = match action {
+            ir::Action::Answer => return Action::Answer,
+            ir::Action::Status(status) => return Action::Status(*status),
+            ir::Action::Forward(backends) => backends,
+        };
+        let mut total: u32 = 0;
+        let mut compile = |backend: &ir::Backend| {
+            // Gateway API allows a weight of a million at most; anything beyond the sum's range loses its share only.
+            total = total.saturating_add(backend.weight);
+            Backend {
+                upto: total,
+                filters: filter::compile(&backend.filters, &mut |id| self.cell(id)),
+                target: match &backend.target {
+                    ir::Target::Upstream(id) => Target::Upstream(self.cell(id)),
+                    ir::Target::Broken { status, .. } => Target::Broken(*status),
+                },
+            }
+        };
+        let backends = backends.iter().filter(|backend| backend.weight > 0).map(&mut compile).collect();
+        Action::Forward { backends, total_weight: total }
+    }
+
+    fn cell(&mut self, id: &ir::UpstreamId) -> Arc<UpstreamCell> {
+        self.cells.get(id, &self.telemetry)
+    }
+}

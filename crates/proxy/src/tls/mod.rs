@@ -1,0 +1,9 @@
+//! TLS towards clients: which certificate for which name, resumption over all workers and reloads, the handshake.
+
+pub mod accept;
+pub mod certificates;
+pub mod settings;
+
+pub use accept::{HandshakeFault, accept};
+pub use certificates::{BrokenCertificate, Certificates, Keys};
+pub use settings::{TlsBind, TlsSettings};

@@ -1,0 +1,51 @@
+//! The rustls configuration of a bind, and the parts of it that all binds share.
+
+use super::certificates::Certificates;
+use rustls::ServerConfig;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::{NoServerSessionStorage, ProducesTickets};
+use std::sync::Arc;
+
+/// What every TLS bind of a data plane has in common. Lives as long as the data plane, so that a ticket from one worker
+/// or plan is good for the others.
+#[derive(Debug)]
+pub struct TlsSettings {
+    provider: Arc<CryptoProvider>,
+    tickets: Arc<dyn ProducesTickets>,
+}
+
+/// TLS on one bind.
+#[derive(Debug)]
+pub struct TlsBind {
+    /// For the handshake.
+    pub config: Arc<ServerConfig>,
+    /// What is presented to whom.
+    pub certificates: Arc<Certificates>,
+}
+
+impl TlsSettings {
+    /// Settings with ticket keys of their own. An error means that there is no randomness to be had.
+    pub fn new() -> Result<Self, rustls::Error> {
+        Ok(Self {
+            // With the feature `prefer-post-quantum`, X25519MLKEM768 stands first in the provider's list.
+            provider: Arc::new(aws_lc_rs::default_provider()),
+            // Keys that change every six hours, the last ones still read. TLS 1.2 and 1.3 both use them.
+            tickets: aws_lc_rs::Ticketer::new()?,
+        })
+    }
+
+    /// The configuration for a bind with these certificates.
+    pub fn bind(&self, certificates: Arc<Certificates>) -> Result<TlsBind, rustls::Error> {
+        let resolver: Arc<Certificates> = Arc::clone(&certificates);
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+            .with_no_client_auth()
+            .with_cert_resolver(resolver);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // Tickets carry the session, so nothing is stored here, whichever worker the client meets next. rustls resumes
+        // only for the same SNI, and no bind checks client certificates, so a ticket opens no door that is not open.
+        config.ticketer = Arc::clone(&self.tickets);
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        Ok(TlsBind { config: Arc::new(config), certificates })
+    }
+}

@@ -1,0 +1,277 @@
+//! What all workers share about an upstream: its settings and endpoints of the moment, and what its endpoints are busy
+//! with. Rules refer to the cell, never to an endpoint, so a rolling deployment rebuilds no rule.
+
+use arc_swap::ArcSwap;
+use hashbrown::HashMap;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+use telemetry::{Telemetry, UpstreamMetrics};
+
+/// One upstream, for as long as anything refers to it. There is one cell per id.
+#[derive(Debug)]
+pub struct UpstreamCell {
+    /// Its name in snapshots.
+    pub id: ir::UpstreamId,
+    /// Its metrics.
+    pub metrics: Arc<UpstreamMetrics>,
+    /// Position in each worker's table. May be given to another cell after this one is gone.
+    pub(crate) slot: u32,
+    now: ArcSwap<UpstreamNow>,
+}
+
+/// The upstream as the newest snapshot has it.
+#[derive(Debug)]
+pub struct UpstreamNow {
+    /// Settings and addresses.
+    pub upstream: Arc<ir::Upstream>,
+    /// State of the endpoints, in the order of `upstream.endpoints`.
+    pub endpoints: Box<[Arc<EndpointState>]>,
+}
+
+/// What is known about one endpoint over all workers. Survives changes of the other endpoints and of the settings.
+#[derive(Debug)]
+pub struct EndpointState {
+    /// Where it is.
+    pub address: SocketAddr,
+    pub(crate) in_flight: AtomicU32,
+    pub(crate) connections: AtomicU32,
+    pub(crate) connect_failures: AtomicU64,
+}
+
+/// An upstream as the admin API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct UpstreamState {
+    /// Its name in snapshots.
+    pub id: ir::UpstreamId,
+    /// `Service ns/name#port`.
+    pub origin: ir::Origin,
+    /// How an endpoint is chosen.
+    pub balance: ir::Balance,
+    /// Its endpoints.
+    pub endpoints: Vec<EndpointFigures>,
+}
+
+/// An endpoint as the admin API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct EndpointFigures {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Share relative to the others.
+    pub weight: u32,
+    /// Exchanges at this moment.
+    pub in_flight: u32,
+    /// Open connections, idle ones included.
+    pub connections: u32,
+    /// Failed attempts to connect since the endpoint appeared.
+    pub connect_failures: u64,
+}
+
+impl UpstreamCell {
+    /// Settings and endpoints of the moment.
+    pub fn now(&self) -> Arc<UpstreamNow> {
+        self.now.load_full()
+    }
+
+    pub(crate) fn is_still(&self, seen: &Arc<UpstreamNow>) -> bool {
+        Arc::ptr_eq(&self.now.load(), seen)
+    }
+
+    /// For the admin API.
+    pub fn state(&self) -> UpstreamState {
+        let now = self.now.load();
+        let figures = |(endpoint, state): (&ir::Endpoint, &Arc<EndpointState>)| EndpointFigures {
+            address: endpoint.address,
+            weight: endpoint.weight,
+            in_flight: state.in_flight.load(Relaxed),
+            connections: state.connections.load(Relaxed),
+            connect_failures: state.connect_failures.load(Relaxed),
+        };
+        UpstreamState {
+            id: self.id.clone(),
+            origin: now.upstream.origin.clone(),
+            balance: now.upstream.settings.balance,
+            endpoints: now.upstream.endpoints.iter().zip(&now.endpoints).map(figures).collect(),
+        }
+    }
+
+    /// Takes over a newer version of the upstream. Endpoints that stay keep their state.
+    fn replace(&self, upstream: &Arc<ir::Upstream>) {
+        let before = self.now.load();
+        if before.upstream == *upstream {
+            return;
+        }
+        let state = |endpoint: &ir::Endpoint| {
+            // Both lists are sorted by address.
+            match before.endpoints.binary_search_by_key(&endpoint.address, |state| state.address) {
+                Ok(index) => Arc::clone(&before.endpoints[index]),
+                Err(_) => Arc::new(EndpointState::new(endpoint.address)),
+            }
+        };
+        let endpoints = upstream.endpoints.iter().map(state).collect();
+        self.now.store(Arc::new(UpstreamNow { upstream: Arc::clone(upstream), endpoints }));
+    }
+}
+
+impl EndpointState {
+    fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            in_flight: AtomicU32::new(0),
+            connections: AtomicU32::new(0),
+            connect_failures: AtomicU64::new(0),
+        }
+    }
+}
+
+/// All cells. Belongs to whoever builds plans; holds no cell alive by itself.
+#[derive(Debug, Default)]
+pub struct Cells {
+    known: HashMap<ir::UpstreamId, Weak<UpstreamCell>, foldhash::fast::RandomState>,
+    free: Vec<u32>,
+    slots: u32,
+}
+
+impl Cells {
+    /// Brings every cell to the state that a snapshot says, and returns those of the snapshot's upstreams. A cell that
+    /// only something old refers to any more loses its endpoints.
+    pub fn update(
+        &mut self,
+        upstreams: &BTreeMap<ir::UpstreamId, Arc<ir::Upstream>>,
+        telemetry: &Telemetry,
+    ) -> Vec<Arc<UpstreamCell>> {
+        let cells = upstreams.values().map(|upstream| self.cell(&upstream.id, Some(upstream), telemetry)).collect();
+        for cell in self.known.values().filter_map(Weak::upgrade) {
+            if !upstreams.contains_key(&cell.id) {
+                let last = cell.now();
+                cell.replace(&Arc::new(ir::Upstream { endpoints: Arc::default(), ..(*last.upstream).clone() }));
+            }
+        }
+        cells
+    }
+
+    /// The cell of an upstream that a rule names. One without endpoints if the snapshot has no such upstream.
+    pub fn get(&mut self, id: &ir::UpstreamId, telemetry: &Telemetry) -> Arc<UpstreamCell> {
+        self.cell(id, None, telemetry)
+    }
+
+    /// Forgets cells that are gone, so that their slots can be used again.
+    pub fn prune(&mut self) {
+        // A dead Weak no longer knows its slot, so the free ones are found by what the living hold.
+        let before = self.known.len();
+        self.known.retain(|_, cell| cell.strong_count() > 0);
+        if self.known.len() < before {
+            let mut used: Vec<u32> =
+                self.known.values().filter_map(Weak::upgrade).map(|cell| cell.slot).collect();
+            used.sort_unstable();
+            self.free = (0..self.slots).filter(|slot| used.binary_search(slot).is_err()).collect();
+        }
+    }
+
+    fn cell(
+        &mut self,
+        id: &ir::UpstreamId,
+        upstream: Option<&Arc<ir::Upstream>>,
+        telemetry: &Telemetry,
+    ) -> Arc<UpstreamCell> {
+        if let Some(cell) = self.known.get(id).and_then(Weak::upgrade) {
+            if let Some(upstream) = upstream {
+                cell.replace(upstream);
+            }
+            return cell;
+        }
+        let unknown = || {
+            Arc::new(ir::Upstream {
+                id: id.clone(),
+                origin: ir::Origin::new("Narthex", "", id.0.clone()),
+                settings: Arc::default(),
+                endpoints: Arc::default(),
+            })
+        };
+        let upstream = upstream.map_or_else(unknown, Arc::clone);
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots += 1;
+            self.slots - 1
+        });
+        let endpoints =
+            upstream.endpoints.iter().map(|endpoint| Arc::new(EndpointState::new(endpoint.address))).collect();
+        let cell = Arc::new(UpstreamCell {
+            id: id.clone(),
+            metrics: telemetry.upstream(&id.0),
+            slot,
+            now: ArcSwap::from_pointee(UpstreamNow { upstream, endpoints }),
+        });
+        self.known.insert(id.clone(), Arc::downgrade(&cell));
+        cell
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upstream(name: &str, ports: &[u16]) -> (ir::UpstreamId, Arc<ir::Upstream>) {
+        let id = ir::UpstreamId(name.into());
+        let endpoints =
+            ports.iter().map(|port| ir::Endpoint { address: ([127, 0, 0, 1], *port).into(), weight: 1 }).collect();
+        let upstream = ir::Upstream {
+            id: id.clone(),
+            origin: ir::Origin::new("Service", "ns", name),
+            settings: Arc::default(),
+            endpoints,
+        };
+        (id, Arc::new(upstream))
+    }
+
+    #[test]
+    fn a_change_of_endpoints_keeps_the_cell_and_the_state_of_those_that_stay() {
+        let telemetry = Telemetry::new(1);
+        let mut cells = Cells::default();
+        let first = cells.update(&[upstream("a", &[1, 2])].into(), &telemetry);
+        let stays = Arc::clone(&first[0].now().endpoints[1]);
+        stays.in_flight.store(3, Relaxed);
+        let second = cells.update(&[upstream("a", &[2, 3])].into(), &telemetry);
+        assert!(Arc::ptr_eq(&first[0], &second[0]));
+        assert!(Arc::ptr_eq(&second[0].now().endpoints[0], &stays));
+        assert_eq!(second[0].state().endpoints[0].in_flight, 3);
+        assert_eq!(second[0].state().endpoints[1].in_flight, 0);
+    }
+
+    #[test]
+    fn nothing_moves_when_nothing_changed() {
+        let telemetry = Telemetry::new(1);
+        let mut cells = Cells::default();
+        let first = cells.update(&[upstream("a", &[1, 2])].into(), &telemetry);
+        let seen = first[0].now();
+        cells.update(&[upstream("a", &[1, 2])].into(), &telemetry);
+        assert!(first[0].is_still(&seen));
+    }
+
+    #[test]
+    fn an_upstream_that_left_the_snapshot_has_no_endpoints_and_gets_them_back_with_it() {
+        let telemetry = Telemetry::new(1);
+        let mut cells = Cells::default();
+        let held = cells.update(&[upstream("a", &[1])].into(), &telemetry);
+        cells.update(&[upstream("b", &[1])].into(), &telemetry);
+        assert!(held[0].now().endpoints.is_empty());
+        let again = cells.update(&[upstream("a", &[1])].into(), &telemetry);
+        assert!(Arc::ptr_eq(&held[0], &again[0]));
+        assert_eq!(held[0].now().endpoints.len(), 1);
+    }
+
+    #[test]
+    fn the_slot_of_a_cell_that_is_gone_is_used_again() {
+        let telemetry = Telemetry::new(1);
+        let mut cells = Cells::default();
+        let a = cells.update(&[upstream("a", &[1]), upstream("b", &[1])].into(), &telemetry);
+        assert_ne!(a[0].slot, a[1].slot);
+        let gone = a[0].slot;
+        let keep = Arc::clone(&a[1]);
+        drop(a);
+        cells.prune();
+        let c = cells.get(&ir::UpstreamId("c".into()), &telemetry);
+        assert_eq!(c.slot, gone);
+        assert_ne!(keep.slot, gone);
+    }
+}

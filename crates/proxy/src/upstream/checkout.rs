@@ -1,0 +1,141 @@
+//! Gets a connection for an exchange: a pooled one, else a new one, else one to the next endpoint.
+
+use super::cell::UpstreamCell;
+use super::local::{Lease, LocalUpstream, Open, Profile, Unavailable, UpstreamConnection};
+use crate::fault::Fault;
+use crate::http::proxy_protocol;
+use crate::stream::Stream;
+use crate::worker::WorkerState;
+use smallvec::SmallVec;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// What kind of connection an exchange needs.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// A connection that was never used: the exchange met a closed idle one before.
+    pub fresh: bool,
+    /// Endpoints that failed this exchange already; avoided while there are others.
+    pub avoid: SmallVec<[SocketAddr; 2]>,
+    /// Client and the address that it spoke to, for an upstream that wants the PROXY protocol.
+    pub addresses: Option<(SocketAddr, SocketAddr)>,
+}
+
+/// A connection to one of the upstream's endpoints: pooled if there is one, else new; the next endpoint when one
+/// cannot be connected to, as often as the upstream's settings say. On a fault nothing of the request was sent:
+/// `NoEndpoints`, `Overloaded`, `Connect` or `ConnectTimeout`.
+pub async fn checkout(
+    worker: &WorkerState,
+    cell: &Arc<UpstreamCell>,
+    wanted: &Wanted,
+) -> Result<UpstreamConnection, Fault> {
+    let local = worker.upstreams.of(cell, &worker.random);
+    let (lease, profile) = local.pick(&worker.random, &worker.clock, &wanted.avoid).map_err(unavailable)?;
+    if !wanted.fresh
+        && let Some(idle) = lease.take_idle()
+    {
+        return Ok(UpstreamConnection::new(idle, lease, profile, None));
+    }
+    // Boxed: the rare way must not make every exchange's future as large as itself.
+    Box::pin(connect_somewhere(worker, &local, wanted, lease)).await
+}
+
+async fn connect_somewhere(
+    worker: &WorkerState,
+    local: &LocalUpstream,
+    wanted: &Wanted,
+    first: Lease,
+) -> Result<UpstreamConnection, Fault> {
+    // Kept over all tries, whatever a new plan says meanwhile.
+    let profile = local.profile();
+    let settings = &profile.settings;
+    let mut avoid = wanted.avoid.clone();
+    let mut lease = first;
+    let mut tries = 1;
+    loop {
+        let (fault, error) = match connect(worker, &lease, &profile, wanted.addresses).await {
+            Ok((connected, took)) => {
+                return Ok(UpstreamConnection::new(connected, lease, profile, Some(took)));
+            }
+            Err(failure) => failure,
+        };
+        profile.metrics.connect_failed(&worker.shard);
+        tracing::debug!(endpoint = %lease.address(), %error, "cannot connect");
+        avoid.push(lease.address());
+        drop(lease);
+        if tries >= settings.connect_tries {
+            return Err(fault);
+        }
+        tries += 1;
+        // Endpoints may be fewer than tries: then the same one is tried again, which is what a refusal during a restart
+        // wants, but not at once after a time-out.
+        let Ok((next, _)) = local.pick(&worker.random, &worker.clock, &avoid) else { return Err(fault) };
+        if fault == Fault::ConnectTimeout && avoid.contains(&next.address()) {
+            return Err(fault);
+        }
+        profile.metrics.retried(&worker.shard);
+        // Another try may find an idle connection, unless only a fresh one will do.
+        if !wanted.fresh
+            && let Some(idle) = next.take_idle()
+        {
+            return Ok(UpstreamConnection::new(idle, next, profile, None));
+        }
+        lease = next;
+    }
+}
+
+async fn connect(
+    worker: &WorkerState,
+    lease: &Lease,
+    profile: &Profile,
+    addresses: Option<(SocketAddr, SocketAddr)>,
+) -> Result<((Stream, Open), Duration), (Fault, io::Error)> {
+    let Profile { settings, metrics } = profile;
+    let started = worker.clock.now();
+    let attempt = async {
+        let mut tcp = TcpStream::connect(lease.address()).await?;
+        // Requests are written whole; waiting for more to come only delays them.
+        tcp.set_nodelay(true)?;
+        if let Some(version) = settings.proxy_protocol {
+            let header = proxy_protocol::write(version, addresses);
+            tcp.write_all(&header).await?;
+        }
+        Ok(tcp)
+    };
+    let outcome = timeout(settings.connect_timeout, attempt).await;
+    let now = worker.clock.now();
+    match outcome {
+        Ok(Ok(tcp)) => {
+            let took = now - started;
+            metrics.connected(&worker.shard, took);
+            Ok(((Stream::Plain(tcp), lease.connected()), took))
+        }
+        Ok(Err(error)) => {
+            // Our own want of files or ports says nothing about the endpoint.
+            if !is_ours(&error) {
+                lease.failed(now);
+            }
+            Err((Fault::Connect, error))
+        }
+        Err(_) => {
+            lease.failed(now);
+            Err((Fault::ConnectTimeout, io::ErrorKind::TimedOut.into()))
+        }
+    }
+}
+
+fn is_ours(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EADDRNOTAVAIL))
+}
+
+fn unavailable(why: Unavailable) -> Fault {
+    match why {
+        Unavailable::NoEndpoints => Fault::NoEndpoints,
+        Unavailable::Saturated => Fault::Overloaded,
+    }
+}

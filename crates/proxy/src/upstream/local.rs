@@ -1,0 +1,382 @@
+//! A worker's own side of each upstream: its balancer and its idle connections, last used first.
+//!
+//! A worker copies what the cell says when a plan arrives and then works from the copy: choosing an endpoint and taking
+//! a connection touch nothing shared but the endpoint's count of exchanges.
+
+use super::cell::{EndpointState, UpstreamCell, UpstreamNow};
+use crate::balance::Balancer;
+use crate::clock::Clock;
+use crate::stream::Stream;
+use crate::worker::{Random, WorkerState};
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use telemetry::UpstreamMetrics;
+use tokio::time::Instant;
+
+/// A worker's table of upstreams, by the slot of their cells.
+#[derive(Debug)]
+pub struct Upstreams {
+    /// Over which the limits of idle connections are divided.
+    workers: usize,
+    table: RefCell<Vec<Option<Rc<LocalUpstream>>>>,
+}
+
+/// One upstream as one worker sees it.
+#[derive(Debug)]
+pub(crate) struct LocalUpstream {
+    cell: Weak<UpstreamCell>,
+    current: RefCell<Current>,
+}
+
+#[derive(Debug)]
+struct Current {
+    now: Arc<UpstreamNow>,
+    profile: Rc<Profile>,
+    balancer: Balancer,
+    endpoints: Box<[Rc<LocalEndpoint>]>,
+}
+
+/// Settings of an upstream and its metrics, for as long as a connection needs them.
+#[derive(Debug)]
+pub(crate) struct Profile {
+    pub(crate) settings: Arc<ir::UpstreamSettings>,
+    pub(crate) metrics: Arc<UpstreamMetrics>,
+}
+
+/// One endpoint as one worker sees it.
+#[derive(Debug)]
+pub(crate) struct LocalEndpoint {
+    state: Arc<EndpointState>,
+    idle: RefCell<Vec<IdleConnection>>,
+    /// Idle connections to keep at most; 0: none, also because the endpoint is gone.
+    keep: Cell<usize>,
+    /// After a failure to connect the endpoint is passed over until then, as long as there are others.
+    rests_until: Cell<Option<Instant>>,
+}
+
+#[derive(Debug)]
+struct IdleConnection {
+    stream: Stream,
+    open: Open,
+    since: Instant,
+}
+
+/// A connection to an endpoint, for one exchange. Dropping it closes it.
+#[derive(Debug)]
+pub struct UpstreamConnection {
+    /// Its bytes.
+    pub stream: Stream,
+    open: Open,
+    lease: Lease,
+    profile: Rc<Profile>,
+    /// Unset: taken from the pool.
+    connected_in: Option<Duration>,
+}
+
+/// Counts an exchange at its endpoint while it lives.
+#[derive(Debug)]
+pub(crate) struct Lease(Rc<LocalEndpoint>);
+
+/// Counts a connection at its endpoint while it lives.
+#[derive(Debug)]
+pub(crate) struct Open(Arc<EndpointState>);
+
+/// Why no endpoint could be chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unavailable {
+    /// There is none with a weight.
+    NoEndpoints,
+    /// All are at their limit.
+    Saturated,
+}
+
+impl Upstreams {
+    /// An empty table for one of so many workers.
+    pub fn new(workers: usize) -> Self {
+        Self { workers: workers.max(1), table: RefCell::default() }
+    }
+
+    /// This worker's side of an upstream.
+    pub(crate) fn of(&self, cell: &Arc<UpstreamCell>, random: &Random) -> Rc<LocalUpstream> {
+        let slot = cell.slot as usize;
+        let mut table = self.table.borrow_mut();
+        if let Some(Some(known)) = table.get(slot)
+            && std::ptr::eq(known.cell.as_ptr(), Arc::as_ptr(cell))
+        {
+            return Rc::clone(known);
+        }
+        let local = Rc::new(LocalUpstream::new(cell, self.workers, random));
+        if table.len() <= slot {
+            table.resize_with(slot + 1, || None);
+        }
+        table[slot] = Some(Rc::clone(&local));
+        local
+    }
+
+    /// Takes over what cells say now, and lets go of upstreams that are gone. Called when a plan arrives.
+    pub fn refresh(&self, random: &Random) {
+        for entry in self.table.borrow_mut().iter_mut() {
+            let Some(local) = entry else { continue };
+            match local.cell.upgrade() {
+                Some(cell) => local.refresh(&cell, self.workers, random),
+                None => *entry = None,
+            }
+        }
+    }
+
+    /// Closes connections that were idle for too long or that the endpoint closed. Called about once a second.
+    pub fn sweep(&self, now: Instant) {
+        for local in self.table.borrow().iter().flatten() {
+            let current = local.current.borrow();
+            let limit = current.profile.settings.keep_alive_timeout;
+            for endpoint in &current.endpoints {
+                endpoint.idle.borrow_mut().retain(|idle| now - idle.since < limit && is_quiet(&idle.stream));
+            }
+        }
+    }
+
+    /// Closes every idle connection.
+    pub fn close_idle(&self) {
+        for local in self.table.borrow().iter().flatten() {
+            for endpoint in &local.current.borrow().endpoints {
+                endpoint.idle.borrow_mut().clear();
+            }
+        }
+    }
+
+    /// Idle connections of this worker, over all upstreams.
+    pub fn idle_connections(&self) -> usize {
+        let table = self.table.borrow();
+        let of = |local: &Rc<LocalUpstream>| -> usize {
+            local.current.borrow().endpoints.iter().map(|endpoint| endpoint.idle.borrow().len()).sum()
+        };
+        table.iter().flatten().map(of).sum()
+    }
+}
+
+impl LocalUpstream {
+    fn new(cell: &Arc<UpstreamCell>, workers: usize, random: &Random) -> Self {
+        let now = cell.now();
+        let keep = kept(&now.upstream.settings, workers);
+        let endpoints = now.endpoints.iter().map(|state| Rc::new(LocalEndpoint::new(state, keep))).collect();
+        let current = Current {
+            profile: Rc::new(Profile {
+                settings: Arc::clone(&now.upstream.settings),
+                metrics: Arc::clone(&cell.metrics),
+            }),
+            balancer: balancer(&now.upstream, random),
+            endpoints,
+            now,
+        };
+        Self { cell: Arc::downgrade(cell), current: RefCell::new(current) }
+    }
+
+    fn refresh(&self, cell: &Arc<UpstreamCell>, workers: usize, random: &Random) {
+        let mut current = self.current.borrow_mut();
+        if cell.is_still(&current.now) {
+            return;
+        }
+        let now = cell.now();
+        let settings = &now.upstream.settings;
+        let before = &current.now.upstream;
+        let keep = kept(settings, workers);
+        // What was sent at the start of these connections is not what new settings would send.
+        let same_start = before.settings.proxy_protocol == settings.proxy_protocol;
+        let known = std::mem::take(&mut current.endpoints);
+        let endpoints: Box<[_]> = now
+            .endpoints
+            .iter()
+            .map(|state| match known.binary_search_by_key(&state.address, |local| local.state.address) {
+                Ok(index) if same_start && Arc::ptr_eq(&known[index].state, state) => Rc::clone(&known[index]),
+                _ => Rc::new(LocalEndpoint::new(state, keep)),
+            })
+            .collect();
+        for endpoint in &known {
+            endpoint.set_keep(0);
+        }
+        for endpoint in &endpoints {
+            endpoint.set_keep(keep);
+        }
+        current.endpoints = endpoints;
+        current.balancer = balancer(&now.upstream, random);
+        if before.settings != *settings {
+            current.profile = Rc::new(Profile {
+                settings: Arc::clone(settings),
+                metrics: Arc::clone(&cell.metrics),
+            });
+        }
+        current.now = now;
+    }
+
+    /// Chooses an endpoint: not one of `avoid`, not one that just failed, unless there are no others.
+    pub(crate) fn pick(
+        &self,
+        random: &Random,
+        clock: &Clock,
+        avoid: &[SocketAddr],
+    ) -> Result<(Lease, Rc<Profile>), Unavailable> {
+        let current = &mut *self.current.borrow_mut();
+        let Current { profile, balancer, endpoints, .. } = current;
+        let limit = profile.settings.max_requests;
+        let load = |index: usize| endpoints[index].state.in_flight.load(Relaxed);
+        let has_room = |index: usize| limit == 0 || load(index) < limit;
+        let recent = clock.recent();
+        let rests = |index: usize| endpoints[index].rests_until.get().is_some_and(|until| recent < until);
+        let avoided = |index: usize| avoid.contains(&endpoints[index].state.address);
+        let choice = balancer
+            .pick(random, load, |index| has_room(index) && !rests(index) && !avoided(index))
+            .or_else(|| balancer.pick(random, load, |index| has_room(index) && !avoided(index)))
+            .or_else(|| balancer.pick(random, load, has_room));
+        match choice {
+            Some(index) => Ok((Lease::new(&endpoints[index]), Rc::clone(profile))),
+            None if balancer.pick(random, load, |_| true).is_some() => Err(Unavailable::Saturated),
+            None => Err(Unavailable::NoEndpoints),
+        }
+    }
+
+    pub(crate) fn profile(&self) -> Rc<Profile> {
+        Rc::clone(&self.current.borrow().profile)
+    }
+}
+
+impl LocalEndpoint {
+    fn new(state: &Arc<EndpointState>, keep: usize) -> Self {
+        Self {
+            state: Arc::clone(state),
+            idle: RefCell::default(),
+            keep: Cell::new(keep),
+            rests_until: Cell::new(None),
+        }
+    }
+
+    fn set_keep(&self, keep: usize) {
+        self.keep.set(keep);
+        let mut idle = self.idle.borrow_mut();
+        // The oldest stand in front.
+        let surplus = idle.len().saturating_sub(keep);
+        idle.drain(..surplus);
+    }
+}
+
+impl Lease {
+    fn new(endpoint: &Rc<LocalEndpoint>) -> Self {
+        endpoint.state.in_flight.fetch_add(1, Relaxed);
+        Self(Rc::clone(endpoint))
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0.state.address
+    }
+
+    /// An idle connection that the endpoint has not closed, as far as this side knows.
+    pub(crate) fn take_idle(&self) -> Option<(Stream, Open)> {
+        let mut idle = self.0.idle.borrow_mut();
+        while let Some(IdleConnection { stream, open, .. }) = idle.pop() {
+            if is_quiet(&stream) {
+                return Some((stream, open));
+            }
+        }
+        None
+    }
+
+    /// Notes that the endpoint could not be connected to.
+    pub(crate) fn failed(&self, now: Instant) {
+        self.0.state.connect_failures.fetch_add(1, Relaxed);
+        self.0.rests_until.set(Some(now + REST_AFTER_FAILURE));
+    }
+
+    /// Notes that the endpoint could be connected to.
+    pub(crate) fn connected(&self) -> Open {
+        self.0.rests_until.set(None);
+        self.0.state.connections.fetch_add(1, Relaxed);
+        Open(Arc::clone(&self.0.state))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.state.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+impl UpstreamConnection {
+    pub(crate) fn new(
+        (stream, open): (Stream, Open),
+        lease: Lease,
+        profile: Rc<Profile>,
+        connected_in: Option<Duration>,
+    ) -> Self {
+        Self { stream, open, lease, profile, connected_in }
+    }
+
+    /// Whether it served an exchange before, so that the endpoint may just have closed it.
+    pub fn reused(&self) -> bool {
+        self.connected_in.is_none()
+    }
+
+    /// How long connecting took; unset when it was taken from the pool.
+    pub fn connected_in(&self) -> Option<Duration> {
+        self.connected_in
+    }
+
+    /// The other end.
+    pub fn endpoint(&self) -> SocketAddr {
+        self.lease.address()
+    }
+
+    /// Settings of its upstream.
+    pub fn settings(&self) -> &ir::UpstreamSettings {
+        &self.profile.settings
+    }
+
+    /// Metrics of its upstream.
+    pub fn metrics(&self) -> &UpstreamMetrics {
+        &self.profile.metrics
+    }
+
+    /// Returns it to the pool: the exchange is over and both sides may go on. Nothing may be left unread. A connection
+    /// that began with a PROXY header speaks for one client and is closed instead.
+    pub fn give_back(self, worker: &WorkerState) {
+        let Self { stream, open, lease, profile, .. } = self;
+        if profile.settings.proxy_protocol.is_some() {
+            return;
+        }
+        let mut idle = lease.0.idle.borrow_mut();
+        if idle.len() < lease.0.keep.get() {
+            idle.push(IdleConnection { stream, open, since: worker.clock.recent() });
+        }
+    }
+}
+
+/// Whether nothing has come on an idle connection: neither its end nor bytes that nobody asked for. Costs a system call
+/// only if the event loop has seen something come.
+fn is_quiet(stream: &Stream) -> bool {
+    matches!(stream.tcp().try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+fn balancer(upstream: &ir::Upstream, random: &Random) -> Balancer {
+    let weights: Vec<u32> = upstream.endpoints.iter().map(|endpoint| endpoint.weight).collect();
+    Balancer::new(upstream.settings.balance, &weights, random)
+}
+
+/// A worker's part of the connections to keep per endpoint.
+fn kept(settings: &ir::UpstreamSettings, workers: usize) -> usize {
+    if settings.proxy_protocol.is_some() {
+        return 0;
+    }
+    (settings.keep_alive_connections as usize).div_ceil(workers)
+}
+
+/// Long enough not to meet a dead endpoint with every request, short enough not to miss its return.
+const REST_AFTER_FAILURE: Duration = Duration::from_secs(1);
