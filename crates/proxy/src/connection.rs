@@ -100,7 +100,10 @@ pub enum Occupation {
 /// Serves one connection from the moment that it was accepted.
 pub async fn run(worker: Rc<WorkerState>, tcp: TcpStream, peer: SocketAddr, slot: SocketSlot) {
     let control = Rc::new(Control::default());
-    let _guard = Guard { seat: worker.connections.seat(Rc::clone(&control), slot), worker: Rc::clone(&worker) };
+    let _guard = Guard {
+        seat: worker.connections.seat(Rc::clone(&control), slot),
+        worker: Rc::clone(&worker),
+    };
     worker.shard.connection_opened();
     // Boxed: what comes before the first request shall not make the future larger that waits between requests.
     if let Some(downstream) = Box::pin(prepare(&worker, tcp, peer, slot, control)).await {
@@ -119,7 +122,10 @@ async fn prepare(
     // A response in several writes would otherwise wait for the client's delayed acknowledgement, 40 ms each.
     tcp.set_nodelay(true).ok()?;
     let local = tcp.local_addr().ok()?;
-    let mut addresses = Header::Proxied { source: peer, destination: local };
+    let mut addresses = Header::Proxied {
+        source: peer,
+        destination: local,
+    };
     let plan = worker.plan();
     let bind = Arc::clone(&plan.socket(slot)?.bind);
     let within = plan.http.timeouts.handshake;
@@ -162,7 +168,14 @@ async fn prepare(
         Header::Proxied { source, destination } => (canonical(source), canonical(destination)),
         Header::Own => (canonical(peer), canonical(local)),
     };
-    Some(Downstream { stream, peer, local, slot, tls, control })
+    Some(Downstream {
+        stream,
+        peer,
+        local,
+        slot,
+        tls,
+        control,
+    })
 }
 
 /// Reads the PROXY header and not a byte more: what follows belongs to TLS or HTTP.
@@ -217,7 +230,11 @@ impl TlsFacts {
             rustls::ProtocolVersion::TLSv1_2 => TlsVersion::Tls12,
             _ => TlsVersion::Tls13,
         };
-        if self.resumed { Handshake::Resumed(version) } else { Handshake::Full(version) }
+        if self.resumed {
+            Handshake::Resumed(version)
+        } else {
+            Handshake::Full(version)
+        }
     }
 }
 

@@ -83,7 +83,10 @@ impl Connections {
             entries.len() - 1
         };
         self.open.set(self.open.get() + 1);
-        Seat { connections: Rc::clone(self), index }
+        Seat {
+            connections: Rc::clone(self),
+            index,
+        }
     }
 
     /// Closes the longest idle ones: a sixty-fourth of all, at least one, so that the search for them is rare. Returns
@@ -132,7 +135,12 @@ impl Connections {
     /// A list of its own, because closing may wake code that seats or unseats.
     fn controls(&self, which: impl Fn(SocketSlot) -> bool) -> Vec<Rc<Control>> {
         let entries = self.entries.borrow();
-        entries.iter().flatten().filter(|entry| which(entry.slot)).map(|entry| Rc::clone(&entry.control)).collect()
+        entries
+            .iter()
+            .flatten()
+            .filter(|entry| which(entry.slot))
+            .map(|entry| Rc::clone(&entry.control))
+            .collect()
     }
 }
 
@@ -176,12 +184,25 @@ mod tests {
     fn room_is_made_by_the_longest_idle_and_never_by_a_busy_one() {
         let all = Connections::new(3);
         let start = Instant::now();
-        let controls =
-            [idle_control(start + Duration::from_secs(2)), idle_control(start + Duration::from_secs(1)), Rc::default()];
-        let seats: Vec<Seat> = controls.iter().map(|control| all.seat(Rc::clone(control), SocketSlot(0))).collect();
+        let controls = [
+            idle_control(start + Duration::from_secs(2)),
+            idle_control(start + Duration::from_secs(1)),
+            Rc::default(),
+        ];
+        let seats: Vec<Seat> = controls
+            .iter()
+            .map(|control| all.seat(Rc::clone(control), SocketSlot(0)))
+            .collect();
         assert_eq!(all.make_room(), 1);
-        assert_eq!(controls.each_ref().map(|control| control.closing()), [false, true, false]);
-        assert_eq!(all.make_room(), 1, "the one that is closing already is not counted again");
+        assert_eq!(
+            controls.each_ref().map(|control| control.closing()),
+            [false, true, false]
+        );
+        assert_eq!(
+            all.make_room(),
+            1,
+            "the one that is closing already is not counted again"
+        );
         assert_eq!(all.make_room(), 0, "the third is busy");
         drop(seats);
     }
@@ -190,9 +211,15 @@ mod tests {
     fn only_connections_of_binds_that_are_gone_are_closed() {
         let all = Connections::new(9);
         let controls: [Rc<Control>; 2] = Default::default();
-        let _seats = [all.seat(controls[0].clone(), SocketSlot(0)), all.seat(controls[1].clone(), SocketSlot(1))];
+        let _seats = [
+            all.seat(controls[0].clone(), SocketSlot(0)),
+            all.seat(controls[1].clone(), SocketSlot(1)),
+        ];
         all.close_where(|slot| slot == SocketSlot(1));
-        assert_eq!(controls.each_ref().map(|control| control.closing()), [false, true]);
+        assert_eq!(
+            controls.each_ref().map(|control| control.closing()),
+            [false, true]
+        );
     }
 
     #[test]
@@ -200,7 +227,10 @@ mod tests {
         let all = Connections::new(9);
         let start = Instant::now();
         let (idle, busy) = (idle_control(start), Rc::<Control>::default());
-        let _seats = [all.seat(idle.clone(), SocketSlot(0)), all.seat(busy.clone(), SocketSlot(0))];
+        let _seats = [
+            all.seat(idle.clone(), SocketSlot(0)),
+            all.seat(busy.clone(), SocketSlot(0)),
+        ];
         all.expire(start + Duration::from_secs(59));
         assert_ne!(idle.occupation(), Occupation::TimedOut);
         all.expire(start + Duration::from_secs(60));

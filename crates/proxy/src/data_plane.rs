@@ -76,27 +76,37 @@ struct Publisher {
 impl DataPlane {
     /// Starts the workers. They serve nothing before the first [`DataPlane::publish`].
     pub fn start(options: Options) -> io::Result<Self> {
-        let count = if options.workers == 0 { sys::usable_cpus() } else { options.workers };
+        let Options {
+            workers,
+            telemetry,
+            access_log,
+            drain_timeout,
+        } = options;
+        let count = if workers == 0 { sys::usable_cpus() } else { workers };
         let default_connections = default_connections(sys::raise_file_limit()?, count);
-        let builder = Builder::new(Arc::clone(&options.telemetry)).map_err(io::Error::other)?;
+        let builder = Builder::new(Arc::clone(&telemetry)).map_err(io::Error::other)?;
         let mut workers = Vec::with_capacity(count);
         for index in 0..count {
             let seed = Seed {
                 index,
                 workers: count,
-                telemetry: Arc::clone(&options.telemetry),
-                access_log: options.access_log.clone(),
+                telemetry: Arc::clone(&telemetry),
+                access_log: access_log.clone(),
                 random: RandomState::new().hash_one(index),
                 default_connections,
             };
             workers.push(start_worker(seed)?);
         }
-        let publisher =
-            Publisher { builder, plan: Arc::default(), retired: Vec::new(), listening: BTreeMap::new() };
+        let publisher = Publisher {
+            builder,
+            plan: Arc::default(),
+            retired: Vec::new(),
+            listening: BTreeMap::new(),
+        };
         Ok(Self {
             workers,
             publisher: Arc::new(Mutex::new(publisher)),
-            drain_timeout: options.drain_timeout,
+            drain_timeout,
         })
     }
 
@@ -139,13 +149,22 @@ impl DataPlane {
                 }
             }
             lock(&publisher).forget();
-            Applied { generation, failed, broken, stragglers }
+            Applied {
+                generation,
+                failed,
+                broken,
+                stragglers,
+            }
         }
     }
 
     /// What is listened on, and where (the port may have been chosen by the kernel).
     pub fn local_addresses(&self) -> Vec<(ir::BindAddress, SocketAddr)> {
-        lock(&self.publisher).listening.iter().map(|(bind, local)| (*bind, *local)).collect()
+        lock(&self.publisher)
+            .listening
+            .iter()
+            .map(|(bind, local)| (*bind, *local))
+            .collect()
     }
 
     /// The newest plan.
@@ -164,7 +183,10 @@ impl DataPlane {
         let mut waiting = Vec::with_capacity(self.workers.len());
         for worker in &self.workers {
             let (done, outcome) = oneshot::channel();
-            let _ = worker.send(Command::Drain { timeout: self.drain_timeout, done });
+            let _ = worker.send(Command::Drain {
+                timeout: self.drain_timeout,
+                done,
+            });
             waiting.push(outcome);
         }
         lock(&self.publisher).listening.clear();
@@ -204,14 +226,18 @@ impl Publisher {
     ) -> (Vec<BrokenCertificate>, Vec<BindFailure>, Opened) {
         let built = self.builder.build(snapshot, generation, &self.plan);
         self.retired.push(std::mem::replace(&mut self.plan, built.plan));
-        self.listening.retain(|address, _| snapshot.binds.iter().any(|bind| bind.address == *address));
+        self.listening
+            .retain(|address, _| snapshot.binds.iter().any(|bind| bind.address == *address));
         let (mut failed, mut opened) = (Vec::new(), Vec::new());
         for bind in &snapshot.binds {
             if self.listening.contains_key(&bind.address) {
                 continue;
             }
             let address = bind.address;
-            let alone = !snapshot.binds.iter().any(|other| other.address != address && other.address.port == address.port);
+            let alone = !snapshot
+                .binds
+                .iter()
+                .any(|other| other.address != address && other.address.port == address.port);
             let listeners = listener::open(address, workers, alone)
                 .and_then(|listeners| Ok((listeners[0].local_addr()?, listeners)));
             match listeners {
@@ -246,20 +272,27 @@ fn lock(publisher: &Mutex<Publisher>) -> MutexGuard<'_, Publisher> {
 fn start_worker(seed: Seed) -> io::Result<mpsc::UnboundedSender<Command>> {
     let (sender, commands) = mpsc::unbounded_channel();
     let (started, outcome) = std::sync::mpsc::sync_channel(1);
-    std::thread::Builder::new().name(format!("worker-{}", seed.index)).spawn(move || {
-        let runtime = match RuntimeBuilder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
-            Ok(runtime) => runtime,
-            Err(error) => return drop(started.send(Err(error))),
-        };
-        drop(started.send(Ok(())));
-        let default_connections = seed.default_connections;
-        runtime.block_on(async move {
-            worker::run(WorkerState::new(seed), default_connections, commands).await;
-        });
-        // Connections that are still open are tasks of the runtime and end with it.
-        runtime.shutdown_background();
-    })?;
-    outcome.recv().map_err(|_| io::Error::other("the worker's thread ended at once"))??;
+    std::thread::Builder::new()
+        .name(format!("worker-{}", seed.index))
+        .spawn(move || {
+            let runtime = match RuntimeBuilder::new_current_thread()
+                .enable_all()
+                .build_local(LocalOptions::default())
+            {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(started.send(Err(error))),
+            };
+            drop(started.send(Ok(())));
+            let default_connections = seed.default_connections;
+            runtime.block_on(async move {
+                worker::run(WorkerState::new(seed), default_connections, commands).await;
+            });
+            // Connections that are still open are tasks of the runtime and end with it.
+            runtime.shutdown_background();
+        })?;
+    outcome
+        .recv()
+        .map_err(|_| io::Error::other("the worker's thread ended at once"))??;
     Ok(sender)
 }
 
@@ -267,7 +300,10 @@ fn start_worker(seed: Seed) -> io::Result<mpsc::UnboundedSender<Command>> {
 /// for everything else.
 fn default_connections(files: u64, workers: usize) -> usize {
     let left = files.saturating_sub(OTHER_FILES) / 2;
-    usize::try_from(left).unwrap_or(usize::MAX).div_ceil(workers).clamp(16, 1 << 20)
+    usize::try_from(left)
+        .unwrap_or(usize::MAX)
+        .div_ceil(workers)
+        .clamp(16, 1 << 20)
 }
 
 /// Files for the admin listener, watches, logs and listening sockets.

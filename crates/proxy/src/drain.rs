@@ -35,14 +35,21 @@ pub struct DrainOutcome {
 impl Drain {
     /// Begins at `now` and lasts no longer than `timeout`. `ended` connections had ended before.
     pub fn new(now: Instant, timeout: Duration, ended: u64) -> Self {
-        Self { idle_close: Some(now + GRACE.min(timeout / 4)), end: now + timeout, ended_before: ended }
+        Self {
+            idle_close: Some(now + GRACE.min(timeout / 4)),
+            end: now + timeout,
+            ended_before: ended,
+        }
     }
 
     /// What to do, with so many connections open and so many ended since the worker began.
     pub fn step(&mut self, now: Instant, open: usize, ended: u64) -> Step {
         let finished = ended - self.ended_before;
         if open == 0 || now >= self.end {
-            return Step::Done(DrainOutcome { finished, cut: open as u64 });
+            return Step::Done(DrainOutcome {
+                finished,
+                cut: open as u64,
+            });
         }
         match self.idle_close {
             Some(at) if now >= at => {
@@ -78,7 +85,10 @@ mod tests {
         assert_eq!(drain.step(at(0), 3, 5), Step::Wait(at(200)));
         assert_eq!(drain.step(at(200), 3, 5), Step::CloseIdle);
         assert_eq!(drain.step(at(201), 1, 7), Step::Wait(at(10_000)));
-        assert_eq!(drain.step(at(3_000), 0, 8), Step::Done(DrainOutcome { finished: 3, cut: 0 }));
+        assert_eq!(
+            drain.step(at(3_000), 0, 8),
+            Step::Done(DrainOutcome { finished: 3, cut: 0 })
+        );
     }
 
     #[test]
@@ -86,7 +96,10 @@ mod tests {
         let start = Instant::now();
         let mut drain = Drain::new(start, Duration::from_secs(1), 0);
         let outcome = DrainOutcome { finished: 1, cut: 2 };
-        assert_eq!(drain.step(start + Duration::from_secs(1), 2, 1), Step::Done(outcome));
+        assert_eq!(
+            drain.step(start + Duration::from_secs(1), 2, 1),
+            Step::Done(outcome)
+        );
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub mod worker;
 
 pub use data_plane::{Applied, BindFailure, DataPlane, Options};
 pub use drain::DrainOutcome;
+pub use fault::{Fault, Retry, Side};
 pub use plan::Plan;
 pub use tls::BrokenCertificate;
 pub use upstream::{EndpointFigures, UpstreamState};

@@ -35,7 +35,11 @@ pub enum Stop {
 impl Listening {
     /// A socket for connections of `slot`.
     pub fn new(slot: SocketSlot) -> Rc<Self> {
-        Rc::new(Self { slot: Cell::new(slot), stop: Cell::new(None), stopped: Notify::new() })
+        Rc::new(Self {
+            slot: Cell::new(slot),
+            stop: Cell::new(None),
+            stopped: Notify::new(),
+        })
     }
 
     /// Stops accepting and closes the socket.
@@ -52,10 +56,23 @@ impl Listening {
 pub fn open(address: ir::BindAddress, workers: usize, alone: bool) -> io::Result<Vec<std::net::TcpListener>> {
     match address.ip {
         Some(ip) => open_at(SocketAddr::new(ip, address.port), workers, alone),
-        None => match open_at(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), address.port), workers, alone) {
+        None => match open_at(
+            SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), address.port),
+            workers,
+            alone,
+        ) {
             // A kernel without IPv6, or one where it is switched off.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)) => {
-                open_at(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port), workers, alone)
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)
+                ) =>
+            {
+                open_at(
+                    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port),
+                    workers,
+                    alone,
+                )
             }
             outcome => outcome,
         },
@@ -143,7 +160,9 @@ async fn after_failure(worker: &WorkerState, error: &io::Error) {
 fn accept_queue(worker: &Rc<WorkerState>, listener: TcpListener, slot: SocketSlot) {
     let Ok(listener) = listener.into_std() else { return };
     while worker.connections.has_room() {
-        let Ok((tcp, peer)) = listener.accept() else { return };
+        let Ok((tcp, peer)) = listener.accept() else {
+            return;
+        };
         if tcp.set_nonblocking(true).is_ok()
             && let Ok(tcp) = TcpStream::from_std(tcp)
         {

@@ -63,7 +63,10 @@ pub(crate) enum Command {
         done: oneshot::Sender<()>,
     },
     /// Finish what is under way, then end.
-    Drain { timeout: Duration, done: oneshot::Sender<DrainOutcome> },
+    Drain {
+        timeout: Duration,
+        done: oneshot::Sender<DrainOutcome>,
+    },
     /// End at once.
     Stop,
 }
@@ -96,8 +99,16 @@ impl WorkerState {
 }
 
 /// Runs until stopped or drained. Dropping what it leaves behind closes all connections.
-pub(crate) async fn run(worker: Rc<WorkerState>, default_connections: usize, commands: mpsc::UnboundedReceiver<Command>) {
-    let mut work = Work { worker, default_connections, listening: HashMap::default() };
+pub(crate) async fn run(
+    worker: Rc<WorkerState>,
+    default_connections: usize,
+    commands: mpsc::UnboundedReceiver<Command>,
+) {
+    let mut work = Work {
+        worker,
+        default_connections,
+        listening: HashMap::default(),
+    };
     work.run(commands).await;
 }
 
@@ -116,7 +127,7 @@ impl Work {
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(Command::Publish { plan, opened, done }) => {
-                        self.publish(plan, opened);
+                        self.publish(&plan, opened);
                         // Nobody waits any more: nothing to tell.
                         let _ = done.send(());
                     }
@@ -139,13 +150,13 @@ impl Work {
         }
     }
 
-    fn publish(&mut self, plan: Arc<Plan>, opened: Vec<(ir::BindAddress, std::net::TcpListener)>) {
+    fn publish(&mut self, plan: &Arc<Plan>, opened: Vec<(ir::BindAddress, std::net::TcpListener)>) {
         let worker = &self.worker;
         let limit = match plan.http.limits.connections {
             0 => self.default_connections,
             limit => limit as usize,
         };
-        *worker.plan.borrow_mut() = PlanPin::new(Arc::clone(&plan));
+        *worker.plan.borrow_mut() = PlanPin::new(Arc::clone(plan));
         worker.connections.set_limit(limit);
         worker.upstreams.refresh(&worker.random);
         worker.connections.close_where(|slot| plan.socket(slot).is_none());
@@ -162,14 +173,20 @@ impl Work {
             }
         });
         for (address, listener) in opened {
-            let Some(socket) = plan.sockets().find(|socket| socket.bind.address == address) else { continue };
+            let Some(socket) = plan.sockets().find(|socket| socket.bind.address == address) else {
+                continue;
+            };
             if worker.draining() {
                 continue;
             }
             match TcpListener::from_std(listener) {
                 Ok(listener) => {
                     let listening = Listening::new(socket.slot);
-                    tokio::task::spawn_local(listener::run(Rc::clone(worker), listener, Rc::clone(&listening)));
+                    tokio::task::spawn_local(listener::run(
+                        Rc::clone(worker),
+                        listener,
+                        Rc::clone(&listening),
+                    ));
                     if let Some(before) = self.listening.insert(address, listening) {
                         before.stop(Stop::AtOnce);
                     }
@@ -211,7 +228,7 @@ impl Work {
                 now = tick.tick() => connections.expire(now),
                 command = commands.recv() => match command {
                     Some(Command::Publish { plan, opened, done }) => {
-                        self.publish(plan, opened);
+                        self.publish(&plan, opened);
                         let _ = done.send(());
                     }
                     Some(Command::Drain { .. }) => {}
@@ -224,7 +241,10 @@ impl Work {
 
 /// A plan held for the time of an exchange. Cloning it costs no atomic operation.
 #[derive(Debug, Clone)]
-#[expect(clippy::redundant_allocation, reason = "the Arc's count is shared by all workers, the Rc's is not")]
+#[expect(
+    clippy::redundant_allocation,
+    reason = "the Arc's count is shared by all workers, the Rc's is not"
+)]
 pub struct PlanPin(Rc<Arc<Plan>>);
 
 impl PlanPin {

@@ -12,7 +12,9 @@ pub fn least_request(
 ) -> Option<usize> {
     let may = |index: usize| weights[index] > 0 && usable(index);
     let first = draw(weights.len(), random, &may, None)?;
-    let Some(second) = draw(weights.len(), random, &may, Some(first)) else { return Some(first) };
+    let Some(second) = draw(weights.len(), random, &may, Some(first)) else {
+        return Some(first);
+    };
     // (load + 1) / weight, compared without a division.
     let cost = |index: usize, other: usize| (u64::from(load(index)) + 1) * u64::from(weights[other]);
     match cost(first, second).cmp(&cost(second, first)) {
@@ -21,7 +23,11 @@ pub fn least_request(
         // Equally busy for their weights (often: both idle): by weight, so that shares hold without load as well.
         std::cmp::Ordering::Equal => {
             let (a, b) = (weights[first], weights[second]);
-            Some(if random.below(a.saturating_add(b)) < a { first } else { second })
+            Some(if random.below(a.saturating_add(b)) < a {
+                first
+            } else {
+                second
+            })
         }
     }
 }
@@ -52,7 +58,10 @@ mod tests {
     fn of_two_endpoints_the_idle_one_is_chosen() {
         let random = Random::new(7);
         for _ in 0..100 {
-            assert_eq!(least_request(&[1, 1], &random, |index| [3, 0][index], |_| true), Some(1));
+            assert_eq!(
+                least_request(&[1, 1], &random, |index| [3, 0][index], |_| true),
+                Some(1)
+            );
         }
     }
 
@@ -61,7 +70,10 @@ mod tests {
         let random = Random::new(7);
         for _ in 0..100 {
             // (3+1)/4 = 1 beats (1+1)/1 = 2.
-            assert_eq!(least_request(&[4, 1], &random, |index| [3, 1][index], |_| true), Some(0));
+            assert_eq!(
+                least_request(&[4, 1], &random, |index| [3, 1][index], |_| true),
+                Some(0)
+            );
         }
     }
 
@@ -74,14 +86,20 @@ mod tests {
             counts[chosen] += 1;
         }
         assert_eq!(counts[0], 0);
-        assert!(counts[1..].iter().all(|count| (2_200..2_800).contains(count)), "{counts:?}");
+        assert!(
+            counts[1..].iter().all(|count| (2_200..2_800).contains(count)),
+            "{counts:?}"
+        );
     }
 
     #[test]
     fn the_one_usable_endpoint_is_always_found() {
         let random = Random::new(7);
         for _ in 0..100 {
-            assert_eq!(least_request(&[1; 300], &random, |_| 0, |index| index == 299), Some(299));
+            assert_eq!(
+                least_request(&[1; 300], &random, |_| 0, |index| index == 299),
+                Some(299)
+            );
         }
         assert_eq!(least_request(&[0, 0], &random, |_| 0, |_| true), None);
         assert_eq!(least_request(&[], &random, |_| 0, |_| true), None);

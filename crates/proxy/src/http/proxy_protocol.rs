@@ -65,16 +65,27 @@ pub fn write(version: ProxyProtocol, addresses: Option<(SocketAddr, SocketAddr)>
 fn parse_v1(bytes: &[u8]) -> Parsed {
     let window = &bytes[..bytes.len().min(LONGEST_V1)];
     let Some(end) = memchr::memchr(b'\n', window) else {
-        return if window.len() < LONGEST_V1 { Parsed::Partial } else { Parsed::Malformed("v1: line too long") };
+        return if window.len() < LONGEST_V1 {
+            Parsed::Partial
+        } else {
+            Parsed::Malformed("v1: line too long")
+        };
     };
-    let Some(line) = window[..end].strip_suffix(b"\r") else { return Parsed::Malformed("v1: bare line feed") };
-    let Ok(line) = std::str::from_utf8(line) else { return Parsed::Malformed("v1: not text") };
+    let Some(line) = window[..end].strip_suffix(b"\r") else {
+        return Parsed::Malformed("v1: bare line feed");
+    };
+    let Ok(line) = std::str::from_utf8(line) else {
+        return Parsed::Malformed("v1: not text");
+    };
     let length = end + 1;
     let mut words = line.split(' ').skip(1);
     let family = words.next().unwrap_or_default();
     if family == "UNKNOWN" {
         // The rest of the line must be ignored.
-        return Parsed::Complete { header: Header::Own, length };
+        return Parsed::Complete {
+            header: Header::Own,
+            length,
+        };
     }
     let mut next = || words.next().unwrap_or_default();
     let (source, destination, source_port, destination_port) = (next(), next(), next(), next());
@@ -86,7 +97,9 @@ fn parse_v1(bytes: &[u8]) -> Parsed {
         "TCP6" => both::<Ipv6Addr>(source, destination),
         _ => return Parsed::Malformed("v1: unknown family"),
     };
-    let Some((source, destination)) = pair else { return Parsed::Malformed("v1: bad address") };
+    let Some((source, destination)) = pair else {
+        return Parsed::Malformed("v1: bad address");
+    };
     let (Some(source_port), Some(destination_port)) = (port(source_port), port(destination_port)) else {
         return Parsed::Malformed("v1: bad port");
     };
@@ -98,7 +111,9 @@ fn parse_v1(bytes: &[u8]) -> Parsed {
 }
 
 fn parse_v2(bytes: &[u8]) -> Parsed {
-    let Some((fixed, rest)) = bytes.split_at_checked(FIXED_V2) else { return Parsed::Partial };
+    let Some((fixed, rest)) = bytes.split_at_checked(FIXED_V2) else {
+        return Parsed::Partial;
+    };
     let (version_command, family) = (fixed[12], fixed[13]);
     let size = usize::from(u16::from_be_bytes([fixed[14], fixed[15]]));
     if version_command >> 4 != 2 {
@@ -111,23 +126,34 @@ fn parse_v2(bytes: &[u8]) -> Parsed {
     if command > 1 {
         return Parsed::Malformed("v2: unknown command");
     }
-    let Some(block) = rest.get(..size) else { return Parsed::Partial };
+    let Some(block) = rest.get(..size) else {
+        return Parsed::Partial;
+    };
     let length = FIXED_V2 + size;
     if command == 0 {
-        return Parsed::Complete { header: Header::Own, length };
+        return Parsed::Complete {
+            header: Header::Own,
+            length,
+        };
     }
     let pair = match family {
         // TCP over IPv4, over IPv6. Extensions (TLVs) that follow the addresses are not used.
         0x11 => addresses_v2::<4>(block),
         0x21 => addresses_v2::<16>(block),
         // Unspecified, UDP, UNIX: accepted, the addresses say nothing to us.
-        0x00 | 0x12 | 0x22 | 0x31 | 0x32 => return Parsed::Complete { header: Header::Own, length },
+        0x00 | 0x12 | 0x22 | 0x31 | 0x32 => {
+            return Parsed::Complete {
+                header: Header::Own,
+                length,
+            };
+        }
         _ => return Parsed::Malformed("v2: unknown family"),
     };
     match pair {
-        Some((source, destination)) => {
-            Parsed::Complete { header: Header::Proxied { source, destination }, length }
-        }
+        Some((source, destination)) => Parsed::Complete {
+            header: Header::Proxied { source, destination },
+            length,
+        },
         None => Parsed::Malformed("v2: too short for its addresses"),
     }
 }
@@ -138,9 +164,16 @@ fn write_v1(addresses: Option<(SocketAddr, SocketAddr)>) -> Vec<u8> {
         Some((SocketAddr::V6(_), SocketAddr::V6(_))) => "TCP6",
         _ => return b"PROXY UNKNOWN\r\n".to_vec(),
     };
-    let Some((source, destination)) = addresses else { return b"PROXY UNKNOWN\r\n".to_vec() };
+    let Some((source, destination)) = addresses else {
+        return b"PROXY UNKNOWN\r\n".to_vec();
+    };
     let (from, to) = (source.ip(), destination.ip());
-    format!("PROXY {family} {from} {to} {} {}\r\n", source.port(), destination.port()).into_bytes()
+    format!(
+        "PROXY {family} {from} {to} {} {}\r\n",
+        source.port(),
+        destination.port()
+    )
+    .into_bytes()
 }
 
 fn write_v2(addresses: Option<(SocketAddr, SocketAddr)>) -> Vec<u8> {
@@ -177,7 +210,10 @@ where
     let address = |ip: &[u8; N], port: &[u8; 2]| {
         canonical(SocketAddr::new(IpAddr::from(*ip), u16::from_be_bytes(*port)))
     };
-    Some((address(source, source_port), address(destination, destination_port)))
+    Some((
+        address(source, source_port),
+        address(destination, destination_port),
+    ))
 }
 
 /// An IPv4 address that came in IPv6 clothes, without them.
@@ -186,12 +222,17 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 fn both<T: std::str::FromStr + Into<IpAddr>>(source: &str, destination: &str) -> Option<(IpAddr, IpAddr)> {
-    Some((source.parse::<T>().ok()?.into(), destination.parse::<T>().ok()?.into()))
+    Some((
+        source.parse::<T>().ok()?.into(),
+        destination.parse::<T>().ok()?.into(),
+    ))
 }
 
 /// Decimal, without sign or leading zeros.
 fn port(word: &str) -> Option<u16> {
-    let plain = !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit()) && (word == "0" || !word.starts_with('0'));
+    let plain = !word.is_empty()
+        && word.bytes().all(|b| b.is_ascii_digit())
+        && (word == "0" || !word.starts_with('0'));
     if plain { word.parse().ok() } else { None }
 }
 
@@ -216,7 +257,10 @@ mod tests {
 
     fn proxied(source: &str, destination: &str, length: usize) -> Parsed {
         Parsed::Complete {
-            header: Header::Proxied { source: address(source), destination: address(destination) },
+            header: Header::Proxied {
+                source: address(source),
+                destination: address(destination),
+            },
             length,
         }
     }
@@ -226,7 +270,10 @@ mod tests {
         let line = b"PROXY TCP4 203.0.113.7 10.0.0.1 51234 443\r\n";
         let mut bytes = line.to_vec();
         bytes.extend_from_slice(b"GET / HTTP/1.1\r\n");
-        assert_eq!(parse(&bytes), proxied("203.0.113.7:51234", "10.0.0.1:443", line.len()));
+        assert_eq!(
+            parse(&bytes),
+            proxied("203.0.113.7:51234", "10.0.0.1:443", line.len())
+        );
         assert_eq!(
             parse(b"PROXY TCP6 2001:db8::1 2001:db8::2 1 65535\r\n"),
             proxied("[2001:db8::1]:1", "[2001:db8::2]:65535", 44)
@@ -235,19 +282,35 @@ mod tests {
 
     #[test]
     fn unknown_and_local_mean_the_sockets_own_addresses() {
-        for line in [&b"PROXY UNKNOWN\r\n"[..], b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n"] {
-            assert_eq!(parse(line), Parsed::Complete { header: Header::Own, length: line.len() });
+        for line in [
+            &b"PROXY UNKNOWN\r\n"[..],
+            b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n",
+        ] {
+            assert_eq!(
+                parse(line),
+                Parsed::Complete {
+                    header: Header::Own,
+                    length: line.len()
+                }
+            );
         }
         let mut local = SIGNATURE.to_vec();
         local.extend_from_slice(&[0x20, 0x00, 0, 0]);
-        assert_eq!(parse(&local), Parsed::Complete { header: Header::Own, length: 16 });
+        assert_eq!(
+            parse(&local),
+            Parsed::Complete {
+                header: Header::Own,
+                length: 16
+            }
+        );
     }
 
     #[test]
     fn what_is_written_is_read_again_in_both_versions() {
-        for (source, destination) in
-            [("203.0.113.7:51234", "10.0.0.1:443"), ("[2001:db8::1]:51234", "[2001:db8::2]:443")]
-        {
+        for (source, destination) in [
+            ("203.0.113.7:51234", "10.0.0.1:443"),
+            ("[2001:db8::1]:51234", "[2001:db8::2]:443"),
+        ] {
             for version in [ProxyProtocol::V1, ProxyProtocol::V2] {
                 let header = write(version, Some((address(source), address(destination))));
                 assert_eq!(parse(&header), proxied(source, destination, header.len()));
@@ -264,7 +327,13 @@ mod tests {
         for version in [ProxyProtocol::V1, ProxyProtocol::V2] {
             for addresses in [mixed, None] {
                 let header = write(version, addresses);
-                assert_eq!(parse(&header), Parsed::Complete { header: Header::Own, length: header.len() });
+                assert_eq!(
+                    parse(&header),
+                    Parsed::Complete {
+                        header: Header::Own,
+                        length: header.len()
+                    }
+                );
             }
         }
     }
@@ -280,7 +349,10 @@ mod tests {
 
     #[test]
     fn extensions_are_skipped_within_bounds() {
-        let mut header = write(ProxyProtocol::V2, Some((address("203.0.113.7:1"), address("10.0.0.1:2"))));
+        let mut header = write(
+            ProxyProtocol::V2,
+            Some((address("203.0.113.7:1"), address("10.0.0.1:2"))),
+        );
         header[15] = 12 + 5;
         header.extend_from_slice(&[0x01, 0, 2, b'h', b'2']);
         assert_eq!(parse(&header), proxied("203.0.113.7:1", "10.0.0.1:2", 33));
@@ -310,11 +382,20 @@ mod tests {
         .map(<[u8]>::to_vec)
         .into();
         bad.push([&b"PROXY TCP4 "[..], &[b'1'; 200]].concat());
-        for tail in [[0x11, 0x11, 0, 12], [0x22, 0x11, 0, 12], [0x21, 0x41, 0, 12], [0x21, 0x11, 0, 4]] {
+        for tail in [
+            [0x11, 0x11, 0, 12],
+            [0x22, 0x11, 0, 12],
+            [0x21, 0x41, 0, 12],
+            [0x21, 0x11, 0, 4],
+        ] {
             bad.push([SIGNATURE, &tail, &[0; 12]].concat());
         }
         for bytes in bad {
-            assert!(matches!(parse(&bytes), Parsed::Malformed(_)), "{:?}", bytes.escape_ascii().to_string());
+            assert!(
+                matches!(parse(&bytes), Parsed::Malformed(_)),
+                "{:?}",
+                bytes.escape_ascii().to_string()
+            );
         }
     }
 }

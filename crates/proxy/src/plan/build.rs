@@ -65,8 +65,16 @@ impl Builder {
                 }),
             }
         }
-        let plan = Plan { generation, http: Arc::clone(&snapshot.http), sockets, upstreams };
-        Built { plan: Arc::new(plan), broken }
+        let plan = Plan {
+            generation,
+            http: Arc::clone(&snapshot.http),
+            sockets,
+            upstreams,
+        };
+        Built {
+            plan: Arc::new(plan),
+            broken,
+        }
     }
 
     /// Forgets what only old plans had. Called when they are gone.
@@ -77,7 +85,10 @@ impl Builder {
 
     fn slot(&mut self, bind: &ir::Bind) -> SocketSlot {
         let next = SocketSlot(self.slots.len() as u32);
-        *self.slots.entry((bind.address, bind.transport, bind.proxy_protocol)).or_insert(next)
+        *self
+            .slots
+            .entry((bind.address, bind.transport, bind.proxy_protocol))
+            .or_insert(next)
     }
 
     fn socket(
@@ -98,7 +109,12 @@ impl Builder {
         }
         let before = before.map(|before| &before.router);
         let router = router::Socket::build(bind, before, &mut |route: &Arc<ir::Route>| self.route(route));
-        Ok(Arc::new(PlanSocket { slot, bind: Arc::clone(bind), router, tls }))
+        Ok(Arc::new(PlanSocket {
+            slot,
+            bind: Arc::clone(bind),
+            router,
+            tls,
+        }))
     }
 
     fn tls_bind(
@@ -120,7 +136,10 @@ impl Builder {
             return known;
         }
         let rules = route.rules.iter().map(|rule| self.rule(rule)).collect();
-        let compiled = Arc::new(CompiledRoute { route: Arc::clone(route), rules });
+        let compiled = Arc::new(CompiledRoute {
+            route: Arc::clone(route),
+            rules,
+        });
         self.routes.insert(address, Arc::downgrade(&compiled));
         compiled
     }
@@ -160,8 +179,15 @@ impl Builder {
                 },
             }
         };
-        let backends = backends.iter().filter(|backend| backend.weight > 0).map(&mut compile).collect();
-        Action::Forward { backends, total_weight: total }
+        let backends = backends
+            .iter()
+            .filter(|backend| backend.weight > 0)
+            .map(&mut compile)
+            .collect();
+        Action::Forward {
+            backends,
+            total_weight: total,
+        }
     }
 
     fn cell(&mut self, id: &ir::UpstreamId) -> Arc<UpstreamCell> {

@@ -83,6 +83,9 @@ impl PlanSocket {
 
 impl fmt::Debug for PlanSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PlanSocket").field("slot", &self.slot).field("address", &self.bind.address).finish_non_exhaustive()
+        f.debug_struct("PlanSocket")
+            .field("slot", &self.slot)
+            .field("address", &self.bind.address)
+            .finish_non_exhaustive()
     }
 }

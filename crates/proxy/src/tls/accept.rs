@@ -28,7 +28,10 @@ pub async fn accept(
     bind: impl FnOnce() -> Option<Arc<TlsBind>>,
 ) -> Result<(Box<TlsStream<TcpStream>>, Box<TlsFacts>), HandshakeFault> {
     let mut start = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
-    let sni: Option<Box<str>> = start.client_hello().server_name().map(|name| name.to_ascii_lowercase().into());
+    let sni: Option<Box<str>> = start
+        .client_hello()
+        .server_name()
+        .map(|name| name.to_ascii_lowercase().into());
     let bind = match bind() {
         Some(bind) if bind.certificates.covers(sni.as_deref()) => bind,
         _ => {
@@ -41,8 +44,13 @@ pub async fn accept(
     let session = stream.get_ref().1;
     let facts = TlsFacts {
         sni,
-        version: session.protocol_version().unwrap_or(rustls::ProtocolVersion::TLSv1_2),
-        alpn: session.alpn_protocol().filter(|name| *name == b"http/1.1").map(|_| Alpn::Http11),
+        version: session
+            .protocol_version()
+            .unwrap_or(rustls::ProtocolVersion::TLSv1_2),
+        alpn: session
+            .alpn_protocol()
+            .filter(|name| *name == b"http/1.1")
+            .map(|_| Alpn::Http11),
         resumed: session.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
     };
     Ok((Box::new(stream), Box::new(facts)))

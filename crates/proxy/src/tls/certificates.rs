@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// Certificates ready for use, by name. Those that a snapshot did not change are kept as they are.
 #[derive(Debug, Default)]
 pub struct Keys {
-    loaded: BTreeMap<CertificateId, (Arc<ir::Certificate>, Result<Arc<CertifiedKey>, String>)>,
+    loaded: BTreeMap<CertificateId, (Arc<ir::Certificate>, Loaded)>,
 }
 
 /// A certificate that can't be used. Its names are answered by less specific ones, or not at all.
@@ -38,6 +38,8 @@ pub struct Certificates {
     parts: Vec<(HostPattern, Candidates)>,
 }
 
+/// Ready, or why not.
+type Loaded = Result<Arc<CertifiedKey>, String>;
 /// In the order in which they are tried.
 type Candidates = Vec<Arc<CertifiedKey>>;
 
@@ -52,20 +54,27 @@ impl Keys {
             };
             (id.clone(), (Arc::clone(certificate), loaded))
         };
-        Self { loaded: certificates.iter().map(load_or_keep).collect() }
+        Self {
+            loaded: certificates.iter().map(load_or_keep).collect(),
+        }
     }
 
     /// Those that can't be used.
     pub fn broken(&self) -> Vec<BrokenCertificate> {
-        let broken = |(id, (_, loaded)): (&CertificateId, &(_, Result<_, String>))| {
+        let broken = |(id, (_, loaded)): (&CertificateId, &(_, Loaded))| {
             let reason = loaded.as_ref().err()?.clone();
-            Some(BrokenCertificate { id: id.clone(), reason })
+            Some(BrokenCertificate {
+                id: id.clone(),
+                reason,
+            })
         };
         self.loaded.iter().filter_map(broken).collect()
     }
 
     fn candidates(&self, ids: &[CertificateId]) -> Candidates {
-        ids.iter().filter_map(|id| self.loaded.get(id)?.1.as_ref().ok().cloned()).collect()
+        ids.iter()
+            .filter_map(|id| self.loaded.get(id)?.1.as_ref().ok().cloned())
+            .collect()
     }
 }
 
@@ -73,8 +82,9 @@ impl Certificates {
     /// The certificates of a bind's listeners. `previous` is given back if nothing changed.
     pub fn build(bind: &ir::Bind, keys: &Keys, previous: Option<&Arc<Self>>) -> Arc<Self> {
         let hosts = bind.listeners.iter().flat_map(|listener| &listener.tls);
-        let mut parts: Vec<(HostPattern, Candidates)> =
-            hosts.map(|host| (host.hostname.clone(), keys.candidates(&host.certificates))).collect();
+        let mut parts: Vec<(HostPattern, Candidates)> = hosts
+            .map(|host| (host.hostname.clone(), keys.candidates(&host.certificates)))
+            .collect();
         parts.push((HostPattern::Any, keys.candidates(&bind.default_certificates)));
         parts.retain(|(_, candidates)| !candidates.is_empty());
         match previous {
@@ -93,7 +103,9 @@ impl Certificates {
         for (pattern, candidates) in &parts {
             let place = match pattern {
                 HostPattern::Exact(name) => all.exact.entry(name.as_str().into()).or_default(),
-                HostPattern::Wildcard { suffix, .. } => all.wildcards.entry(suffix.as_str().into()).or_default(),
+                HostPattern::Wildcard { suffix, .. } => {
+                    all.wildcards.entry(suffix.as_str().into()).or_default()
+                }
                 HostPattern::Any => &mut all.fallback,
             };
             // Two listeners may have certificates for one name: the first listed stand first.
@@ -115,7 +127,9 @@ impl Certificates {
         // The star of a Gateway listener stands for several labels, so each suffix is looked up, longest first.
         let mut rest = name;
         while let Some(dot) = memchr::memchr(b'.', rest.as_bytes()) {
-            if dot > 0 && let Some(found) = self.wildcards.get(&rest[dot..]) {
+            if dot > 0
+                && let Some(found) = self.wildcards.get(&rest[dot..])
+            {
                 return found;
             }
             rest = &rest[dot + 1..];
@@ -135,8 +149,14 @@ impl ResolvesServerCert for Certificates {
 
 impl fmt::Debug for Certificates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<String> = self.parts.iter().map(|(pattern, _)| pattern.to_string()).collect();
-        f.debug_struct("Certificates").field("names", &names).finish()
+        let names: Vec<String> = self
+            .parts
+            .iter()
+            .map(|(pattern, _)| pattern.to_string())
+            .collect();
+        f.debug_struct("Certificates")
+            .field("names", &names)
+            .finish_non_exhaustive()
     }
 }
 
@@ -147,12 +167,17 @@ fn same(a: &[(HostPattern, Candidates)], b: &[(HostPattern, Candidates)]) -> boo
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.0 == b.0 && same_keys(&a.1, &b.1))
 }
 
-fn load(certificate: &ir::Certificate) -> Result<Arc<CertifiedKey>, String> {
+fn load(certificate: &ir::Certificate) -> Loaded {
     if certificate.chain.is_empty() {
         return Err("the chain is empty".into());
     }
-    let chain = certificate.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
-    let der = PrivateKeyDer::try_from(certificate.key.0.clone()).map_err(|reason| format!("key: {reason}"))?;
+    let chain = certificate
+        .chain
+        .iter()
+        .map(|der| CertificateDer::from(der.clone()))
+        .collect();
+    let der =
+        PrivateKeyDer::try_from(certificate.key.0.clone()).map_err(|reason| format!("key: {reason}"))?;
     let key = any_supported_type(&der).map_err(|error| format!("key: {error}"))?;
     let certified = CertifiedKey::new(chain, key);
     match certified.keys_match() {

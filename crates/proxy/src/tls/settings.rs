@@ -46,6 +46,9 @@ impl TlsSettings {
         // only for the same SNI, and no bind checks client certificates, so a ticket opens no door that is not open.
         config.ticketer = Arc::clone(&self.tickets);
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        Ok(TlsBind { config: Arc::new(config), certificates })
+        Ok(TlsBind {
+            config: Arc::new(config),
+            certificates,
+        })
     }
 }

@@ -92,7 +92,13 @@ impl UpstreamCell {
             id: self.id.clone(),
             origin: now.upstream.origin.clone(),
             balance: now.upstream.settings.balance,
-            endpoints: now.upstream.endpoints.iter().zip(&now.endpoints).map(figures).collect(),
+            endpoints: now
+                .upstream
+                .endpoints
+                .iter()
+                .zip(&now.endpoints)
+                .map(figures)
+                .collect(),
         }
     }
 
@@ -104,13 +110,19 @@ impl UpstreamCell {
         }
         let state = |endpoint: &ir::Endpoint| {
             // Both lists are sorted by address.
-            match before.endpoints.binary_search_by_key(&endpoint.address, |state| state.address) {
+            match before
+                .endpoints
+                .binary_search_by_key(&endpoint.address, |state| state.address)
+            {
                 Ok(index) => Arc::clone(&before.endpoints[index]),
                 Err(_) => Arc::new(EndpointState::new(endpoint.address)),
             }
         };
         let endpoints = upstream.endpoints.iter().map(state).collect();
-        self.now.store(Arc::new(UpstreamNow { upstream: Arc::clone(upstream), endpoints }));
+        self.now.store(Arc::new(UpstreamNow {
+            upstream: Arc::clone(upstream),
+            endpoints,
+        }));
     }
 }
 
@@ -141,11 +153,17 @@ impl Cells {
         upstreams: &BTreeMap<ir::UpstreamId, Arc<ir::Upstream>>,
         telemetry: &Telemetry,
     ) -> Vec<Arc<UpstreamCell>> {
-        let cells = upstreams.values().map(|upstream| self.cell(&upstream.id, Some(upstream), telemetry)).collect();
+        let cells = upstreams
+            .values()
+            .map(|upstream| self.cell(&upstream.id, Some(upstream), telemetry))
+            .collect();
         for cell in self.known.values().filter_map(Weak::upgrade) {
             if !upstreams.contains_key(&cell.id) {
                 let last = cell.now();
-                cell.replace(&Arc::new(ir::Upstream { endpoints: Arc::default(), ..(*last.upstream).clone() }));
+                cell.replace(&Arc::new(ir::Upstream {
+                    endpoints: Arc::default(),
+                    ..(*last.upstream).clone()
+                }));
             }
         }
         cells
@@ -162,10 +180,16 @@ impl Cells {
         let before = self.known.len();
         self.known.retain(|_, cell| cell.strong_count() > 0);
         if self.known.len() < before {
-            let mut used: Vec<u32> =
-                self.known.values().filter_map(Weak::upgrade).map(|cell| cell.slot).collect();
+            let mut used: Vec<u32> = self
+                .known
+                .values()
+                .filter_map(Weak::upgrade)
+                .map(|cell| cell.slot)
+                .collect();
             used.sort_unstable();
-            self.free = (0..self.slots).filter(|slot| used.binary_search(slot).is_err()).collect();
+            self.free = (0..self.slots)
+                .filter(|slot| used.binary_search(slot).is_err())
+                .collect();
         }
     }
 
@@ -194,8 +218,11 @@ impl Cells {
             self.slots += 1;
             self.slots - 1
         });
-        let endpoints =
-            upstream.endpoints.iter().map(|endpoint| Arc::new(EndpointState::new(endpoint.address))).collect();
+        let endpoints = upstream
+            .endpoints
+            .iter()
+            .map(|endpoint| Arc::new(EndpointState::new(endpoint.address)))
+            .collect();
         let cell = Arc::new(UpstreamCell {
             id: id.clone(),
             metrics: telemetry.upstream(&id.0),
@@ -213,8 +240,13 @@ mod tests {
 
     fn upstream(name: &str, ports: &[u16]) -> (ir::UpstreamId, Arc<ir::Upstream>) {
         let id = ir::UpstreamId(name.into());
-        let endpoints =
-            ports.iter().map(|port| ir::Endpoint { address: ([127, 0, 0, 1], *port).into(), weight: 1 }).collect();
+        let endpoints = ports
+            .iter()
+            .map(|port| ir::Endpoint {
+                address: ([127, 0, 0, 1], *port).into(),
+                weight: 1,
+            })
+            .collect();
         let upstream = ir::Upstream {
             id: id.clone(),
             origin: ir::Origin::new("Service", "ns", name),

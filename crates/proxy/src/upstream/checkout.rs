@@ -35,7 +35,9 @@ pub async fn checkout(
     wanted: &Wanted,
 ) -> Result<UpstreamConnection, Fault> {
     let local = worker.upstreams.of(cell, &worker.random);
-    let (lease, profile) = local.pick(&worker.random, &worker.clock, &wanted.avoid).map_err(unavailable)?;
+    let (lease, profile) = local
+        .pick(&worker.random, &worker.clock, &wanted.avoid)
+        .map_err(unavailable)?;
     if !wanted.fresh
         && let Some(idle) = lease.take_idle()
     {
@@ -74,7 +76,9 @@ async fn connect_somewhere(
         tries += 1;
         // Endpoints may be fewer than tries: then the same one is tried again, which is what a refusal during a restart
         // wants, but not at once after a time-out.
-        let Ok((next, _)) = local.pick(&worker.random, &worker.clock, &avoid) else { return Err(fault) };
+        let Ok((next, _)) = local.pick(&worker.random, &worker.clock, &avoid) else {
+            return Err(fault);
+        };
         if fault == Fault::ConnectTimeout && avoid.contains(&next.address()) {
             return Err(fault);
         }
@@ -130,7 +134,10 @@ async fn connect(
 }
 
 fn is_ours(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EADDRNOTAVAIL))
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EADDRNOTAVAIL)
+    )
 }
 
 fn unavailable(why: Unavailable) -> Fault {

@@ -98,7 +98,10 @@ pub(crate) enum Unavailable {
 impl Upstreams {
     /// An empty table for one of so many workers.
     pub fn new(workers: usize) -> Self {
-        Self { workers: workers.max(1), table: RefCell::default() }
+        Self {
+            workers: workers.max(1),
+            table: RefCell::default(),
+        }
     }
 
     /// This worker's side of an upstream.
@@ -135,7 +138,10 @@ impl Upstreams {
             let current = local.current.borrow();
             let limit = current.profile.settings.keep_alive_timeout;
             for endpoint in &current.endpoints {
-                endpoint.idle.borrow_mut().retain(|idle| now - idle.since < limit && is_quiet(&idle.stream));
+                endpoint
+                    .idle
+                    .borrow_mut()
+                    .retain(|idle| now - idle.since < limit && is_quiet(&idle.stream));
             }
         }
     }
@@ -153,7 +159,13 @@ impl Upstreams {
     pub fn idle_connections(&self) -> usize {
         let table = self.table.borrow();
         let of = |local: &Rc<LocalUpstream>| -> usize {
-            local.current.borrow().endpoints.iter().map(|endpoint| endpoint.idle.borrow().len()).sum()
+            local
+                .current
+                .borrow()
+                .endpoints
+                .iter()
+                .map(|endpoint| endpoint.idle.borrow().len())
+                .sum()
         };
         table.iter().flatten().map(of).sum()
     }
@@ -163,7 +175,11 @@ impl LocalUpstream {
     fn new(cell: &Arc<UpstreamCell>, workers: usize, random: &Random) -> Self {
         let now = cell.now();
         let keep = kept(&now.upstream.settings, workers);
-        let endpoints = now.endpoints.iter().map(|state| Rc::new(LocalEndpoint::new(state, keep))).collect();
+        let endpoints = now
+            .endpoints
+            .iter()
+            .map(|state| Rc::new(LocalEndpoint::new(state, keep)))
+            .collect();
         let current = Current {
             profile: Rc::new(Profile {
                 settings: Arc::clone(&now.upstream.settings),
@@ -173,7 +189,10 @@ impl LocalUpstream {
             endpoints,
             now,
         };
-        Self { cell: Arc::downgrade(cell), current: RefCell::new(current) }
+        Self {
+            cell: Arc::downgrade(cell),
+            current: RefCell::new(current),
+        }
     }
 
     fn refresh(&self, cell: &Arc<UpstreamCell>, workers: usize, random: &Random) {
@@ -183,18 +202,22 @@ impl LocalUpstream {
         }
         let now = cell.now();
         let settings = &now.upstream.settings;
-        let before = &current.now.upstream;
+        let before = Arc::clone(&current.now.upstream.settings);
         let keep = kept(settings, workers);
         // What was sent at the start of these connections is not what new settings would send.
-        let same_start = before.settings.proxy_protocol == settings.proxy_protocol;
+        let same_start = before.proxy_protocol == settings.proxy_protocol;
         let known = std::mem::take(&mut current.endpoints);
         let endpoints: Box<[_]> = now
             .endpoints
             .iter()
-            .map(|state| match known.binary_search_by_key(&state.address, |local| local.state.address) {
-                Ok(index) if same_start && Arc::ptr_eq(&known[index].state, state) => Rc::clone(&known[index]),
-                _ => Rc::new(LocalEndpoint::new(state, keep)),
-            })
+            .map(
+                |state| match known.binary_search_by_key(&state.address, |local| local.state.address) {
+                    Ok(index) if same_start && Arc::ptr_eq(&known[index].state, state) => {
+                        Rc::clone(&known[index])
+                    }
+                    _ => Rc::new(LocalEndpoint::new(state, keep)),
+                },
+            )
             .collect();
         for endpoint in &known {
             endpoint.set_keep(0);
@@ -204,7 +227,7 @@ impl LocalUpstream {
         }
         current.endpoints = endpoints;
         current.balancer = balancer(&now.upstream, random);
-        if before.settings != *settings {
+        if before != *settings {
             current.profile = Rc::new(Profile {
                 settings: Arc::clone(settings),
                 metrics: Arc::clone(&cell.metrics),
@@ -221,15 +244,27 @@ impl LocalUpstream {
         avoid: &[SocketAddr],
     ) -> Result<(Lease, Rc<Profile>), Unavailable> {
         let current = &mut *self.current.borrow_mut();
-        let Current { profile, balancer, endpoints, .. } = current;
+        let Current {
+            profile,
+            balancer,
+            endpoints,
+            ..
+        } = current;
         let limit = profile.settings.max_requests;
         let load = |index: usize| endpoints[index].state.in_flight.load(Relaxed);
         let has_room = |index: usize| limit == 0 || load(index) < limit;
         let recent = clock.recent();
-        let rests = |index: usize| endpoints[index].rests_until.get().is_some_and(|until| recent < until);
+        let rests = |index: usize| {
+            endpoints[index]
+                .rests_until
+                .get()
+                .is_some_and(|until| recent < until)
+        };
         let avoided = |index: usize| avoid.contains(&endpoints[index].state.address);
         let choice = balancer
-            .pick(random, load, |index| has_room(index) && !rests(index) && !avoided(index))
+            .pick(random, load, |index| {
+                has_room(index) && !rests(index) && !avoided(index)
+            })
             .or_else(|| balancer.pick(random, load, |index| has_room(index) && !avoided(index)))
             .or_else(|| balancer.pick(random, load, has_room));
         match choice {
@@ -317,7 +352,13 @@ impl UpstreamConnection {
         profile: Rc<Profile>,
         connected_in: Option<Duration>,
     ) -> Self {
-        Self { stream, open, lease, profile, connected_in }
+        Self {
+            stream,
+            open,
+            lease,
+            profile,
+            connected_in,
+        }
     }
 
     /// Whether it served an exchange before, so that the endpoint may just have closed it.
@@ -348,13 +389,23 @@ impl UpstreamConnection {
     /// Returns it to the pool: the exchange is over and both sides may go on. Nothing may be left unread. A connection
     /// that began with a PROXY header speaks for one client and is closed instead.
     pub fn give_back(self, worker: &WorkerState) {
-        let Self { stream, open, lease, profile, .. } = self;
+        let Self {
+            stream,
+            open,
+            lease,
+            profile,
+            ..
+        } = self;
         if profile.settings.proxy_protocol.is_some() {
             return;
         }
         let mut idle = lease.0.idle.borrow_mut();
         if idle.len() < lease.0.keep.get() {
-            idle.push(IdleConnection { stream, open, since: worker.clock.recent() });
+            idle.push(IdleConnection {
+                stream,
+                open,
+                since: worker.clock.recent(),
+            });
         }
     }
 }
@@ -366,7 +417,11 @@ fn is_quiet(stream: &Stream) -> bool {
 }
 
 fn balancer(upstream: &ir::Upstream, random: &Random) -> Balancer {
-    let weights: Vec<u32> = upstream.endpoints.iter().map(|endpoint| endpoint.weight).collect();
+    let weights: Vec<u32> = upstream
+        .endpoints
+        .iter()
+        .map(|endpoint| endpoint.weight)
+        .collect();
     Balancer::new(upstream.settings.balance, &weights, random)
 }
 
