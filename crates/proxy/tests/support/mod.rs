@@ -1,0 +1,376 @@
+//! A real data plane on loopback, snapshots to feed it with, and origins and clients that are scripted byte by byte.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use ir::{
+    Action, Backend, Bind, BindAddress, Certificate, CertificateId, Endpoint, HostPattern, Layer, Listener,
+    Match, Origin, PathMatch, PrivateKey, Route, Rule, Snapshot, Target, Timeouts, TlsHost, Transport,
+    Upstream, UpstreamId, UpstreamSettings,
+};
+use narthex_proxy::{Applied, DataPlane, Options};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use telemetry::Telemetry;
+
+/// Long enough for a loaded machine; reached only when something is wrong.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A data plane under test.
+pub struct Plane {
+    pub plane: DataPlane,
+    pub telemetry: Arc<Telemetry>,
+    generation: std::cell::Cell<u64>,
+}
+
+impl Plane {
+    pub fn start(workers: usize) -> Self {
+        Self::start_with(workers, Duration::from_secs(10))
+    }
+
+    pub fn start_with(workers: usize, drain_timeout: Duration) -> Self {
+        let telemetry = Telemetry::new(workers);
+        let options = Options {
+            workers,
+            telemetry: Arc::clone(&telemetry),
+            access_log: None,
+            drain_timeout,
+        };
+        let plane = DataPlane::start(options).expect("a data plane starts");
+        Self {
+            plane,
+            telemetry,
+            generation: std::cell::Cell::new(0),
+        }
+    }
+
+    /// Publishes and waits until every worker serves by it.
+    pub fn publish(&self, snapshot: &Snapshot) -> Applied {
+        self.generation.set(self.generation.get() + 1);
+        let applied = wait(self.plane.publish(snapshot, self.generation.get()));
+        assert!(applied.stragglers.is_empty(), "{applied:?}");
+        applied
+    }
+
+    /// Publishes what must work altogether, and tells where the first bind listens.
+    pub fn serve(&self, snapshot: &Snapshot) -> SocketAddr {
+        let applied = self.publish(snapshot);
+        assert!(
+            applied.failed.is_empty() && applied.broken.is_empty(),
+            "{applied:?}"
+        );
+        let bind = snapshot.binds[0].address;
+        let local = self
+            .plane
+            .local_addresses()
+            .into_iter()
+            .find(|(address, _)| *address == bind);
+        local.expect("the bind is listened on").1
+    }
+}
+
+/// Runs a future that needs nothing but time.
+pub fn wait<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, future).await.expect("in time") })
+}
+
+/// Waits until something holds.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < end, "never: {what}");
+        std::thread::yield_now();
+    }
+}
+
+pub fn loopback(port: u16) -> BindAddress {
+    BindAddress {
+        ip: Some(Ipv4Addr::LOCALHOST.into()),
+        port,
+    }
+}
+
+pub fn origin_of(kind: &str, name: &str) -> Origin {
+    Origin::new(kind, "test", name)
+}
+
+pub fn bind(port: u16, transport: Transport, listeners: Vec<Arc<Listener>>) -> Bind {
+    Bind {
+        address: loopback(port),
+        transport,
+        proxy_protocol: false,
+        listeners,
+        default_certificates: vec![],
+    }
+}
+
+pub fn listener(hostname: HostPattern, tls: Vec<TlsHost>, routes: Vec<Arc<Route>>) -> Arc<Listener> {
+    let origin = origin_of("Gateway", "gate").section(hostname.to_string());
+    Arc::new(Listener {
+        origin,
+        layer: Layer::Gateway,
+        hostname,
+        tls,
+        routes,
+    })
+}
+
+pub fn rule(action: Action) -> Rule {
+    let path = PathMatch::Prefix(String::new());
+    Rule {
+        origin: origin_of("HTTPRoute", "route").section("rules[0]"),
+        index: 0,
+        matches: vec![Match {
+            path,
+            method: None,
+            headers: vec![],
+            query: vec![],
+        }],
+        filters: vec![],
+        action,
+        timeouts: Timeouts::default(),
+    }
+}
+
+/// A route for a host that forwards everything to an upstream.
+pub fn route(host: &str, upstream: &str) -> Arc<Route> {
+    let target = Target::Upstream(UpstreamId(upstream.into()));
+    let rule = rule(Action::Forward(vec![Backend {
+        weight: 1,
+        target,
+        filters: vec![],
+    }]));
+    Arc::new(Route {
+        origin: origin_of("HTTPRoute", host),
+        created: 0,
+        hostnames: vec![pattern(host)],
+        rules: vec![rule],
+    })
+}
+
+/// A route for a host that answers everything with a status.
+pub fn status_route(host: &str, status: u16) -> Arc<Route> {
+    let rules = vec![rule(Action::Status(status))];
+    Arc::new(Route {
+        origin: origin_of("HTTPRoute", host),
+        created: 0,
+        hostnames: vec![pattern(host)],
+        rules,
+    })
+}
+
+pub fn pattern(text: &str) -> HostPattern {
+    match text.strip_prefix('*') {
+        Some("") => HostPattern::Any,
+        Some(suffix) => HostPattern::Wildcard {
+            suffix: suffix.into(),
+            one_label: false,
+        },
+        None => HostPattern::Exact(text.into()),
+    }
+}
+
+pub fn upstream(name: &str, endpoints: &[SocketAddr]) -> Upstream {
+    upstream_with(name, endpoints, UpstreamSettings::default())
+}
+
+pub fn upstream_with(name: &str, endpoints: &[SocketAddr], settings: UpstreamSettings) -> Upstream {
+    let mut endpoints: Vec<_> = endpoints
+        .iter()
+        .map(|address| Endpoint {
+            address: *address,
+            weight: 1,
+        })
+        .collect();
+    endpoints.sort();
+    Upstream {
+        id: UpstreamId(name.into()),
+        origin: origin_of("Service", name),
+        settings: Arc::new(settings),
+        endpoints: endpoints.into(),
+    }
+}
+
+pub fn snapshot(binds: Vec<Bind>, upstreams: Vec<Upstream>, certificates: Vec<Arc<Certificate>>) -> Snapshot {
+    Snapshot {
+        binds: binds.into_iter().map(Arc::new).collect(),
+        upstreams: upstreams
+            .into_iter()
+            .map(|upstream| (upstream.id.clone(), Arc::new(upstream)))
+            .collect(),
+        certificates: certificates
+            .into_iter()
+            .map(|certificate| (certificate.id.clone(), certificate))
+            .collect(),
+        http: Arc::default(),
+    }
+}
+
+/// One plain bind that forwards every host to one upstream.
+pub fn forwarding(upstream: Upstream) -> Snapshot {
+    let route = route("*", &upstream.id.0);
+    let bind = bind(
+        0,
+        Transport::Http,
+        vec![listener(HostPattern::Any, vec![], vec![route])],
+    );
+    snapshot(vec![bind], vec![upstream], vec![])
+}
+
+/// A self-signed certificate; ECDSA, or RSA.
+pub fn certificate(id: &str, names: &[&str], rsa: bool) -> Arc<Certificate> {
+    let algorithm = if rsa {
+        &rcgen::PKCS_RSA_SHA256
+    } else {
+        &rcgen::PKCS_ECDSA_P256_SHA256
+    };
+    let key = rcgen::KeyPair::generate_for(algorithm).expect("a key");
+    let names: Vec<String> = names.iter().map(|name| (*name).into()).collect();
+    let signed = rcgen::CertificateParams::new(names.clone())
+        .expect("names")
+        .self_signed(&key)
+        .expect("signed");
+    Arc::new(Certificate {
+        id: CertificateId(id.into()),
+        origin: origin_of("Secret", id),
+        chain: vec![signed.der().to_vec()],
+        key: PrivateKey(key.serialize_der()),
+        names,
+        not_after: i64::MAX,
+        fingerprint: id.into(),
+    })
+}
+
+pub fn tls_host(hostname: &str, certificates: &[&Arc<Certificate>]) -> TlsHost {
+    TlsHost {
+        hostname: pattern(hostname),
+        certificates: certificates.iter().map(|it| it.id.clone()).collect(),
+    }
+}
+
+/// A server whose connections are each served by `script` in a thread of their own. Ends with the test's process.
+pub struct Server {
+    pub address: SocketAddr,
+    pub accepted: Arc<AtomicUsize>,
+}
+
+impl Server {
+    pub fn start(script: impl Fn(Peer) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let (script, count) = (Arc::new(script), Arc::clone(&accepted));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                count.fetch_add(1, Ordering::SeqCst);
+                let script = Arc::clone(&script);
+                std::thread::spawn(move || script(Peer::new(stream)));
+            }
+        });
+        Self { address, accepted }
+    }
+
+    /// Answers every request with its own name.
+    pub fn named(name: &'static str) -> Self {
+        Self::start(move |mut peer| {
+            while peer.head().is_some() {
+                peer.send(&answer(name));
+            }
+        })
+    }
+
+    pub fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
+    }
+}
+
+/// A response with this body.
+pub fn answer(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// The other end of a plain connection, either side.
+pub struct Peer {
+    pub stream: BufReader<TcpStream>,
+}
+
+impl Peer {
+    pub fn connect(address: SocketAddr) -> Self {
+        Self::new(TcpStream::connect_timeout(&address, PATIENCE).expect("connected"))
+    }
+
+    pub fn new(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        stream.set_nodelay(true).expect("no delay");
+        Self {
+            stream: BufReader::new(stream),
+        }
+    }
+
+    pub fn send(&mut self, text: &str) {
+        self.try_send(text).expect("sent");
+    }
+
+    pub fn try_send(&mut self, text: &str) -> std::io::Result<()> {
+        self.stream.get_mut().write_all(text.as_bytes())
+    }
+
+    /// Start line and fields up to the empty line; none at the end of the stream.
+    pub fn head(&mut self) -> Option<String> {
+        let mut head = String::new();
+        loop {
+            match self.stream.read_line(&mut head) {
+                Ok(0) | Err(_) => return None,
+                Ok(_) if head.ends_with("\r\n\r\n") => return Some(head),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    pub fn read_exactly(&mut self, count: usize) -> String {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).expect("so many bytes");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Head and body of a response with Content-Length.
+    pub fn response(&mut self) -> Option<(String, String)> {
+        let head = self.head()?;
+        let length = field(&head, "content-length")
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0);
+        let body = self.read_exactly(length);
+        Some((head, body))
+    }
+
+    /// A request for a host, and its response.
+    pub fn get(&mut self, host: &str) -> Option<(String, String)> {
+        self.try_send(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"))
+            .ok()?;
+        self.response()
+    }
+
+    /// Whether the other side closed (or reset) without another byte.
+    pub fn is_closed(&mut self) -> bool {
+        !matches!(self.stream.read(&mut [0]), Ok(1..))
+    }
+}
+
+/// Value of a field in a head.
+pub fn field<'h>(head: &'h str, name: &str) -> Option<&'h str> {
+    head.lines().find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        found.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
+/// Status of a response head.
+pub fn status(head: &str) -> &str {
+    head.split(' ').nth(1).unwrap_or_default()
+}

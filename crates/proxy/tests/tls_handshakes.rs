@@ -1,0 +1,334 @@
+//! Handshakes as clients see them: which certificate for which name, who is refused, sessions over workers and reloads.
+
+mod support;
+
+use ir::{Bind, Certificate, Snapshot, Transport};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ClientConnection, Resumption};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{AlertDescription, ClientConfig, DigitallySignedStruct, Error, HandshakeKind, SignatureScheme};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use support::*;
+
+/// A TLS bind with these hosts, in one listener for all names.
+fn tls_snapshot(hosts: &[(&str, &[&Arc<Certificate>])], default: &[&Arc<Certificate>]) -> Snapshot {
+    let tls = hosts
+        .iter()
+        .map(|(name, certificates)| tls_host(name, certificates))
+        .collect();
+    let listeners = vec![listener(pattern("*"), tls, vec![status_route("*", 404)])];
+    let default_certificates = default.iter().map(|certificate| certificate.id.clone()).collect();
+    let bind = Bind {
+        default_certificates,
+        ..bind(0, Transport::Https, listeners)
+    };
+    let all = hosts
+        .iter()
+        .flat_map(|(_, certificates)| *certificates)
+        .chain(default);
+    snapshot(
+        vec![bind],
+        vec![],
+        all.map(|certificate| Arc::clone(certificate)).collect(),
+    )
+}
+
+#[test]
+fn an_exact_name_goes_before_a_wildcard_and_a_wildcard_before_the_default() {
+    let [exact, wide, deep, default] =
+        ["exact", "wide", "deep", "default"].map(|id| certificate(id, &["x.example"], false));
+    let plane = Plane::start(1);
+    let snapshot = tls_snapshot(
+        &[
+            ("*.example.com", &[&wide]),
+            ("shop.example.com", &[&exact]),
+            ("*.eu.example.com", &[&deep]),
+        ],
+        &[&default],
+    );
+    let address = plane.serve(&snapshot);
+    for (sni, expected) in [
+        (Some("shop.example.com"), &exact),
+        (Some("SHOP.Example.com"), &exact),
+        (Some("blog.example.com"), &wide),
+        (Some("a.b.example.com"), &wide),
+        (Some("shop.eu.example.com"), &deep),
+        (Some("example.com"), &default),
+        (Some("notexample.com"), &default),
+        (None, &default),
+    ] {
+        let session = Client::new().connect(address, sni).expect("a handshake");
+        assert_eq!(leaf(&session), expected.chain[0], "{sni:?}");
+    }
+}
+
+#[test]
+fn without_a_default_an_unknown_name_is_refused_by_name() {
+    let only = certificate("only", &["shop.example.com"], false);
+    let plane = Plane::start(1);
+    let address = plane.serve(&tls_snapshot(&[("shop.example.com", &[&only])], &[]));
+    for sni in [Some("other.example.com"), None] {
+        let error = Client::new().connect(address, sni).expect_err("refused");
+        assert_eq!(
+            error,
+            Error::AlertReceived(AlertDescription::UnrecognisedName),
+            "{sni:?}"
+        );
+    }
+    assert!(Client::new().connect(address, Some("shop.example.com")).is_ok());
+}
+
+#[test]
+fn of_ecdsa_and_rsa_the_client_gets_what_it_can_verify() {
+    let (ecdsa, rsa) = (
+        certificate("ecdsa", &["a.example"], false),
+        certificate("rsa", &["a.example"], true),
+    );
+    let plane = Plane::start(1);
+    let address = plane.serve(&tls_snapshot(&[("a.example", &[&ecdsa, &rsa])], &[]));
+    let modern = Client::new()
+        .connect(address, Some("a.example"))
+        .expect("a handshake");
+    assert_eq!(leaf(&modern), ecdsa.chain[0]);
+    let old = Client {
+        schemes: vec![SignatureScheme::RSA_PSS_SHA256],
+        ..Client::new()
+    };
+    let session = old.connect(address, Some("a.example")).expect("a handshake");
+    assert_eq!(leaf(&session), rsa.chain[0]);
+}
+
+#[test]
+fn the_key_exchange_withstands_quantum_computers_when_the_client_offers_it() {
+    let certificate = certificate("one", &["a.example"], false);
+    let plane = Plane::start(1);
+    let address = plane.serve(&tls_snapshot(&[("a.example", &[&certificate])], &[]));
+    let session = Client::new()
+        .connect(address, Some("a.example"))
+        .expect("a handshake");
+    let group = session.negotiated_key_exchange_group().expect("a group");
+    assert_eq!(group.name(), rustls::NamedGroup::X25519MLKEM768);
+    assert_eq!(session.alpn_protocol(), Some(&b"http/1.1"[..]));
+}
+
+#[test]
+fn a_session_is_resumed_by_any_worker_in_both_versions_and_after_a_reload() {
+    let one = certificate("one", &["a.example"], false);
+    let plane = Plane::start(3);
+    let before = tls_snapshot(&[("a.example", &[&one])], &[]);
+    let address = plane.serve(&before);
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let client = Client {
+            versions: vec![version],
+            ..Client::new()
+        };
+        let config = client.config();
+        let kind = || {
+            handshake(&config, address, Some("a.example"))
+                .expect("a handshake")
+                .handshake_kind()
+        };
+        assert_ne!(kind(), Some(HandshakeKind::Resumed));
+        // Each connection has a port of its own and so may meet another worker.
+        for _ in 0..12 {
+            assert_eq!(kind(), Some(HandshakeKind::Resumed), "{version:?}");
+        }
+        let other = certificate("other", &["b.example"], false);
+        plane.serve(&tls_snapshot(
+            &[("a.example", &[&one]), ("b.example", &[&other])],
+            &[],
+        ));
+        assert_eq!(kind(), Some(HandshakeKind::Resumed), "after a reload");
+        plane.serve(&before);
+    }
+}
+
+#[test]
+fn a_session_of_one_name_does_not_open_another() {
+    let (a, b) = (
+        certificate("a", &["a.example"], false),
+        certificate("b", &["b.example"], false),
+    );
+    let plane = Plane::start(1);
+    let address = plane.serve(&tls_snapshot(&[("a.example", &[&a]), ("b.example", &[&b])], &[]));
+    let config = Client::new().config();
+    handshake(&config, address, Some("a.example")).expect("a handshake");
+    let session = handshake(&config, address, Some("b.example")).expect("a handshake");
+    assert_eq!(session.handshake_kind(), Some(HandshakeKind::Full));
+    assert_eq!(leaf(&session), b.chain[0]);
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_reported_and_the_others_work() {
+    let good = certificate("good", &["good.example"], false);
+    let other = certificate("other", &["x.example"], false);
+    let mixed = Arc::new(Certificate {
+        key: other.key.clone(),
+        id: ir::CertificateId("mixed".into()),
+        ..(*good).clone()
+    });
+    let garbage = Arc::new(Certificate {
+        key: ir::PrivateKey(vec![1, 2, 3]),
+        id: ir::CertificateId("garbage".into()),
+        ..(*good).clone()
+    });
+    let plane = Plane::start(1);
+    let snapshot = tls_snapshot(
+        &[
+            ("good.example", &[&good]),
+            ("mixed.example", &[&mixed]),
+            ("garbage.example", &[&garbage]),
+        ],
+        &[],
+    );
+    let applied = plane.publish(&snapshot);
+    let broken: Vec<&str> = applied.broken.iter().map(|broken| &*broken.id.0).collect();
+    assert_eq!(broken, ["garbage", "mixed"]);
+    let address = plane.plane.local_addresses()[0].1;
+    assert!(Client::new().connect(address, Some("good.example")).is_ok());
+    assert!(Client::new().connect(address, Some("mixed.example")).is_err());
+}
+
+#[test]
+fn a_new_certificate_is_shown_to_new_connections() {
+    let (old, new) = (
+        certificate("same", &["a.example"], false),
+        certificate("same", &["a.example"], false),
+    );
+    let plane = Plane::start(2);
+    let address = plane.serve(&tls_snapshot(&[("a.example", &[&old])], &[]));
+    assert_eq!(
+        leaf(&Client::new().connect(address, Some("a.example")).unwrap()),
+        old.chain[0]
+    );
+    assert_eq!(
+        plane.serve(&tls_snapshot(&[("a.example", &[&new])], &[])),
+        address,
+        "the socket stays"
+    );
+    for _ in 0..8 {
+        assert_eq!(
+            leaf(&Client::new().connect(address, Some("a.example")).unwrap()),
+            new.chain[0]
+        );
+    }
+}
+
+#[test]
+fn who_speaks_no_tls_is_turned_away() {
+    let one = certificate("one", &["a.example"], false);
+    let plane = Plane::start(1);
+    let address = plane.serve(&tls_snapshot(&[("a.example", &[&one])], &[]));
+    let mut plain = Peer::connect(address);
+    plain.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    let mut answer = Vec::new();
+    let _ = plain.stream.read_to_end(&mut answer);
+    assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+}
+
+/// What a client offers.
+struct Client {
+    schemes: Vec<SignatureScheme>,
+    versions: Vec<&'static rustls::SupportedProtocolVersion>,
+}
+
+impl Client {
+    fn new() -> Self {
+        let provider = aws_lc_rs::default_provider();
+        Self {
+            schemes: provider.signature_verification_algorithms.supported_schemes(),
+            versions: rustls::ALL_VERSIONS.to_vec(),
+        }
+    }
+
+    fn config(&self) -> Arc<ClientConfig> {
+        let mut config = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+            .with_protocol_versions(&self.versions)
+            .expect("versions")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anyone(self.schemes.clone())))
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h3".to_vec(), b"http/1.1".to_vec()];
+        config.resumption = Resumption::in_memory_sessions(16);
+        Arc::new(config)
+    }
+
+    fn connect(&self, address: SocketAddr, sni: Option<&str>) -> Result<ClientConnection, Error> {
+        handshake(&self.config(), address, sni)
+    }
+}
+
+/// Shakes hands, then asks once, so that tickets that follow the handshake are read too.
+fn handshake(
+    config: &Arc<ClientConfig>,
+    address: SocketAddr,
+    sni: Option<&str>,
+) -> Result<ClientConnection, Error> {
+    // An address as the name is not sent as SNI.
+    let name = ServerName::try_from(sni.unwrap_or("127.0.0.1").to_owned()).expect("a name");
+    let mut session = ClientConnection::new(Arc::clone(config), name)?;
+    let mut tcp = TcpStream::connect(address).expect("connected");
+    tcp.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    let mut stream = rustls::Stream::new(&mut session, &mut tcp);
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+        sni.unwrap_or("x.example")
+    );
+    let outcome = stream
+        .write_all(request.as_bytes())
+        .and_then(|()| stream.read_to_end(&mut Vec::new()));
+    match outcome.map_err(|error| error.downcast::<Error>()) {
+        Err(Ok(error)) => Err(error),
+        // However the connection ended, the handshake was over.
+        _ if !session.is_handshaking() => Ok(session),
+        other => panic!("the handshake ended early: {other:?}"),
+    }
+}
+
+fn leaf(session: &ClientConnection) -> Vec<u8> {
+    session.peer_certificates().expect("certificates")[0].to_vec()
+}
+
+/// Believes everyone: the tests compare certificates themselves. Signatures are checked.
+#[derive(Debug)]
+struct Anyone(Vec<SignatureScheme>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.clone()
+    }
+}
