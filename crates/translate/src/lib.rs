@@ -43,6 +43,7 @@ macro_rules! run {
             seen: &$self.seen,
             settings: &$self.settings,
             upstream_settings: &$self.upstream_settings,
+            fallback_certificate: $self.fallback_certificate.as_ref(),
             claims: &$self.claims,
         };
         let mut scope = Scope::new(&world, &mut $self.certificates);
@@ -59,6 +60,7 @@ pub struct Translator {
     settings: Settings,
     http: Arc<HttpSettings>,
     upstream_settings: Arc<UpstreamSettings>,
+    fallback_certificate: Option<Arc<ir::Certificate>>,
     seen: Seen,
     certificates: certificates::Store,
     ingress_claims: Memo<Key, (Claimant, BTreeSet<Claim>)>,
@@ -96,6 +98,7 @@ impl Translator {
         Self {
             http: Arc::new(settings.http.clone()),
             upstream_settings: Arc::new(settings.upstream.clone()),
+            fallback_certificate: settings.fallback_certificate.clone().map(Arc::new),
             settings,
             seen: Seen::default(),
             certificates: certificates::Store::default(),

@@ -30,6 +30,8 @@ pub(crate) struct World<'a> {
     pub settings: &'a Settings,
     /// `settings.upstream` as it is shared by every upstream without settings of its own.
     pub upstream_settings: &'a Arc<UpstreamSettings>,
+    /// `settings.fallback_certificate` as it is shared by every snapshot.
+    pub fallback_certificate: Option<&'a Arc<Certificate>>,
     /// What Ingresses of ours claim, with those Ingresses.
     pub claims: &'a Claims,
 }
@@ -75,6 +77,11 @@ impl<'a> Scope<'a> {
     /// The one shared allocation of the default upstream settings.
     pub fn upstream_settings(&self) -> &'a Arc<UpstreamSettings> {
         self.world.upstream_settings
+    }
+
+    /// The one shared allocation of the certificate that is served where there is no other.
+    pub fn fallback_certificate(&self) -> Option<&'a Arc<Certificate>> {
+        self.world.fallback_certificate
     }
 
     /// A Service.

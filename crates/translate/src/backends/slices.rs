@@ -44,11 +44,10 @@ pub(super) fn endpoints(
         };
         let message = format!("port {port} has no endpoint: {why}; requests for it are answered with 503");
         let finding = Diagnostic::new(Code::NoEndpoints, origin.clone(), "", message);
-        scope.report(match slices.is_empty() {
-            true => finding.hint(
-                "Check that the Service's selector matches running Pods; in files, add an EndpointSlice or use --endpoint or --echo",
-            ),
-            false => finding,
+        scope.report(if slices.is_empty() {
+            finding.hint(NO_SLICES)
+        } else {
+            finding
         });
     }
     usable
@@ -156,3 +155,5 @@ fn readiness(conditions: &Conditions) -> Readiness {
         (false, false) => Readiness::No,
     }
 }
+
+const NO_SLICES: &str = "Check that the Service's selector matches running Pods; in files, add an EndpointSlice, or run with --endpoint or --echo";

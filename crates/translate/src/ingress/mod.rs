@@ -1,10 +1,21 @@
 //! Ingress objects to routes, TLS hosts and status.
+//!
+//! Read in this order: [`class`] (which Ingresses are ours), [`shape`] (what one asks for), [`rules`], [`tls`],
+//! [`annotations`]. Several Ingresses can have a host together; they know of each other by [`Claim`]s.
 
+mod annotations;
+mod class;
+mod host;
+mod rules;
+mod shape;
+mod tls;
+
+use crate::certificates::Problem;
 use crate::input::Key;
 use crate::scope::Scope;
 use api::networking::Ingress;
-use api::status::IngressStatus;
-use ir::{CertificateId, Route, TlsHost};
+use api::status::{IngressStatus, LoadBalancerIngress, LoadBalancerStatus};
+use ir::{CertificateId, Code, Diagnostic, Origin, PathMatch, Route, TlsHost};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -62,18 +73,95 @@ impl Claimant {
 /// What an Ingress claims; nothing if it is not ours. Asked for before [`translate`], so that one Ingress can
 /// know of another: [`Scope::claimants`].
 pub fn claims(scope: &mut Scope<'_>, ingress: &Ingress) -> BTreeSet<Claim> {
-    let _ = (scope, ingress);
-    BTreeSet::new()
+    let mut claims = BTreeSet::new();
+    if class::not_ours(scope, ingress).is_some() {
+        return claims;
+    }
+    let hosts = shape::read(ingress, &scope.settings().http.path).hosts;
+    for host in &hosts {
+        claims.extend(
+            host.paths
+                .iter()
+                .filter_map(|path| claim(&host.name, &path.matched)),
+        );
+        if ingress.spec.default_backend.is_some() && !host.has_root() {
+            claims.insert(Claim::Default(Arc::clone(&host.name)));
+        }
+    }
+    if !ingress.spec.tls.is_empty() {
+        claims.extend(hosts.into_iter().map(|host| Claim::Tls(host.name)));
+        let listed = ingress.spec.tls.iter().flat_map(|entry| &entry.hosts);
+        claims.extend(listed.map(|host| Claim::Tls(host.as_str().into())));
+    }
+    claims
 }
 
 /// Translates one Ingress; `None` if it is not ours.
 pub fn translate(scope: &mut Scope<'_>, ingress: &Ingress) -> Option<IngressUnit> {
-    let _ = (scope, ingress);
-    None
+    if let Some(finding) = class::not_ours(scope, ingress) {
+        scope.report(finding);
+        return None;
+    }
+    annotations::report(scope, ingress);
+    let shape = shape::read(ingress, &scope.settings().http.path);
+    for finding in shape.findings {
+        scope.report(finding);
+    }
+    let redirect = annotations::ssl_redirect(scope, ingress);
+    Some(IngressUnit {
+        routes: rules::routes(scope, ingress, &shape.hosts, redirect),
+        tls: tls::hosts(scope, ingress, &shape.hosts),
+        status: Some(status(scope)),
+    })
 }
 
 /// Certificates of the Ingress HTTPS listener for clients whose SNI nothing covers: the default certificate.
 pub fn default_certificates(scope: &mut Scope<'_>) -> Vec<CertificateId> {
-    let _ = scope;
-    Vec::new()
+    let settings = scope.settings();
+    if let Some(key) = &settings.default_certificate {
+        let loaded = scope.certificate(key);
+        if loaded.problem == Some(Problem::NotFound) {
+            let origin = Origin::new("Narthex", "", "default-certificate");
+            let message = format!("there is no Secret {key}; a self-signed certificate is served instead");
+            scope.report(Diagnostic::new(Code::SecretNotFound, origin, "", message));
+        }
+        if let Some(certificate) = loaded.certificate {
+            return vec![certificate.id.clone()];
+        }
+    }
+    match scope.fallback_certificate() {
+        Some(certificate) => {
+            scope.use_certificate(certificate);
+            vec![certificate.id.clone()]
+        }
+        None => Vec::new(),
+    }
+}
+
+/// The claim of a path. Ingress paths are never regular expressions.
+fn claim(host: &Arc<str>, matched: &PathMatch) -> Option<Claim> {
+    let (path, exact) = match matched {
+        PathMatch::Exact(path) => (path, true),
+        PathMatch::Prefix(path) => (path, false),
+        PathMatch::Regex(_) => return None,
+    };
+    Some(Claim::Path {
+        host: Arc::clone(host),
+        path: path.as_str().into(),
+        exact,
+    })
+}
+
+fn status(scope: &Scope<'_>) -> IngressStatus {
+    let addresses = scope.settings().status_addresses.iter();
+    IngressStatus {
+        load_balancer: LoadBalancerStatus {
+            ingress: addresses
+                .map(|address| LoadBalancerIngress {
+                    ip: Some(address.to_string()),
+                    hostname: None,
+                })
+                .collect(),
+        },
+    }
 }

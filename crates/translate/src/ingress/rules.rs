@@ -1,0 +1,309 @@
+//! Rules of an Ingress: one route per host, with the default backend for what no path takes.
+//!
+//! Which of several rules answers is the router's to say: exact before prefix, the longest prefix, then the
+//! oldest Ingress. Here is decided only what it can't know: that a default backend yields to every `/`.
+
+use super::shape::{Host, is_root};
+use super::{Claim, Claimant, claim, host};
+use crate::backends::{self, BackendError, PortRef};
+use crate::input::Key;
+use crate::scope::Scope;
+use api::networking::{Ingress, IngressBackend};
+use ir::{
+    Action, Backend, Code, Diagnostic, Filter, HostPattern, Match, Origin, PathMatch, Route, Rule, Severity,
+    Target, Timeouts, UpstreamId,
+};
+use std::sync::Arc;
+
+/// The routes of an Ingress. `redirect`: whether plain requests for TLS hosts are to be redirected.
+pub(super) fn routes(
+    scope: &mut Scope<'_>,
+    ingress: &Ingress,
+    hosts: &[Host<'_>],
+    redirect: bool,
+) -> Vec<Route> {
+    let claimant = Claimant::of(ingress);
+    let default = ingress.spec.default_backend.as_ref();
+    // Translated once, so that what is wrong with it is reported once.
+    let default = default.map(|backend| forward(scope, &claimant, backend, "spec.defaultBackend"));
+    let mut routes = Vec::new();
+    for host in hosts {
+        let to_https = if redirect && has_tls(scope, host) {
+            Some(Filter::HttpsRedirect {
+                status: 308,
+                port: scope.settings().https_port,
+            })
+        } else {
+            None
+        };
+        let mut builder = Builder {
+            origin: claimant.key.origin("Ingress"),
+            to_https,
+            rules: Vec::new(),
+        };
+        for path in &host.paths {
+            let action = forward(
+                scope,
+                &claimant,
+                path.backend,
+                &format!("spec.{}.backend", path.section),
+            );
+            report_claimed(scope, &claimant, host, &path.matched, &path.section);
+            builder.push(&path.section, path.matched.clone(), action);
+        }
+        if let Some(default) = &default
+            && default_applies(scope, &claimant, host)
+        {
+            builder.push(
+                "defaultBackend",
+                PathMatch::Prefix(String::new()),
+                default.clone(),
+            );
+        }
+        if builder.rules.is_empty() {
+            // The host is taken all the same: it hides a wildcard over it, as in ingress-nginx.
+            let section = host
+                .rule
+                .map_or_else(|| "spec".to_owned(), |rule| format!("rules[{rule}]"));
+            builder.to_https = None;
+            builder.push(&section, PathMatch::Prefix(String::new()), Action::Status(404));
+        }
+        routes.push(Route {
+            origin: builder.origin,
+            created: claimant.created,
+            hostnames: vec![host.pattern.clone()],
+            rules: builder.rules,
+        });
+    }
+    routes
+}
+
+struct Builder {
+    origin: Origin,
+    to_https: Option<Filter>,
+    rules: Vec<Rule>,
+}
+
+impl Builder {
+    fn push(&mut self, section: &str, path: PathMatch, action: Action) {
+        let filters = self.to_https.iter().filter(|_| !is_acme(&path));
+        self.rules.push(Rule {
+            origin: self.origin.section(section),
+            index: u32::try_from(self.rules.len()).unwrap_or(u32::MAX),
+            filters: filters.cloned().collect(),
+            matches: vec![Match {
+                path,
+                method: None,
+                headers: Vec::new(),
+                query: Vec::new(),
+            }],
+            action,
+            timeouts: Timeouts::default(),
+        });
+    }
+}
+
+/// Whether a host has TLS, by an Ingress that has rules for it or by one whose certificate is served for it.
+fn has_tls(scope: &mut Scope<'_>, host: &Host<'_>) -> bool {
+    let own = Claim::Tls(Arc::clone(&host.name));
+    if scope.claimants(own).next().is_some() {
+        return true;
+    }
+    let wildcard = host::wildcard_over(&host.name);
+    wildcard.is_some_and(|name| scope.claimants(Claim::Tls(name.into())).next().is_some())
+}
+
+/// Certificate authorities ask for these over plain HTTP, before there is a certificate to redirect to.
+/// ingress-nginx leaves the same paths alone (`no-tls-redirect-locations`).
+fn is_acme(path: &PathMatch) -> bool {
+    match path {
+        PathMatch::Exact(path) | PathMatch::Prefix(path) => path.starts_with("/.well-known/acme-challenge"),
+        PathMatch::Regex(_) => false,
+    }
+}
+
+/// Whether the default backend gets what no path of the host takes. A `/` of any Ingress comes first, also of a
+/// younger one: it says more than a default.
+fn default_applies(scope: &mut Scope<'_>, ours: &Claimant, host: &Host<'_>) -> bool {
+    if host.paths.iter().any(|path| is_root(&path.matched)) {
+        return false;
+    }
+    let root = Claim::Path {
+        host: Arc::clone(&host.name),
+        path: "".into(),
+        exact: false,
+    };
+    let by_root = scope.claimants(root).next();
+    let first = by_root.or_else(|| scope.claimants(Claim::Default(Arc::clone(&host.name))).next());
+    if let Some(first) = first
+        && first.key != ours.key
+    {
+        let how = if by_root.is_some() {
+            "path /"
+        } else {
+            "the default backend"
+        };
+        let message = format!(
+            "what no path of {} takes goes to {how} of Ingress {}, not to this default backend",
+            host.pattern, first.key
+        );
+        let origin = ours.key.origin("Ingress");
+        let finding = Diagnostic::new(Code::PathClaimedTwice, origin, "spec.defaultBackend", message);
+        scope.report(finding);
+    }
+    by_root.is_none()
+}
+
+fn report_claimed(
+    scope: &mut Scope<'_>,
+    ours: &Claimant,
+    host: &Host<'_>,
+    matched: &PathMatch,
+    section: &str,
+) {
+    let Some(claim) = claim(&host.name, matched) else {
+        return;
+    };
+    let Some(first) = scope
+        .claimants(claim)
+        .next()
+        .filter(|first| first.key != ours.key)
+    else {
+        return;
+    };
+    let why = if first.created < ours.created {
+        "is older"
+    } else {
+        "is as old and comes first by name"
+    };
+    let on = match &host.pattern {
+        HostPattern::Any => "without host".to_owned(),
+        pattern => format!("of {pattern}"),
+    };
+    let (kind, path) = match matched {
+        PathMatch::Exact(path) => ("Exact", path.as_str()),
+        PathMatch::Prefix(path) if path.is_empty() => ("Prefix", "/"),
+        PathMatch::Prefix(path) | PathMatch::Regex(path) => ("Prefix", path.as_str()),
+    };
+    let message = format!(
+        "{kind} {path} {on} is also claimed by Ingress {}, which {why} and wins",
+        first.key
+    );
+    let origin = ours.key.origin("Ingress");
+    let finding = Diagnostic::new(Code::PathClaimedTwice, origin, format!("spec.{section}"), message);
+    scope.report(finding.hint("Remove the path from one of the two"));
+}
+
+/// Forwards to a backend; to an answer of 503 where it can't be used.
+fn forward(scope: &mut Scope<'_>, ours: &Claimant, backend: &IngressBackend, field: &str) -> Action {
+    let target = match target(scope, ours, backend, field) {
+        Ok(upstream) => Target::Upstream(upstream),
+        Err(reason) => Target::Broken { status: 503, reason },
+    };
+    Action::Forward(vec![Backend {
+        weight: 1,
+        target,
+        filters: Vec::new(),
+    }])
+}
+
+fn target(
+    scope: &mut Scope<'_>,
+    ours: &Claimant,
+    backend: &IngressBackend,
+    field: &str,
+) -> Result<UpstreamId, String> {
+    let origin = ours.key.origin("Ingress");
+    let refuse = |scope: &mut Scope<'_>, code, part: &str, reason: String, hint: Option<String>| {
+        let message = format!("{reason}; requests for it are answered with 503");
+        let mut finding = Diagnostic::new(code, origin.clone(), format!("{field}{part}"), message);
+        finding.hint = hint;
+        scope.report(finding);
+        reason
+    };
+    let Some(service) = &backend.service else {
+        let (code, part, reason) = match &backend.resource {
+            Some(resource) => {
+                let reason = format!("{} {} is not a Service", resource.kind, resource.name);
+                (Code::IngressResourceBackend, ".resource", reason)
+            }
+            None => (
+                Code::BackendNotFound,
+                "",
+                "the backend names no Service".to_owned(),
+            ),
+        };
+        return Err(refuse(scope, code, part, reason, None));
+    };
+    let key = Key::new(Arc::clone(&ours.key.namespace), service.name.as_str());
+    let port = match (service.port.name.as_deref(), service.port.number) {
+        (Some(name), _) if !name.is_empty() => PortRef::Name(name),
+        (_, Some(number)) if number != 0 => PortRef::Number(number),
+        _ => {
+            let reason = format!("no port of Service {key} is named");
+            let hint = Some("Add port.number or port.name".to_owned());
+            return Err(refuse(
+                scope,
+                Code::BackendPortNotFound,
+                ".service.port",
+                reason,
+                hint,
+            ));
+        }
+    };
+    match backends::resolve(scope, &key, port) {
+        Ok(upstream) => Ok(upstream),
+        Err(BackendError::NotFound) => {
+            let reason = format!("there is no Service {key}");
+            Err(refuse(
+                scope,
+                Code::BackendNotFound,
+                ".service.name",
+                reason,
+                None,
+            ))
+        }
+        Err(BackendError::PortNotFound { ports }) => {
+            if let PortRef::Number(number) = port
+                && let Some(found) = backends::port_of_target(scope, &key, number)
+                && let Ok(upstream) = backends::resolve(scope, &key, PortRef::Number(found))
+            {
+                let message = format!(
+                    "{number} is no port of Service {key} but the target of its port {found}, which is used"
+                );
+                let field = format!("{field}.service.port.number");
+                let mut finding = Diagnostic::new(Code::BackendPortNotFound, origin, field, message);
+                finding.severity = Severity::Warning;
+                scope.report(finding.hint(format!("Write number: {found}")));
+                return Ok(upstream);
+            }
+            let wanted = match port {
+                PortRef::Number(number) => number.to_string(),
+                PortRef::Name(name) => format!("{name:?}"),
+            };
+            let reason = format!("Service {key} has no port {wanted}");
+            let hint = if ports.is_empty() {
+                "It has no TCP port at all".to_owned()
+            } else {
+                format!("Its ports are {ports}")
+            };
+            Err(refuse(
+                scope,
+                Code::BackendPortNotFound,
+                ".service.port",
+                reason,
+                Some(hint),
+            ))
+        }
+        Err(error @ BackendError::UnsupportedProtocol { .. }) => {
+            let reason = format!("Service {key}: {error}");
+            Err(refuse(
+                scope,
+                Code::UnsupportedProtocol,
+                ".service.port",
+                reason,
+                None,
+            ))
+        }
+    }
+}
