@@ -153,6 +153,8 @@ codes! {
         "Remove parametersRef.";
     GatewayFieldUnsupported = "0208" Warning "a field of a Gateway that is not honoured yet"
         "The rest of the Gateway works.";
+    ListenerInvalid = "0209" Error "a listener's name, port or hostname can't be used"
+        "The listener is left out; other listeners of the Gateway work.";
     RouteNotAllowed = "0301" Error "a listener does not allow the route to attach"
         "allowedRoutes of the listener must admit the route's namespace and kind.";
     RouteHostnameMismatch = "0302" Error "none of a route's hostnames is covered by the listener"
@@ -166,11 +168,17 @@ codes! {
     RegexInvalid = "0306" Error "a regular expression does not compile"
         "The rule is left out. The syntax is that of the Rust regex crate: no look-around, no backreferences.";
     TimeoutInvalid = "0307" Error "a time limit is not a duration, or contradicts another"
-        "Durations look like 500ms, 10s, 1m30s; backendRequest must not exceed request.";
+        "The limit is not applied. Durations look like 500ms, 10s, 1m30s; backendRequest must not exceed request.";
     RouteFieldUnsupported = "0308" Warning "a field of a route that is not honoured yet"
         "The rest of the route works.";
     NoBackends = "0309" Warning "a rule without backends and without a redirect"
         "Every request that the rule matches is answered with 500.";
+    RouteHostnameInvalid = "0310" Error "a route's hostname is not a host name"
+        "The hostname is left out; a route of which no hostname is left has no effect.";
+    NameRepeated = "0311" Warning "a name that stands twice in a list where the first one counts"
+        "The later one is ignored, as the specification of HTTPRoute asks for.";
+    WeightInvalid = "0312" Error "a backend's weight is out of range"
+        "The rule answers 500. Weights go from 0 to 1000000.";
     IngressClassUnknown = "0401" Warning "an Ingress names a class that does not exist or belongs to another controller"
         "The Ingress is left alone.";
     IngressClassMissing = "0402" Warning "an Ingress without a class, and no class is the default"

@@ -74,7 +74,8 @@ pub struct UrlRewrite {
 pub enum PathRewrite {
     /// The whole path becomes this.
     Full(String),
-    /// The part that the rule's prefix matched becomes this.
+    /// The part that the rule's prefix matched becomes this: without a trailing slash, empty for `/`, as prefixes
+    /// are written in [`crate::PathMatch`].
     Prefix(String),
 }
 

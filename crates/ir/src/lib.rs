@@ -21,7 +21,7 @@ pub mod upstream;
 
 pub use certificate::{Certificate, CertificateId, PrivateKey};
 pub use diagnostic::{Code, Diagnostic, Severity};
-pub use filter::{Cors, Filter, Fraction, HeaderEdit, Mirror, PathRewrite, Redirect, UrlRewrite};
+pub use filter::{Cors, CorsOrigin, Filter, Fraction, HeaderEdit, Mirror, PathRewrite, Redirect, UrlRewrite};
 pub use host::HostPattern;
 pub use listener::{Bind, BindAddress, Layer, Listener, TlsHost, Transport};
 pub use origin::Origin;

@@ -1,28 +1,35 @@
-//! Sockets and their listeners, from all Gateways and the Ingress listener together.
+//! Sockets and their listeners, from all Gateways and the Ingress listener together: who gets which address, port
+//! and hostname, and who comes too late.
 
 use crate::IngressResult;
-use crate::gateway::{GatewayUnit, RouteUnit};
+use crate::gateway::status::{self, Standing};
+use crate::gateway::{GatewayUnit, ListenerUnit, RouteUnit};
 use crate::input::{Key, Settings};
 use crate::memo::Memo;
-use crate::output::ObjectStatus;
+use crate::output::{ObjectStatus, share_with};
 use ir::{
-    Bind, BindAddress, CertificateId, Diagnostic, HostPattern, Layer, Listener, Origin, TlsHost, Transport,
+    Bind, BindAddress, CertificateId, Code, Diagnostic, HostPattern, Layer, Listener, Origin, Route, TlsHost,
+    Transport,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Binds and listeners of the last translation, to be handed out again where nothing changed.
+/// Binds, listeners and statuses of the last translation, handed out again where nothing changed.
 #[derive(Debug, Default)]
 pub(crate) struct Binds {
     binds: BTreeMap<BindAddress, Arc<Bind>>,
+    listeners: BTreeMap<(Key, usize), Arc<Listener>>,
+    statuses: BTreeMap<Key, Arc<ObjectStatus>>,
     ingress: Option<IngressListeners>,
 }
 
 /// What the assembly of all units comes to.
 #[derive(Debug, Default)]
 pub(crate) struct Assembled {
+    /// Sorted by address.
     pub binds: Vec<Arc<Bind>>,
+    /// Sorted by Gateway.
     pub gateway_statuses: Vec<Arc<ObjectStatus>>,
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -33,6 +40,17 @@ struct IngressListeners {
     http: Arc<Listener>,
     https: Arc<Listener>,
 }
+
+/// A socket being put together.
+struct Socket {
+    transport: Transport,
+    /// Who has which hostname.
+    hostnames: HashMap<HostPattern, Origin>,
+    listeners: Vec<Arc<Listener>>,
+}
+
+/// Routes attached to each listener of a Gateway, with the number that its status shows.
+type Attached<'a> = HashMap<&'a Key, Vec<(Vec<Arc<Route>>, i32)>>;
 
 impl Binds {
     /// Says that some Ingress changed, so that the Ingress listener has to be put together again.
@@ -49,36 +67,276 @@ impl Binds {
         ingresses: &Memo<Key, IngressResult>,
         default_certificates: &[CertificateId],
     ) -> Assembled {
-        let _ = (gateways, routes);
-        let mut binds = BTreeMap::new();
-        if ingresses.iter().any(|(_, result)| result.ours()) {
-            let ingress = self.ingress.get_or_insert_with(|| ingress_listeners(ingresses));
+        let with_ingress = ingresses.iter().any(|(_, result)| result.ours());
+        let mut sockets = BTreeMap::new();
+        if with_ingress {
             for ip in addresses(settings) {
-                for (port, transport) in [
-                    (settings.http_port, Transport::Http),
-                    (settings.https_port, Transport::Https),
-                ] {
-                    let address = BindAddress { ip, port };
-                    let (listener, default_certificates) = match transport {
-                        Transport::Http => (&ingress.http, Vec::new()),
-                        Transport::Https => (&ingress.https, default_certificates.to_vec()),
-                    };
-                    let bind = Bind {
-                        address,
-                        transport,
-                        proxy_protocol: settings.proxy_protocol_ports.contains(&port),
-                        listeners: vec![Arc::clone(listener)],
-                        default_certificates,
-                    };
-                    binds.insert(address, share(bind, self.binds.get(&address)));
+                for (port, transport) in ingress_ports(settings) {
+                    sockets.insert(BindAddress { ip, port }, Socket::new(transport));
                 }
             }
         }
-        self.binds.clone_from(&binds);
-        Assembled {
-            binds: binds.into_values().collect(),
-            ..Assembled::default()
+        let reserved = if with_ingress {
+            ingress_ports(settings).to_vec()
+        } else {
+            Vec::new()
+        };
+        let mut assembled = Assembled::default();
+        self.gateways(
+            settings,
+            gateways,
+            routes,
+            &reserved,
+            &mut sockets,
+            &mut assembled,
+        );
+        let ingress =
+            with_ingress.then(|| &*self.ingress.get_or_insert_with(|| ingress_listeners(ingresses)));
+        let binds = sockets.into_iter().filter_map(|(address, socket)| {
+            let ingress = ingress.filter(|_| reserved.contains(&(address.port, socket.transport)));
+            let bind = socket.finish(address, settings, ingress, default_certificates)?;
+            Some((address, share_with(bind, self.binds.get(&address))))
+        });
+        let binds: BTreeMap<_, _> = binds.collect();
+        assembled.binds = binds.values().cloned().collect();
+        self.binds = binds;
+        assembled
+    }
+
+    /// Hands addresses, ports and hostnames out: the oldest Gateway first, then by namespace and name, then by
+    /// the order of its listeners.
+    fn gateways(
+        &mut self,
+        settings: &Settings,
+        gateways: &Memo<Key, GatewayUnit>,
+        routes: &Memo<Key, RouteUnit>,
+        reserved: &[(u16, Transport)],
+        sockets: &mut BTreeMap<BindAddress, Socket>,
+        assembled: &mut Assembled,
+    ) {
+        let mut ours: Vec<_> = gateways
+            .iter()
+            .filter_map(|(key, unit)| Some((key, unit, unit.gateway.as_ref()?)))
+            .collect();
+        ours.sort_by_key(|(key, _, gateway)| (gateway.metadata.created, *key));
+        let mut attached = attached(gateways, routes);
+        let mut listeners = BTreeMap::new();
+        let mut statuses = BTreeMap::new();
+        for (key, unit, gateway) in ours {
+            let mut routes = attached.remove(key).unwrap_or_default();
+            let mut standings = Vec::with_capacity(unit.listeners.len());
+            for (index, listener) in unit.listeners.iter().enumerate() {
+                let (routes, count) = routes.get_mut(index).map(std::mem::take).unwrap_or_default();
+                let mut standing = Standing {
+                    conflict: None,
+                    attached_routes: count,
+                    programmed: false,
+                };
+                if unit.refused.is_none() && listener.refused.is_none() {
+                    match claim(unit, listener, reserved, sockets) {
+                        Ok(()) if !unit.addresses.is_empty() && listener.can_serve() => {
+                            standing.programmed = true;
+                            let position = (key.clone(), index);
+                            let ir =
+                                share_with(gateway_listener(listener, routes), self.listeners.get(&position));
+                            for address in bind_addresses(unit, listener) {
+                                if let Some(socket) = sockets.get_mut(&address) {
+                                    socket.listeners.push(Arc::clone(&ir));
+                                }
+                            }
+                            listeners.insert(position, ir);
+                        }
+                        Ok(()) => {}
+                        Err(conflict) => {
+                            assembled.diagnostics.push(
+                                Diagnostic::new(
+                                    Code::ListenerConflict,
+                                    listener.origin.clone(),
+                                    format!("spec.listeners[{index}]"),
+                                    conflict.wrong.message.clone(),
+                                )
+                                .hint(conflict.hint),
+                            );
+                            standing.conflict = Some(conflict.wrong);
+                        }
+                    }
+                }
+                standings.push(standing);
+            }
+            let status = status::gateway(settings, key, gateway, unit, &standings);
+            statuses.insert(key.clone(), share_with(status, self.statuses.get(key)));
         }
+        assembled.gateway_statuses = statuses.values().cloned().collect();
+        self.listeners = listeners;
+        self.statuses = statuses;
+    }
+}
+
+/// A listener that came too late.
+struct Conflict {
+    wrong: crate::conditions::Wrong,
+    hint: &'static str,
+}
+
+/// Takes the listener's port and hostname on every address of its Gateway, or says who has them already.
+fn claim(
+    unit: &GatewayUnit,
+    listener: &ListenerUnit,
+    reserved: &[(u16, Transport)],
+    sockets: &mut BTreeMap<BindAddress, Socket>,
+) -> Result<(), Conflict> {
+    let Some(transport) = listener.transport else {
+        return Ok(());
+    };
+    let speaks = |transport| match transport {
+        Transport::Http => "HTTP",
+        Transport::Https => "HTTPS",
+    };
+    let port = listener.port;
+    if reserved
+        .iter()
+        .any(|(other, speaks)| *other == port && *speaks != transport)
+    {
+        return Err(Conflict {
+            wrong: crate::conditions::Wrong::new(
+                "ProtocolConflict",
+                format!("port {port} speaks {} for Ingress", speaks(other(transport))),
+            ),
+            hint: "Use another port for the listener, or for Ingress with --http-port and --https-port",
+        });
+    }
+    for address in bind_addresses(unit, listener) {
+        let Some(socket) = sockets.get(&address) else {
+            continue;
+        };
+        if socket.transport != transport {
+            return Err(Conflict {
+                wrong: crate::conditions::Wrong::new(
+                    "ProtocolConflict",
+                    format!(
+                        "{address} speaks {} already, for {}",
+                        speaks(socket.transport),
+                        socket.first()
+                    ),
+                ),
+                hint: "Use one protocol per port",
+            });
+        }
+        if let Some(owner) = socket.hostnames.get(&listener.hostname) {
+            return Err(Conflict {
+                wrong: crate::conditions::Wrong::new(
+                    "HostnameConflict",
+                    format!("{address} with hostname {} belongs to {owner}", listener.hostname),
+                ),
+                hint: "Give one of the two listeners another port, hostname or address",
+            });
+        }
+    }
+    for address in bind_addresses(unit, listener) {
+        let socket = sockets.entry(address).or_insert_with(|| Socket::new(transport));
+        socket
+            .hostnames
+            .insert(listener.hostname.clone(), listener.origin.clone());
+    }
+    Ok(())
+}
+
+fn other(transport: Transport) -> Transport {
+    match transport {
+        Transport::Http => Transport::Https,
+        Transport::Https => Transport::Http,
+    }
+}
+
+fn bind_addresses<'a>(
+    unit: &'a GatewayUnit,
+    listener: &ListenerUnit,
+) -> impl Iterator<Item = BindAddress> + use<'a> {
+    let port = listener.port;
+    unit.addresses.iter().map(move |&ip| BindAddress { ip, port })
+}
+
+fn attached<'a>(gateways: &'a Memo<Key, GatewayUnit>, routes: &'a Memo<Key, RouteUnit>) -> Attached<'a> {
+    let mut attached: Attached<'a> = gateways
+        .iter()
+        .map(|(key, unit)| (key, vec![(Vec::new(), 0); unit.listeners.len()]))
+        .collect();
+    for (_, unit) in routes.iter() {
+        for (gateway, index) in &unit.accepted {
+            if let Some((_, count)) = attached.get_mut(gateway).and_then(|all| all.get_mut(*index)) {
+                *count += 1;
+            }
+        }
+        let Some(route) = &unit.route else { continue };
+        for (gateway, index) in &unit.attached {
+            if let Some((routes, _)) = attached.get_mut(gateway).and_then(|all| all.get_mut(*index)) {
+                routes.push(Arc::clone(route));
+            }
+        }
+    }
+    attached
+}
+
+fn gateway_listener(listener: &ListenerUnit, routes: Vec<Arc<Route>>) -> Listener {
+    let tls = (!listener.certificates.is_empty()).then(|| TlsHost {
+        hostname: listener.hostname.clone(),
+        certificates: listener.certificates.clone(),
+    });
+    Listener {
+        origin: listener.origin.clone(),
+        layer: Layer::Gateway,
+        hostname: listener.hostname.clone(),
+        tls: tls.into_iter().collect(),
+        routes,
+    }
+}
+
+impl Socket {
+    fn new(transport: Transport) -> Self {
+        Self {
+            transport,
+            hostnames: HashMap::new(),
+            listeners: Vec::new(),
+        }
+    }
+
+    /// Whoever made the socket speak what it speaks, as far as that matters to a reader: the first by name.
+    fn first(&self) -> String {
+        let owner = self.hostnames.values().min();
+        owner.map_or_else(|| "Ingress".to_owned(), Origin::to_string)
+    }
+
+    /// `None` if nothing answers there.
+    fn finish(
+        self,
+        address: BindAddress,
+        settings: &Settings,
+        ingress: Option<&IngressListeners>,
+        default_certificates: &[CertificateId],
+    ) -> Option<Bind> {
+        let mut listeners = self.listeners;
+        listeners.sort_by(|a, b| {
+            a.hostname
+                .specificity(&b.hostname)
+                .then_with(|| a.origin.cmp(&b.origin))
+        });
+        let mut defaults = &[][..];
+        if let Some(ingress) = ingress {
+            if self.transport == Transport::Https {
+                defaults = default_certificates;
+            }
+            listeners.push(Arc::clone(match self.transport {
+                Transport::Http => &ingress.http,
+                Transport::Https => &ingress.https,
+            }));
+        }
+        (!listeners.is_empty()).then(|| Bind {
+            address,
+            transport: self.transport,
+            proxy_protocol: settings.proxy_protocol_ports.contains(&address.port),
+            listeners,
+            default_certificates: defaults.to_vec(),
+        })
     }
 }
 
@@ -90,17 +348,33 @@ pub(crate) fn addresses(settings: &Settings) -> Vec<Option<IpAddr>> {
     settings.bind.iter().copied().map(Some).collect()
 }
 
+fn ingress_ports(settings: &Settings) -> [(u16, Transport); 2] {
+    [
+        (settings.http_port, Transport::Http),
+        (settings.https_port, Transport::Https),
+    ]
+}
+
 fn ingress_listeners(ingresses: &Memo<Key, IngressResult>) -> IngressListeners {
     let mut results: Vec<_> = ingresses.iter().filter(|(_, result)| result.ours()).collect();
     results.sort_by_key(|(key, result)| (result.created, *key));
     let mut routes = Vec::new();
     let mut tls: Vec<TlsHost> = Vec::new();
+    let mut positions: HashMap<HostPattern, usize> = HashMap::new();
     for (_, result) in results {
         routes.extend(result.routes.iter().map(Arc::clone));
         for host in result.unit.iter().flat_map(|unit| &unit.tls) {
-            match tls.iter_mut().find(|known| known.hostname == host.hostname) {
-                Some(known) => known.certificates.extend(host.certificates.iter().cloned()),
-                None => tls.push(host.clone()),
+            match positions.get(&host.hostname) {
+                Some(&position) => {
+                    let known = &mut tls[position].certificates;
+                    let new = host.certificates.iter().filter(|id| !known.contains(id)).cloned();
+                    let new: Vec<_> = new.collect();
+                    known.extend(new);
+                }
+                None => {
+                    positions.insert(host.hostname.clone(), tls.len());
+                    tls.push(host.clone());
+                }
             }
         }
     }
@@ -116,12 +390,5 @@ fn ingress_listeners(ingresses: &Memo<Key, IngressResult>) -> IngressListeners {
     IngressListeners {
         http: listener(Vec::new()),
         https: listener(tls),
-    }
-}
-
-fn share<T: PartialEq>(new: T, previous: Option<&Arc<T>>) -> Arc<T> {
-    match previous {
-        Some(previous) if **previous == new => Arc::clone(previous),
-        _ => Arc::new(new),
     }
 }

@@ -12,6 +12,7 @@ pub mod changes;
 mod conditions;
 pub mod gateway;
 pub mod grants;
+pub mod hosts;
 pub mod ingress;
 mod input;
 mod ledger;
@@ -330,7 +331,7 @@ fn share_ingress(
             generation: ingress.metadata.generation,
             status: Status::Ingress(status),
         };
-        output::share(status, previous.and_then(|previous| previous.status.as_ref()))
+        output::share_with(status, previous.and_then(|previous| previous.status.as_ref()))
     });
     IngressResult {
         unit,

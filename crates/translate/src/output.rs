@@ -56,9 +56,9 @@ impl Serialize for Status {
 }
 
 /// The previous allocation if it says the same.
-pub(crate) fn share(status: ObjectStatus, previous: Option<&Arc<ObjectStatus>>) -> Arc<ObjectStatus> {
+pub(crate) fn share_with<T: PartialEq>(new: T, previous: Option<&Arc<T>>) -> Arc<T> {
     match previous {
-        Some(previous) if **previous == status => Arc::clone(previous),
-        _ => Arc::new(status),
+        Some(previous) if **previous == new => Arc::clone(previous),
+        _ => Arc::new(new),
     }
 }

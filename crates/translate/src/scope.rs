@@ -177,4 +177,9 @@ impl<'a> Scope<'a> {
         self.left.upstreams.insert(id.clone(), port);
         id
     }
+
+    /// Takes back every upstream: nothing will be sent there after all.
+    pub fn forget_upstreams(&mut self) {
+        self.left.upstreams.clear();
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::conditions::{Wrong, check};
 use crate::input::Key;
-use crate::output::{ObjectStatus, Status, share};
+use crate::output::{ObjectStatus, Status, share_with};
 use crate::scope::Scope;
 use api::gateway::GatewayClass;
 use api::status::{GatewayClassStatus, SupportedFeature};
@@ -56,5 +56,5 @@ pub(crate) fn translate(
         generation,
         status: Status::GatewayClass(status),
     };
-    Some(share(status, previous))
+    Some(share_with(status, previous))
 }

@@ -1,18 +1,172 @@
 //! Gateway: addresses and listeners, as far as they can be said without looking at other Gateways.
 
-use super::{GatewayUnit, is_ours};
+use super::{GatewayUnit, ListenerUnit, is_ours, listener};
+use crate::binds;
+use crate::conditions::Wrong;
+use crate::input::Key;
 use crate::scope::Scope;
-use api::gateway::Gateway;
+use api::gateway::{AddressType, Gateway};
+use ir::{Code, Diagnostic, Origin};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What a Gateway asks for.
 pub(crate) fn translate(scope: &mut Scope<'_>, gateway: &Arc<Gateway>) -> GatewayUnit {
-    let ours = is_ours(scope, gateway);
-    GatewayUnit {
-        gateway: ours.then(|| Arc::clone(gateway)),
-        addresses: Vec::new(),
-        refused: None,
-        unreachable: None,
-        listeners: Vec::new(),
+    let origin = Key::of(&gateway.metadata).origin("Gateway");
+    if !is_ours(scope, gateway) {
+        unknown_class(scope, gateway, &origin);
+        return GatewayUnit::foreign();
     }
+    let parameters = parameters(scope, gateway, &origin);
+    let addresses = addresses(scope, gateway, &origin);
+    let client_certificates = gateway_tls(scope, gateway, &origin);
+    if gateway.spec.allowed_listeners.is_some() {
+        scope.report(Diagnostic::new(
+            Code::GatewayFieldUnsupported,
+            origin.clone(),
+            "spec.allowedListeners",
+            "ListenerSets are not served yet, so none can join this Gateway",
+        ));
+    }
+    let listeners: Vec<ListenerUnit> = (0..gateway.spec.listeners.len())
+        .map(|index| listener::translate(scope, gateway, index, client_certificates))
+        .collect();
+    GatewayUnit {
+        gateway: Some(Arc::clone(gateway)),
+        addresses: addresses.usable,
+        refused: parameters.or(addresses.refused),
+        unreachable: addresses.unusable,
+        listeners,
+    }
+}
+
+/// A class that does not exist is worth a word; one of another controller is not our business.
+fn unknown_class(scope: &mut Scope<'_>, gateway: &Gateway, origin: &Origin) {
+    let name = &gateway.spec.gateway_class_name;
+    if scope.gateway_class(name).is_some() {
+        return;
+    }
+    let message = if name.is_empty() {
+        "the Gateway names no class".to_owned()
+    } else {
+        format!("GatewayClass {name} does not exist")
+    };
+    let hint = format!(
+        "Create a GatewayClass with controllerName {}, or name one that exists",
+        scope.settings().gateway_controller
+    );
+    scope.report(
+        Diagnostic::new(
+            Code::GatewayClassNotFound,
+            origin.clone(),
+            "spec.gatewayClassName",
+            message,
+        )
+        .hint(hint),
+    );
+}
+
+fn parameters(scope: &mut Scope<'_>, gateway: &Gateway, origin: &Origin) -> Option<Wrong> {
+    let parameters = gateway.spec.infrastructure.as_ref()?.parameters_ref.as_ref()?;
+    let message = format!(
+        "parametersRef names {} {}, but Narthex has no settings of that kind",
+        parameters.kind, parameters.name
+    );
+    let field = "spec.infrastructure.parametersRef";
+    scope.report(
+        Diagnostic::new(
+            Code::GatewayParametersInvalid,
+            origin.clone(),
+            field,
+            message.as_str(),
+        )
+        .hint("Remove parametersRef"),
+    );
+    Some(Wrong::new("InvalidParameters", message))
+}
+
+/// Addresses that a Gateway asks for.
+#[derive(Default)]
+struct Addresses {
+    usable: Vec<Option<IpAddr>>,
+    /// A type of address that is not known: the Gateway is not accepted.
+    refused: Option<Wrong>,
+    /// An address that can't be listened on: accepted, not programmed.
+    unusable: Option<Wrong>,
+}
+
+fn addresses(scope: &mut Scope<'_>, gateway: &Gateway, origin: &Origin) -> Addresses {
+    let mut found = Addresses::default();
+    let wherever = binds::addresses(scope.settings());
+    if gateway.spec.addresses.is_empty() {
+        found.usable = wherever;
+        return found;
+    }
+    for (index, address) in gateway.spec.addresses.iter().enumerate() {
+        let mut report = |field: &str, message: &str, hint: &str| {
+            let field = format!("spec.addresses[{index}].{field}");
+            scope.report(
+                Diagnostic::new(Code::GatewayAddressUnusable, origin.clone(), field, message).hint(hint),
+            );
+        };
+        match (&address.kind, address.value.as_str()) {
+            (AddressType::IPAddress, "") => found.usable.extend(&wherever),
+            (AddressType::IPAddress, value) => match value.parse() {
+                Ok(ip) => found.usable.push(Some(ip)),
+                Err(_) => {
+                    let message = format!("{value} is not an IP address");
+                    report("value", &message, "Write an address such as 192.0.2.10");
+                    found
+                        .unusable
+                        .get_or_insert(Wrong::new("AddressNotUsable", message));
+                }
+            },
+            (AddressType::Hostname, value) => {
+                let message = format!("{value} is a host name, and only IP addresses can be listened on");
+                report("type", &message, "Use type IPAddress");
+                found
+                    .unusable
+                    .get_or_insert(Wrong::new("AddressNotUsable", message));
+            }
+            (kind, _) => {
+                let message = format!("addresses of type {kind} are not supported");
+                report("type", &message, "Use type IPAddress");
+                found
+                    .refused
+                    .get_or_insert(Wrong::new("UnsupportedAddress", message));
+            }
+        }
+    }
+    found.usable.sort_unstable();
+    found.usable.dedup();
+    found
+}
+
+/// Reports TLS settings of the whole Gateway. Whether client certificates are asked for: to serve without
+/// checking them would let anybody in, so HTTPS listeners are refused then.
+fn gateway_tls(scope: &mut Scope<'_>, gateway: &Gateway, origin: &Origin) -> bool {
+    let Some(tls) = &gateway.spec.tls else {
+        return false;
+    };
+    if tls.get("backend").is_some() {
+        scope.report(Diagnostic::new(
+            Code::GatewayFieldUnsupported,
+            origin.clone(),
+            "spec.tls.backend",
+            "backends are not spoken to over TLS yet, so no client certificate is shown to them",
+        ));
+    }
+    let frontend = tls.get("frontend").is_some();
+    if frontend {
+        scope.report(
+            Diagnostic::new(
+                Code::ListenerTlsInvalid,
+                origin.clone(),
+                "spec.tls.frontend",
+                "client certificates can't be checked yet, so the HTTPS listeners of this Gateway are refused rather than served without the check",
+            )
+            .hint("Remove spec.tls.frontend if clients need not be checked"),
+        );
+    }
+    frontend
 }

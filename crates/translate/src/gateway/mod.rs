@@ -1,9 +1,18 @@
 //! Gateway API: GatewayClass, Gateway and HTTPRoute.
 
+mod attach;
+mod backend;
 pub(crate) mod class;
+mod cors;
+mod durations;
+mod filters;
 #[allow(clippy::module_inception)] // the Gateway object, as the other files here are named after theirs
 pub(crate) mod gateway;
+mod listener;
+mod matches;
 pub(crate) mod route;
+mod rule;
+pub(crate) mod status;
 
 use crate::conditions::Wrong;
 use crate::input::Key;
@@ -29,6 +38,19 @@ pub(crate) struct GatewayUnit {
     pub listeners: Vec<ListenerUnit>,
 }
 
+impl GatewayUnit {
+    /// A Gateway that is not ours.
+    pub fn foreign() -> Self {
+        Self {
+            gateway: None,
+            addresses: Vec::new(),
+            refused: None,
+            unreachable: None,
+            listeners: Vec::new(),
+        }
+    }
+}
+
 /// One listener of a Gateway.
 #[derive(Debug)]
 pub(crate) struct ListenerUnit {
@@ -52,6 +74,18 @@ pub(crate) struct ListenerUnit {
     pub unresolved: Option<Wrong>,
 }
 
+impl ListenerUnit {
+    /// Whether there is everything that it takes to serve it: some kind of route, and a certificate for HTTPS.
+    pub fn can_serve(&self) -> bool {
+        let secured = match self.transport {
+            Some(Transport::Http) => true,
+            Some(Transport::Https) => !self.certificates.is_empty(),
+            None => false,
+        };
+        secured && !self.kinds.is_empty()
+    }
+}
+
 /// What one HTTPRoute gives.
 #[derive(Debug)]
 pub(crate) struct RouteUnit {
@@ -59,6 +93,8 @@ pub(crate) struct RouteUnit {
     pub route: Option<Arc<Route>>,
     /// Listeners it is attached to: the Gateway and the listener's position in its spec. Sorted, distinct.
     pub attached: Vec<(Key, usize)>,
+    /// Those of them whose count of attached routes it belongs to: all, unless the route is not accepted.
+    pub accepted: Vec<(Key, usize)>,
     /// Its status, if one of its parents is ours.
     pub status: Option<Arc<ObjectStatus>>,
 }

@@ -1,15 +1,194 @@
 //! HTTPRoute: where it attaches, its rules and its status.
 
-use super::RouteUnit;
+use super::attach::{Attachment, attach};
+use super::{RouteUnit, rule};
+use crate::conditions::{Wrong, check, holds};
+use crate::hosts::{self, Star};
+use crate::input::Key;
+use crate::output::{self, ObjectStatus, Status};
 use crate::scope::Scope;
-use api::gateway::HTTPRoute;
+use api::gateway::{HTTPRoute, HttpRouteRule};
+use api::status::{Condition, RouteParentStatus, RouteStatus};
+use ir::{Code, Diagnostic, HostPattern, Origin, Route, Rule};
 
 /// Translates one HTTPRoute.
 pub(crate) fn translate(scope: &mut Scope<'_>, route: &HTTPRoute, previous: Option<&RouteUnit>) -> RouteUnit {
-    let _ = (scope, route, previous);
+    let origin = Key::of(&route.metadata).origin("HTTPRoute");
+    let hostnames = hostnames(scope, route, &origin);
+    let attachments = attach(scope, route, hostnames.as_deref().unwrap_or(&[HostPattern::Any]));
+    if attachments.is_empty() {
+        // No parent of ours: not our business, and no word about its rules.
+        return RouteUnit {
+            route: None,
+            attached: Vec::new(),
+            accepted: Vec::new(),
+            status: None,
+        };
+    }
+    let read = rules(scope, route);
+    let refused = match &hostnames {
+        Err(wrong) => Some(wrong.clone()),
+        Ok(_) => read.refused.clone(),
+    };
+    let (mut attached, mut accepted) = (Vec::new(), Vec::new());
+    for attachment in &attachments {
+        for &listener in &attachment.listeners {
+            attached.push((attachment.gateway.clone(), listener));
+        }
+    }
+    attached.sort();
+    attached.dedup();
+    if refused.is_none() {
+        accepted.clone_from(&attached);
+    }
+    let ir = match hostnames {
+        Ok(hostnames) if !attached.is_empty() && !read.rules.is_empty() => Some(Route {
+            origin: origin.clone(),
+            created: route.metadata.created,
+            hostnames,
+            rules: read.rules,
+        }),
+        _ => None,
+    };
+    if ir.is_none() {
+        scope.forget_upstreams();
+        attached.clear();
+    }
+    let status = ObjectStatus {
+        origin,
+        generation: route.metadata.generation,
+        status: Status::HttpRoute(RouteStatus {
+            parents: attachments
+                .into_iter()
+                .map(|attachment| {
+                    parent_status(
+                        scope.settings().gateway_controller.clone(),
+                        route,
+                        attachment,
+                        refused.as_ref(),
+                        read.dropped.as_ref(),
+                        read.unresolved.as_ref(),
+                    )
+                })
+                .collect(),
+        }),
+    };
     RouteUnit {
-        route: None,
-        attached: Vec::new(),
-        status: None,
+        route: ir.map(|ir| output::share_with(ir, previous.and_then(|previous| previous.route.as_ref()))),
+        attached,
+        accepted,
+        status: Some(output::share_with(
+            status,
+            previous.and_then(|previous| previous.status.as_ref()),
+        )),
+    }
+}
+
+/// The route's own hostnames; [`HostPattern::Any`] stands for none given. An error if some were given and none
+/// of them can be used: the route must not serve every host then.
+fn hostnames(scope: &mut Scope<'_>, route: &HTTPRoute, origin: &Origin) -> Result<Vec<HostPattern>, Wrong> {
+    if route.spec.hostnames.is_empty() {
+        return Ok(vec![HostPattern::Any]);
+    }
+    let mut patterns = Vec::new();
+    let mut wrong = None;
+    for (index, text) in route.spec.hostnames.iter().enumerate() {
+        match hosts::parse(text, Star::Labels) {
+            Ok(pattern) => {
+                if !patterns.contains(&pattern) {
+                    patterns.push(pattern);
+                }
+            }
+            Err(error) => {
+                let message = format!("hostname \"{text}\" {error}");
+                scope.report(
+                    Diagnostic::new(
+                        Code::RouteHostnameInvalid,
+                        origin.clone(),
+                        format!("spec.hostnames[{index}]"),
+                        message.as_str(),
+                    )
+                    .hint("Write a name such as shop.example.com or *.example.com"),
+                );
+                wrong.get_or_insert(Wrong::new("UnsupportedValue", message));
+            }
+        }
+    }
+    match wrong {
+        Some(wrong) if patterns.is_empty() => Err(wrong),
+        _ => Ok(patterns),
+    }
+}
+
+/// All rules of a route, and what its status has to say about them.
+#[derive(Default)]
+struct Rules {
+    rules: Vec<Rule>,
+    /// Why no rule works.
+    refused: Option<Wrong>,
+    /// Why some rules don't work while others do.
+    dropped: Option<Wrong>,
+    unresolved: Option<Wrong>,
+}
+
+fn rules(scope: &mut Scope<'_>, route: &HTTPRoute) -> Rules {
+    let default = [HttpRouteRule::default()];
+    let given: &[HttpRouteRule] = if route.spec.rules.is_empty() {
+        &default
+    } else {
+        &route.spec.rules
+    };
+    let mut all = Rules::default();
+    let mut wrong: Vec<(usize, Wrong)> = Vec::new();
+    for (index, rule) in given.iter().enumerate() {
+        let translated = rule::translate(scope, route, index, rule);
+        all.rules.extend(translated.rule);
+        wrong.extend(translated.refused.map(|wrong| (index, wrong)));
+        if all.unresolved.is_none() {
+            all.unresolved = translated.unresolved;
+        }
+    }
+    if let Some((_, first)) = wrong.first() {
+        // "Dropped Rule" is the prefix that the specification asks for (PartiallyInvalid).
+        let each = wrong
+            .iter()
+            .map(|(index, wrong)| format!("rules[{index}]: {}", wrong.message));
+        let message = format!("Dropped Rule {}", each.collect::<Vec<_>>().join("; "));
+        let reason = Wrong::new(first.reason, message);
+        if wrong.len() == given.len() {
+            all.refused = Some(first.clone());
+        } else {
+            all.dropped = Some(reason);
+        }
+    }
+    all
+}
+
+fn parent_status(
+    controller_name: String,
+    route: &HTTPRoute,
+    attachment: Attachment,
+    refused: Option<&Wrong>,
+    dropped: Option<&Wrong>,
+    unresolved: Option<&Wrong>,
+) -> RouteParentStatus {
+    let generation = route.metadata.generation;
+    let accepted = attachment.refused.as_ref().or(refused);
+    let mut conditions: Vec<Condition> = vec![
+        check("Accepted", "The route is attached", accepted, generation),
+        check("ResolvedRefs", "Every reference is good", unresolved, generation),
+    ];
+    if let (Some(dropped), None) = (dropped, accepted) {
+        conditions.push(holds(
+            "PartiallyInvalid",
+            dropped.reason,
+            dropped.message.clone(),
+            generation,
+        ));
+    }
+    RouteParentStatus {
+        parent_ref: attachment.parent,
+        controller_name,
+        conditions,
     }
 }

@@ -1,0 +1,345 @@
+//! One listener of a Gateway: protocol, hostname, certificates and kinds of routes.
+
+use super::ListenerUnit;
+use crate::certificates::Problem;
+use crate::conditions::Wrong;
+use crate::grants::{Referrer, permits};
+use crate::hosts::{self, Star};
+use crate::input::Key;
+use crate::scope::Scope;
+use api::gateway::{FromNamespaces, GROUP, Gateway, Listener, Protocol, RouteGroupKind, SecretRef, TlsMode};
+use ir::{CertificateId, Code, Diagnostic, HostPattern, Origin, Transport};
+
+/// Reads the listener at `index` of a Gateway's spec.
+pub(crate) fn translate(
+    scope: &mut Scope<'_>,
+    gateway: &Gateway,
+    index: usize,
+    client_certificates: bool,
+) -> ListenerUnit {
+    let listener = &gateway.spec.listeners[index];
+    let mut look = Look {
+        scope,
+        gateway,
+        listener,
+        index,
+        origin: Key::of(&gateway.metadata)
+            .origin("Gateway")
+            .section(listener.name.as_str()),
+        refused: None,
+        unresolved: None,
+    };
+    let transport = look.transport();
+    let hostname = look.hostname();
+    look.name_and_port();
+    let kinds = look.kinds(transport);
+    look.namespaces();
+    let certificates = look.certificates(transport, client_certificates);
+    ListenerUnit {
+        origin: look.origin,
+        name: listener.name.clone(),
+        port: listener.port,
+        transport,
+        hostname,
+        certificates,
+        kinds,
+        refused: look.refused,
+        unresolved: look.unresolved,
+    }
+}
+
+/// A listener being looked at, with the first reason found against it.
+struct Look<'s, 'a> {
+    scope: &'s mut Scope<'a>,
+    gateway: &'s Gateway,
+    listener: &'s Listener,
+    index: usize,
+    origin: Origin,
+    refused: Option<Wrong>,
+    unresolved: Option<Wrong>,
+}
+
+impl Look<'_, '_> {
+    fn transport(&mut self) -> Option<Transport> {
+        match &self.listener.protocol {
+            Protocol::Http => Some(Transport::Http),
+            Protocol::Https => Some(Transport::Https),
+            other => {
+                let message = format!("protocol {other} is not supported");
+                self.report(
+                    Code::ListenerProtocolUnsupported,
+                    "protocol",
+                    &message,
+                    "Use HTTP or HTTPS",
+                );
+                self.refuse("UnsupportedProtocol", message);
+                None
+            }
+        }
+    }
+
+    fn hostname(&mut self) -> HostPattern {
+        let Some(text) = self.listener.hostname.as_deref().filter(|text| !text.is_empty()) else {
+            return HostPattern::Any;
+        };
+        hosts::parse(text, Star::Labels).unwrap_or_else(|error| {
+            let message = format!("hostname \"{text}\" {error}");
+            self.report(
+                Code::ListenerInvalid,
+                "hostname",
+                &message,
+                "Write a name such as shop.example.com or *.example.com",
+            );
+            self.refuse("UnsupportedValue", message);
+            HostPattern::Any
+        })
+    }
+
+    fn name_and_port(&mut self) {
+        if self.listener.port == 0 {
+            let message = "port 0 is not a port that clients can reach".to_owned();
+            self.report(
+                Code::ListenerInvalid,
+                "port",
+                &message,
+                "Give a port from 1 to 65535",
+            );
+            self.refuse("PortUnavailable", message);
+        }
+        let name = &self.listener.name;
+        let before = &self.gateway.spec.listeners[..self.index];
+        if name.is_empty() || before.iter().any(|other| other.name == *name) {
+            let message = if name.is_empty() {
+                "the listener has no name".to_owned()
+            } else {
+                format!("a listener before this one has the name {name} too")
+            };
+            self.report(
+                Code::ListenerInvalid,
+                "name",
+                &message,
+                "Give each listener a name of its own",
+            );
+            self.refuse("UnsupportedValue", message);
+        }
+    }
+
+    /// Kinds of routes that the listener serves: those of its protocol, narrowed to those it names.
+    fn kinds(&mut self, transport: Option<Transport>) -> Vec<RouteGroupKind> {
+        if transport.is_none() {
+            return Vec::new();
+        }
+        let route = RouteGroupKind {
+            group: Some(GROUP.to_owned()),
+            kind: "HTTPRoute".to_owned(),
+        };
+        let asked = self
+            .listener
+            .allowed_routes
+            .as_ref()
+            .map_or(&[][..], |allowed| &allowed.kinds);
+        if asked.is_empty() {
+            return vec![route];
+        }
+        let mut kinds = Vec::new();
+        for (index, kind) in asked.iter().enumerate() {
+            if is_http_route(kind) {
+                if kinds.is_empty() {
+                    kinds.push(route.clone());
+                }
+                continue;
+            }
+            let message = format!(
+                "a listener of protocol {} can't serve routes of kind {}",
+                self.listener.protocol, kind.kind
+            );
+            self.report(
+                Code::ListenerRouteKindInvalid,
+                &format!("allowedRoutes.kinds[{index}]"),
+                &message,
+                "Name HTTPRoute only, or leave kinds out",
+            );
+            self.unresolve("InvalidRouteKinds", message);
+        }
+        kinds
+    }
+
+    fn namespaces(&mut self) {
+        let allowed = self.listener.allowed_routes.as_ref();
+        let Some(namespaces) = allowed.and_then(|allowed| allowed.namespaces.as_ref()) else {
+            return;
+        };
+        let message = match &namespaces.from {
+            Some(FromNamespaces::Other(word)) => format!("from can't be {word}, so no route is admitted"),
+            Some(FromNamespaces::Selector) if namespaces.selector.is_none() => {
+                "from is Selector, but selector is missing, so no route is admitted".to_owned()
+            }
+            _ => return,
+        };
+        self.report(
+            Code::ListenerInvalid,
+            "allowedRoutes.namespaces",
+            &message,
+            "Use All, Same, None, or Selector with a selector",
+        );
+    }
+
+    /// Usable certificates. None of them means that the listener can't be served.
+    fn certificates(
+        &mut self,
+        transport: Option<Transport>,
+        client_certificates: bool,
+    ) -> Vec<CertificateId> {
+        let tls = self.listener.tls.as_ref();
+        match (transport, tls) {
+            (Some(Transport::Https), Some(tls)) => {
+                let mode = tls.mode.clone().unwrap_or_default();
+                if mode != TlsMode::Terminate {
+                    let message = format!("protocol HTTPS needs TLS mode Terminate, not {mode}");
+                    self.report(
+                        Code::ListenerTlsInvalid,
+                        "tls.mode",
+                        &message,
+                        "Use mode Terminate",
+                    );
+                    self.refuse("UnsupportedValue", message);
+                    return Vec::new();
+                }
+                if client_certificates {
+                    self.refuse(
+                        "UnsupportedValue",
+                        "client certificates (spec.tls.frontend) can't be checked yet".to_owned(),
+                    );
+                }
+                for option in tls.options.keys() {
+                    let diagnostic = Diagnostic::new(
+                        Code::GatewayFieldUnsupported,
+                        self.origin.clone(),
+                        self.field(&format!("tls.options[{option}]")),
+                        format!("TLS option {option} is not known and has no effect"),
+                    );
+                    self.scope.report(diagnostic);
+                }
+                self.references(&tls.certificate_refs)
+            }
+            (Some(Transport::Https), None) => {
+                let message = "protocol HTTPS needs tls with at least one certificate".to_owned();
+                self.report(
+                    Code::ListenerTlsInvalid,
+                    "tls",
+                    &message,
+                    "Add tls.certificateRefs",
+                );
+                self.unresolve("InvalidCertificateRef", message);
+                Vec::new()
+            }
+            (Some(Transport::Http), Some(_)) => {
+                let message = "protocol HTTP has no TLS".to_owned();
+                self.report(
+                    Code::ListenerTlsInvalid,
+                    "tls",
+                    &message,
+                    "Use protocol HTTPS, or remove tls",
+                );
+                self.refuse("UnsupportedValue", message);
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn references(&mut self, references: &[SecretRef]) -> Vec<CertificateId> {
+        if references.is_empty() {
+            let message = "no certificate is referred to".to_owned();
+            self.report(
+                Code::ListenerTlsInvalid,
+                "tls.certificateRefs",
+                &message,
+                "Name a Secret of type kubernetes.io/tls",
+            );
+            self.unresolve("InvalidCertificateRef", message);
+        }
+        let mut certificates = Vec::new();
+        for (index, reference) in references.iter().enumerate() {
+            let field = format!("tls.certificateRefs[{index}]");
+            if let Some(id) = self.certificate(reference, &field)
+                && !certificates.contains(&id)
+            {
+                certificates.push(id);
+            }
+        }
+        certificates
+    }
+
+    fn certificate(&mut self, reference: &SecretRef, field: &str) -> Option<CertificateId> {
+        let group = reference.group.as_deref().unwrap_or_default();
+        let kind = reference.kind.as_deref().unwrap_or("Secret");
+        let own = &self.gateway.metadata.namespace;
+        let namespace = reference.namespace.as_deref().unwrap_or(own);
+        let key = Key::new(namespace, reference.name.as_str());
+        if !group.is_empty() || kind != "Secret" {
+            let message = format!("a certificate must be a Secret, not {kind} of group \"{group}\"");
+            self.report(Code::ListenerTlsInvalid, field, &message, "Name a Secret");
+            self.unresolve("InvalidCertificateRef", message);
+            return None;
+        }
+        let referrer = Referrer {
+            group: GROUP,
+            kind: "Gateway",
+            namespace: own,
+        };
+        if !permits(self.scope, referrer, "", "Secret", &key) {
+            let message = format!(
+                "no ReferenceGrant in namespace {namespace} lets Gateways of namespace {own} use Secret {}",
+                key.name
+            );
+            let hint = format!("Create a ReferenceGrant in namespace {namespace}");
+            self.report(Code::RefNotPermitted, field, &message, &hint);
+            self.unresolve("RefNotPermitted", message);
+            return None;
+        }
+        let loaded = self.scope.certificate(&key);
+        match loaded.problem {
+            None => {}
+            Some(Problem::NotFound) => {
+                let message = format!("Secret {key} does not exist");
+                self.report(
+                    Code::SecretNotFound,
+                    field,
+                    &message,
+                    "Create it, or name one that exists",
+                );
+                self.unresolve("InvalidCertificateRef", message);
+            }
+            // What is wrong with the Secret was reported about the Secret.
+            Some(Problem::Invalid(reason)) => {
+                self.unresolve("InvalidCertificateRef", format!("Secret {key}: {reason}"));
+            }
+        }
+        loaded.certificate.map(|certificate| certificate.id.clone())
+    }
+
+    fn field(&self, field: &str) -> String {
+        format!("spec.listeners[{}].{field}", self.index)
+    }
+
+    fn report(&mut self, code: Code, field: &str, message: &str, hint: &str) {
+        let field = self.field(field);
+        self.scope
+            .report(Diagnostic::new(code, self.origin.clone(), field, message).hint(hint));
+    }
+
+    /// The first reason stands in the condition; all of them are diagnostics.
+    fn refuse(&mut self, reason: &'static str, message: String) {
+        self.refused.get_or_insert(Wrong::new(reason, message));
+    }
+
+    fn unresolve(&mut self, reason: &'static str, message: String) {
+        self.unresolved.get_or_insert(Wrong::new(reason, message));
+    }
+}
+
+/// Whether a kind of route is HTTPRoute.
+pub(crate) fn is_http_route(kind: &RouteGroupKind) -> bool {
+    kind.kind == "HTTPRoute" && kind.group.as_deref().unwrap_or(GROUP) == GROUP
+}

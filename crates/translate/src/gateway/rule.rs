@@ -1,0 +1,205 @@
+//! One rule of an HTTPRoute: matches, filters, backends, time limits, and what is wrong with them.
+
+use super::{backend, durations, filters, matches};
+use crate::conditions::Wrong;
+use crate::input::Key;
+use crate::scope::Scope;
+use api::gateway::{HTTPRoute, HttpRouteRule};
+use ir::{Action, Code, Diagnostic, Filter, Match, Origin, PathMatch, Rule, Target};
+
+/// A rule, if any is left of it, and what the route's status has to say about it.
+pub(crate) struct Translated {
+    /// `None`: the rule is left out.
+    pub rule: Option<Rule>,
+    /// Why the rule is left out or answers 500.
+    pub refused: Option<Wrong>,
+    /// Which of its references is broken.
+    pub unresolved: Option<Wrong>,
+}
+
+/// What happens to a rule with a mistake in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// It is unknown which requests are meant: the rule is left out.
+    Left,
+    /// It is known which requests are meant, but not what to do with them: they are answered with 500.
+    Answers500,
+}
+
+/// A rule being looked at.
+pub(crate) struct Look<'s, 'a> {
+    pub scope: &'s mut Scope<'a>,
+    pub route: &'s HTTPRoute,
+    /// The rule as a place: its name or `rules[2]`.
+    pub origin: Origin,
+    /// Where the fields that are being read stand: `spec.rules[2]`.
+    pub field: String,
+    trouble: Option<(Trouble, Wrong)>,
+    unresolved: Option<Wrong>,
+}
+
+/// Translates the rule at `index` of a route.
+pub(crate) fn translate(
+    scope: &mut Scope<'_>,
+    route: &HTTPRoute,
+    index: usize,
+    rule: &HttpRouteRule,
+) -> Translated {
+    let object = Key::of(&route.metadata).origin("HTTPRoute");
+    let mut look = Look {
+        scope,
+        route,
+        origin: object.section(section(route, index, rule)),
+        field: format!("spec.rules[{index}]"),
+        trouble: None,
+        unresolved: None,
+    };
+    look.name(index, rule);
+    let matches = matches::translate(&mut look, &rule.matches);
+    let filters = filters::of_rule(&mut look, rule, &matches);
+    let backends = backend::translate(&mut look, &rule.backend_refs, &matches);
+    let redirects = filters.iter().any(|filter| matches!(filter, Filter::Redirect(_)));
+    let timeouts = durations::timeouts(&mut look, rule.timeouts.as_ref());
+    look.not_yet(rule);
+    let action = if redirects {
+        Action::Answer
+    } else {
+        look.no_backends(rule, &backends);
+        Action::Forward(backends)
+    };
+    let Look {
+        origin,
+        trouble,
+        unresolved,
+        ..
+    } = look;
+    let (filters, action) = match &trouble {
+        Some(_) => (Vec::new(), Action::Status(500)),
+        None => (filters, action),
+    };
+    let left_out = matches!(trouble, Some((Trouble::Left, _)));
+    let rule = Rule {
+        origin,
+        index: u32::try_from(index).unwrap_or(u32::MAX),
+        matches,
+        filters,
+        action,
+        timeouts,
+    };
+    Translated {
+        rule: (!left_out).then_some(rule),
+        refused: trouble.map(|(_, wrong)| wrong),
+        unresolved,
+    }
+}
+
+impl Look<'_, '_> {
+    /// Reports a mistake in a field of the rule, with what to do.
+    pub fn report(&mut self, code: Code, field: &str, message: impl Into<String>, hint: &str) {
+        let field = if field.is_empty() {
+            self.field.clone()
+        } else {
+            format!("{}.{field}", self.field)
+        };
+        let diagnostic = Diagnostic::new(code, self.origin.object(), field, message);
+        self.scope.report(diagnostic.hint(hint));
+    }
+
+    /// Reports a match that can't be understood; the rule is left out.
+    pub fn invalid_match(&mut self, field: &str, message: String, hint: &str) {
+        self.report(Code::MatchInvalid, field, message.as_str(), hint);
+        self.drop_rule(Trouble::Left, "UnsupportedValue", message);
+    }
+
+    /// Says that the rule can't be used as it is. To be left out weighs more than to answer 500; apart from that
+    /// the first reason stands in the status.
+    pub fn drop_rule(&mut self, trouble: Trouble, reason: &'static str, message: String) {
+        let heavier = match &self.trouble {
+            None => true,
+            Some((before, _)) => *before == Trouble::Answers500 && trouble == Trouble::Left,
+        };
+        if heavier {
+            self.trouble = Some((trouble, Wrong::new(reason, message)));
+        }
+    }
+
+    /// Says that a reference is broken. The first one stands in the status.
+    pub fn unresolve(&mut self, reason: &'static str, message: String) {
+        self.unresolved.get_or_insert(Wrong::new(reason, message));
+    }
+
+    fn name(&mut self, index: usize, rule: &HttpRouteRule) {
+        let Some(name) = named(rule) else { return };
+        let rules = &self.route.spec.rules;
+        if rules[..index].iter().any(|before| named(before) == Some(name)) {
+            self.report(
+                Code::NameRepeated,
+                "name",
+                format!("a rule before this one has the name {name} too"),
+                "Give each rule a name of its own",
+            );
+        }
+    }
+
+    fn not_yet(&mut self, rule: &HttpRouteRule) {
+        let fields = [
+            ("retry", rule.retry.is_some()),
+            ("sessionPersistence", rule.session_persistence.is_some()),
+        ];
+        for (field, present) in fields {
+            if present {
+                let diagnostic = Diagnostic::new(
+                    Code::RouteFieldUnsupported,
+                    self.origin.object(),
+                    format!("{}.{field}", self.field),
+                    format!("{field} is not honoured yet; the rule works without it"),
+                );
+                self.scope.report(diagnostic);
+            }
+        }
+    }
+
+    fn no_backends(&mut self, rule: &HttpRouteRule, backends: &[ir::Backend]) {
+        let message = if rule.backend_refs.is_empty() {
+            "the rule has no backends, so its requests are answered with 500"
+        } else if !backends.is_empty() && backends.iter().all(|backend| backend.weight == 0) {
+            "every backend has weight 0, so requests are answered with 500"
+        } else {
+            return;
+        };
+        self.report(
+            Code::NoBackends,
+            "backendRefs",
+            message,
+            "Add a backend, or a RequestRedirect filter",
+        );
+    }
+}
+
+/// Whether every match is by path prefix, so that "the matched prefix" means something.
+pub(crate) fn all_prefixes(matches: &[Match]) -> bool {
+    matches
+        .iter()
+        .all(|given| matches!(given.path, PathMatch::Prefix(_)))
+}
+
+/// A backend whose share is answered with 500.
+pub(crate) fn broken(reason: impl Into<String>) -> Target {
+    Target::Broken {
+        status: 500,
+        reason: reason.into(),
+    }
+}
+
+/// The rule's name, or `rules[2]` if it has none of its own.
+fn section(route: &HTTPRoute, index: usize, rule: &HttpRouteRule) -> String {
+    let own = named(rule).filter(|name| {
+        let before = &route.spec.rules[..index];
+        !before.iter().any(|other| named(other) == Some(name))
+    });
+    own.map_or_else(|| format!("rules[{index}]"), str::to_owned)
+}
+
+fn named(rule: &HttpRouteRule) -> Option<&str> {
+    rule.name.as_deref().filter(|name| !name.is_empty())
+}
