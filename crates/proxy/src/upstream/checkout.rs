@@ -74,12 +74,11 @@ async fn connect_somewhere(
             return Err(fault);
         }
         tries += 1;
-        // Endpoints may be fewer than tries: then the same one is tried again, which is what a refusal during a restart
-        // wants, but not at once after a time-out.
         let Ok((next, _)) = local.pick(&worker.random, &worker.clock, &avoid) else {
             return Err(fault);
         };
-        if fault == Fault::ConnectTimeout && avoid.contains(&next.address()) {
+        // Only endpoints that failed are left: what failed a moment ago fails again.
+        if avoid.contains(&next.address()) {
             return Err(fault);
         }
         profile.metrics.retried(&worker.shard);

@@ -207,20 +207,19 @@ impl LocalUpstream {
         // What was sent at the start of these connections is not what new settings would send.
         let same_start = before.proxy_protocol == settings.proxy_protocol;
         let known = std::mem::take(&mut current.endpoints);
+        let fitting = |state: &Arc<EndpointState>| {
+            let same = find(&known, state.address)?;
+            (same_start && Arc::ptr_eq(&same.state, state)).then(|| Rc::clone(same))
+        };
         let endpoints: Box<[_]> = now
             .endpoints
             .iter()
-            .map(
-                |state| match known.binary_search_by_key(&state.address, |local| local.state.address) {
-                    Ok(index) if same_start && Arc::ptr_eq(&known[index].state, state) => {
-                        Rc::clone(&known[index])
-                    }
-                    _ => Rc::new(LocalEndpoint::new(state, keep)),
-                },
-            )
+            .map(|state| fitting(state).unwrap_or_else(|| Rc::new(LocalEndpoint::new(state, keep))))
             .collect();
         for endpoint in &known {
-            endpoint.set_keep(0);
+            if !find(&endpoints, endpoint.state.address).is_some_and(|stays| Rc::ptr_eq(stays, endpoint)) {
+                endpoint.set_keep(0);
+            }
         }
         for endpoint in &endpoints {
             endpoint.set_keep(keep);
@@ -414,6 +413,14 @@ impl UpstreamConnection {
 /// only if the event loop has seen something come.
 fn is_quiet(stream: &Stream) -> bool {
     matches!(stream.tcp().try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// Endpoints are sorted by address.
+fn find(endpoints: &[Rc<LocalEndpoint>], address: SocketAddr) -> Option<&Rc<LocalEndpoint>> {
+    let index = endpoints
+        .binary_search_by_key(&address, |endpoint| endpoint.state.address)
+        .ok()?;
+    Some(&endpoints[index])
 }
 
 fn balancer(upstream: &ir::Upstream, random: &Random) -> Balancer {

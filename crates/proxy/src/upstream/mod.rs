@@ -6,6 +6,8 @@
 pub mod cell;
 pub mod checkout;
 pub mod local;
+#[cfg(test)]
+mod tests;
 
 pub use cell::{Cells, EndpointFigures, EndpointState, UpstreamCell, UpstreamState};
 pub use checkout::{Wanted, checkout};
