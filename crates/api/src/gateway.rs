@@ -532,7 +532,7 @@ pub struct BackendRef {
 
 /// `HTTPRoute.spec.rules[].backendRefs[]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(from = "FlatHttpBackendRef")]
 pub struct HttpBackendRef {
     /// The backend.
     #[serde(flatten)]
@@ -540,8 +540,37 @@ pub struct HttpBackendRef {
     /// Unset: 1.
     pub weight: Option<i32>,
     /// Filters for this backend only.
-    #[serde(deserialize_with = "null_as_default")]
     pub filters: Vec<HttpRouteFilter>,
+}
+
+/// [`HttpBackendRef`] as it stands in YAML. Reading through `flatten` would lose which field an error is about.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct FlatHttpBackendRef {
+    group: Option<String>,
+    kind: Option<String>,
+    name: String,
+    namespace: Option<String>,
+    port: Option<u16>,
+    weight: Option<i32>,
+    #[serde(deserialize_with = "null_as_default")]
+    filters: Vec<HttpRouteFilter>,
+}
+
+impl From<FlatHttpBackendRef> for HttpBackendRef {
+    fn from(flat: FlatHttpBackendRef) -> Self {
+        Self {
+            backend: BackendRef {
+                group: flat.group,
+                kind: flat.kind,
+                name: flat.name,
+                namespace: flat.namespace,
+                port: flat.port,
+            },
+            weight: flat.weight,
+            filters: flat.filters,
+        }
+    }
 }
 
 /// A ReferenceGrant.

@@ -9,13 +9,17 @@
 
 mod dns;
 mod endpoints;
+mod files;
 mod holdoff;
 mod locations;
 mod once;
+mod overlay;
 mod publish;
 mod run;
 mod state;
+mod store;
 pub mod text;
+mod world;
 
 pub use dns::DnsOptions;
 pub use endpoints::{EchoAddresses, EndpointError, StaticEndpoint};

@@ -1,14 +1,21 @@
 //! Where objects, their fields and findings about them stand in the files.
 
+use crate::files;
+use crate::text::{self, Mark};
 use ir::{Diagnostic, Origin};
 use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use translate::Key;
 
 /// Finds places by origin. Clones look at the same, always current, index.
-#[derive(Debug, Clone, Default)]
-pub struct Locations {}
+#[derive(Clone, Default)]
+pub struct Locations {
+    index: Arc<RwLock<Index>>,
+}
 
 /// A place in a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -31,18 +38,133 @@ impl fmt::Display for Place {
 impl Locations {
     /// Where an object begins.
     pub fn of(&self, origin: &Origin) -> Option<Place> {
-        let _ = origin;
-        None
+        let index = self.read();
+        let spot = index.spot(origin)?;
+        Some(Place::new(&spot.file, spot.mark))
     }
 
     /// Where a field of an object stands; if the object does not say it, where the nearest field around it does.
     pub fn field(&self, origin: &Origin, field: &str) -> Option<Place> {
-        let _ = field;
-        self.of(origin)
+        let (spot, source) = {
+            let index = self.read();
+            let spot = index.spot(origin)?.clone();
+            let source = index.sources.get(&spot.file).cloned();
+            (spot, source)
+        };
+        let object = Place::new(&spot.file, spot.mark);
+        if field.is_empty() {
+            return Some(object);
+        }
+        // Places of fields are asked for rarely; they are not worth keeping.
+        let found = source
+            .and_then(|source| source.text(&spot.file))
+            .and_then(|text| {
+                text::find(
+                    &text,
+                    files::format(&spot.file, &text),
+                    spot.document,
+                    &spot.base,
+                    field,
+                )
+            });
+        Some(found.map_or(object, |mark| Place::new(&spot.file, mark)))
     }
 
     /// Where a finding points.
     pub fn place(&self, diagnostic: &Diagnostic) -> Option<Place> {
-        self.field(&diagnostic.origin, &diagnostic.field)
+        let known = self.read().findings.get(diagnostic).cloned();
+        known.or_else(|| self.field(&diagnostic.origin, &diagnostic.field))
+    }
+
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Locations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Locations")
+            .field("objects", &self.read().objects.len())
+            .finish()
+    }
+}
+
+impl Place {
+    pub(crate) fn new(file: &Arc<Path>, mark: Mark) -> Self {
+        Self {
+            file: Arc::clone(file),
+            line: mark.line,
+            column: mark.column,
+        }
+    }
+}
+
+/// What the store knows about places.
+#[derive(Default)]
+pub(crate) struct Index {
+    /// The object that is in use, by kind and key.
+    pub objects: HashMap<(Arc<str>, Key), Spot>,
+    /// Findings of the store itself.
+    pub findings: HashMap<Diagnostic, Place>,
+    /// How to get at the text of a file again.
+    pub sources: BTreeMap<Arc<Path>, Source>,
+    hasher: RandomState,
+}
+
+/// Where an object stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Spot {
+    /// The file.
+    pub file: Arc<Path>,
+    /// Where the object begins.
+    pub mark: Mark,
+    /// Index of its document.
+    pub document: u32,
+    /// Path within the document.
+    pub base: Box<str>,
+}
+
+/// How to get at the text of a file again.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    /// From the file, if it still has this hash.
+    File { hash: u64, hasher: RandomState },
+    /// It was kept.
+    Kept(Arc<str>),
+}
+
+impl Index {
+    /// Remembers the text of a file: standard input itself, of a file its hash.
+    pub(crate) fn remember(&mut self, file: &Arc<Path>, text: &str) {
+        let source = if file.as_os_str() == files::STDIN {
+            Source::Kept(text.into())
+        } else {
+            Source::File {
+                hash: self.hasher.hash_one(text),
+                hasher: self.hasher.clone(),
+            }
+        };
+        self.sources.insert(Arc::clone(file), source);
+    }
+
+    fn spot(&self, origin: &Origin) -> Option<&Spot> {
+        let key = Key::new(Arc::clone(&origin.namespace), Arc::clone(&origin.name));
+        self.objects.get(&(Arc::clone(&origin.kind), key))
+    }
+}
+
+impl Source {
+    fn text(&self, file: &Path) -> Option<Arc<str>> {
+        match self {
+            Self::Kept(text) => Some(Arc::clone(text)),
+            Self::File { hash, hasher } => {
+                let text = std::fs::read_to_string(file).ok()?;
+                (hasher.hash_one(text.as_str()) == *hash).then(|| text.into())
+            }
+        }
     }
 }

@@ -1,14 +1,16 @@
 //! Reading and translating a single time, for `check`, `explain`, `snapshot` and `status`.
 
+use crate::overlay::Overlay;
+use crate::world::World;
 use crate::{EchoAddresses, Locations, StaticEndpoint};
-use ir::Diagnostic;
+use ir::{Code, Diagnostic};
 use std::path::PathBuf;
 use translate::{Objects, Settings, Translation, Translator};
 
 /// What files hold.
 #[derive(Debug, Default)]
 pub struct Loaded {
-    /// The objects.
+    /// The objects, with the endpoints of flags.
     pub objects: Objects,
     /// Findings about files and the shape of objects.
     pub diagnostics: Vec<Diagnostic>,
@@ -16,26 +18,29 @@ pub struct Loaded {
     pub locations: Locations,
     /// Files that were read.
     pub files: Vec<PathBuf>,
-    /// Paths that could not be read at all (missing, no permission), with the reason. The exit code depends on it.
+    /// Paths that could not be read (missing, no permission, no YAML), with the reason. The exit code depends on it.
     pub unreadable: Vec<(PathBuf, String)>,
 }
 
 /// What files mean.
 #[derive(Debug)]
 pub struct Once {
-    /// What the files hold; its diagnostics include those of the translation, sorted.
+    /// What the files hold.
     pub loaded: Loaded,
-    /// What follows from it.
+    /// What follows from it; its diagnostics include those about files.
     pub translation: Translation,
 }
 
-/// Reads files, directories and standard input (`-`).
+/// Reads files, directories (with all below them but hidden names) and standard input (`-`). Objects without a
+/// `creationTimestamp` are all equally old, so that their names decide where age would.
 pub fn load(paths: &[PathBuf]) -> Loaded {
-    let _ = paths;
-    Loaded::default()
+    let mut world = World::new(paths.to_vec(), Overlay::new(Vec::new(), None));
+    world.load();
+    Loaded::from(world)
 }
 
-/// Reads and translates. No network: names of ExternalName Services stay unresolved.
+/// Reads and translates, as of `now` in seconds since 1970. No network: names of ExternalName Services stay
+/// unresolved.
 pub fn once(
     paths: &[PathBuf],
     settings: Settings,
@@ -43,8 +48,29 @@ pub fn once(
     echo: Option<&dyn EchoAddresses>,
     now: i64,
 ) -> Once {
-    let _ = (endpoints, echo);
-    let loaded = load(paths);
-    let translation = Translator::new(settings).translate(&loaded.objects, now);
-    Once { loaded, translation }
+    let mut world = World::new(paths.to_vec(), Overlay::new(endpoints.to_vec(), echo));
+    world.load();
+    let translation = world.translate(&mut Translator::new(settings), now);
+    Once {
+        loaded: Loaded::from(world),
+        translation,
+    }
+}
+
+impl From<World<'_>> for Loaded {
+    fn from(world: World<'_>) -> Self {
+        let diagnostics = world.findings();
+        let unreadable = diagnostics
+            .iter()
+            .filter(|finding| finding.code == Code::UnreadableFile)
+            .map(|finding| (PathBuf::from(&*finding.origin.name), finding.message.clone()))
+            .collect();
+        Self {
+            diagnostics,
+            locations: world.locations().clone(),
+            files: world.paths(),
+            unreadable,
+            objects: world.into_objects(),
+        }
+    }
 }

@@ -4,9 +4,13 @@
 //! from the tree ([`decode`]), so that an error names the field it is about. [`document`] knows what a Kubernetes
 //! file looks like: several documents, `List` kinds.
 
+pub mod decode;
 pub mod document;
-
+mod fields;
+mod json;
+pub mod path;
 pub mod tree;
 mod yaml;
 
-pub use tree::{Format, SyntaxError, parse};
+pub use document::{Item, Outcome, find, items};
+pub use tree::{Format, Mark, SyntaxError, parse};

@@ -1,6 +1,6 @@
 //! A tree of what a file says, as YAML and JSON have it in common. Every node knows where it stands.
 
-use super::yaml;
+use super::{json, yaml};
 use std::borrow::Cow;
 use std::path::Path;
 use thiserror::Error;
@@ -11,7 +11,7 @@ pub fn parse(text: &str, format: Format) -> Result<Vec<Node<'_>>, SyntaxError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     match format {
         Format::Yaml => yaml::parse(text),
-        Format::Json => yaml::parse(text),
+        Format::Json => json::parse(text),
     }
 }
 

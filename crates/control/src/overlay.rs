@@ -1,0 +1,382 @@
+//! EndpointSlices that stand for the endpoints of flags (`--endpoint`) and of the built-in echo (`--echo`). They join
+//! the slices of the files before translation, which cannot tell them apart.
+
+use crate::{EchoAddresses, StaticEndpoint};
+use api::Meta;
+use api::core::{Service, ServicePort, ServiceType};
+use api::discovery::{AddressType, Conditions, Endpoint, EndpointPort, EndpointSlice, SERVICE_NAME_LABEL};
+use ir::{Code, Diagnostic, Origin};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use translate::{Key, Objects};
+
+/// Slices by key, as translation takes them.
+pub(crate) type Slices = BTreeMap<Key, Arc<EndpointSlice>>;
+
+/// Endpoints that come from elsewhere than EndpointSlices.
+pub(crate) struct Overlay<'a> {
+    endpoints: Vec<StaticEndpoint>,
+    echo: Option<&'a dyn EchoAddresses>,
+}
+
+/// What the overlay makes of the slices of the files.
+#[derive(Debug, Default)]
+pub(crate) struct Overlaid {
+    /// All slices.
+    pub slices: Slices,
+    /// Flags that name nothing.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl<'a> Overlay<'a> {
+    /// Endpoints of flags, and the echo if it is asked for.
+    pub(crate) fn new(endpoints: Vec<StaticEndpoint>, echo: Option<&'a dyn EchoAddresses>) -> Self {
+        Self { endpoints, echo }
+    }
+
+    /// Whether there is nothing to add.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.endpoints.is_empty() && self.echo.is_none()
+    }
+
+    /// The slices with what is added. What equals `previous` keeps its `Arc`.
+    pub(crate) fn apply(&self, objects: &Objects, previous: &Slices) -> Overlaid {
+        let mut overlaid = Overlaid {
+            slices: objects.endpoint_slices.clone(),
+            diagnostics: Vec::new(),
+        };
+        for (key, ports) in self.endpoints_by_service(objects, &mut overlaid.diagnostics) {
+            hide(&mut overlaid.slices, &key, ports.keys().copied());
+            for (port, addresses) in ports {
+                add(&mut overlaid.slices, &key, port, &addresses);
+            }
+        }
+        if let Some(echo) = self.echo {
+            echo_services(echo, objects, &mut overlaid);
+        }
+        for (key, slice) in &mut overlaid.slices {
+            if let Some(old) = previous.get(key)
+                && old == slice
+            {
+                *slice = Arc::clone(old);
+            }
+        }
+        overlaid
+    }
+
+    fn endpoints_by_service<'o>(
+        &self,
+        objects: &'o Objects,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> BTreeMap<Key, BTreeMap<PortName<'o>, Vec<SocketAddr>>> {
+        let mut services: BTreeMap<Key, BTreeMap<PortName<'o>, Vec<SocketAddr>>> = BTreeMap::new();
+        for endpoint in &self.endpoints {
+            let key = Key::new(endpoint.namespace.as_str(), endpoint.service.as_str());
+            let Some(service) = objects.services.get(&key) else {
+                let message = format!("--endpoint names Service {key}, which does not exist");
+                diagnostics.push(finding(Code::BackendNotFound, endpoint, message));
+                continue;
+            };
+            let Some(port) = port(service, &endpoint.port) else {
+                let message = format!(
+                    "--endpoint names port {} of Service {key}, which has no such port",
+                    endpoint.port
+                );
+                diagnostics
+                    .push(finding(Code::BackendPortNotFound, endpoint, message).hint(ports_hint(service)));
+                continue;
+            };
+            let ports = services.entry(key).or_default();
+            ports
+                .entry(PortName::of(port))
+                .or_default()
+                .extend(&endpoint.addresses);
+        }
+        services
+    }
+}
+
+/// A Service's port as slices name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct PortName<'a>(&'a str);
+
+impl<'a> PortName<'a> {
+    fn of(port: &'a ServicePort) -> Self {
+        Self(port.name.as_deref().unwrap_or(""))
+    }
+
+    fn names(self, port: &EndpointPort) -> bool {
+        port.name.as_deref().unwrap_or("") == self.0
+    }
+}
+
+fn port<'s>(service: &'s Service, wanted: &str) -> Option<&'s ServicePort> {
+    let number = wanted.parse::<u16>().ok();
+    service
+        .spec
+        .ports
+        .iter()
+        .find(|port| number == Some(port.port) || (number.is_none() && port.name.as_deref() == Some(wanted)))
+}
+
+/// Takes ports of a Service out of the slices of the files.
+fn hide<'p>(slices: &mut Slices, service: &Key, names: impl Iterator<Item = PortName<'p>> + Clone) {
+    let of_service: Vec<Key> = slices
+        .iter()
+        .filter(|(key, slice)| {
+            key.namespace == service.namespace && service_of(slice) == Some(&*service.name)
+        })
+        .map(|(key, _)| key.clone())
+        .collect();
+    for key in of_service {
+        let Some(slice) = slices.get(&key) else { continue };
+        let hidden = |port: &EndpointPort| names.clone().any(|name| name.names(port));
+        if !slice.ports.iter().any(hidden) {
+            continue;
+        }
+        let mut rest = EndpointSlice::clone(slice);
+        rest.ports.retain(|port| !hidden(port));
+        if rest.ports.is_empty() {
+            slices.remove(&key);
+        } else {
+            slices.insert(key, Arc::new(rest));
+        }
+    }
+}
+
+/// Adds slices for one port of a Service: one per number and family, as a slice has one number per port.
+fn add(slices: &mut Slices, service: &Key, name: PortName<'_>, addresses: &[SocketAddr]) {
+    let mut groups: BTreeMap<(bool, u16), BTreeSet<String>> = BTreeMap::new();
+    for address in addresses {
+        let group = (address.is_ipv6(), address.port());
+        groups.entry(group).or_default().insert(address.ip().to_string());
+    }
+    for ((ipv6, number), addresses) in groups {
+        let family = if ipv6 { "6" } else { "4" };
+        // Uppercase letters are not allowed in names of objects: this can't be one of the user's.
+        let slice_name = format!("{}-{}-{number}-IPv{family}-NARTHEX", service.name, name.0);
+        let key = Key::new(Arc::clone(&service.namespace), slice_name);
+        let metadata = Meta {
+            name: Arc::clone(&key.name),
+            namespace: Arc::clone(&key.namespace),
+            labels: BTreeMap::from([(SERVICE_NAME_LABEL.to_owned(), service.name.to_string())]),
+            ..Meta::default()
+        };
+        let slice = EndpointSlice {
+            metadata,
+            address_type: if ipv6 {
+                AddressType::IPv6
+            } else {
+                AddressType::IPv4
+            },
+            endpoints: addresses.into_iter().map(ready).collect(),
+            ports: vec![EndpointPort {
+                name: Some(name.0.to_owned()),
+                port: Some(number),
+                ..EndpointPort::default()
+            }],
+        };
+        slices.insert(key, Arc::new(slice));
+    }
+}
+
+fn echo_services(echo: &dyn EchoAddresses, objects: &Objects, overlaid: &mut Overlaid) {
+    let served: BTreeSet<(Arc<str>, String)> = overlaid
+        .slices
+        .values()
+        .filter(|slice| !slice.endpoints.is_empty())
+        .filter_map(|slice| {
+            Some((
+                Arc::clone(&slice.metadata.namespace),
+                service_of(slice)?.to_owned(),
+            ))
+        })
+        .collect();
+    for (key, service) in &objects.services {
+        let external = service.spec.kind == ServiceType::ExternalName;
+        if external || served.contains(&(Arc::clone(&key.namespace), key.name.to_string())) {
+            continue;
+        }
+        for port in &service.spec.ports {
+            match echo.address(&key.namespace, &key.name, port.port) {
+                Ok(address) => add(&mut overlaid.slices, key, PortName::of(port), &[address]),
+                Err(error) => {
+                    let message = format!("the built-in echo can't listen for port {}: {error}", port.port);
+                    let origin = key.origin("Service");
+                    overlaid
+                        .diagnostics
+                        .push(Diagnostic::new(Code::EndpointInvalid, origin, "", message));
+                }
+            }
+        }
+    }
+}
+
+fn service_of(slice: &EndpointSlice) -> Option<&str> {
+    slice.metadata.labels.get(SERVICE_NAME_LABEL).map(String::as_str)
+}
+
+fn ready(address: String) -> Endpoint {
+    Endpoint {
+        addresses: vec![address],
+        conditions: Conditions::default(),
+    }
+}
+
+fn finding(code: Code, endpoint: &StaticEndpoint, message: String) -> Diagnostic {
+    let name = format!("{}/{}:{}", endpoint.namespace, endpoint.service, endpoint.port);
+    Diagnostic::new(
+        code,
+        Origin::new("Narthex", "", name).section("--endpoint"),
+        "",
+        message,
+    )
+}
+
+fn ports_hint(service: &Service) -> String {
+    let ports: Vec<String> = service
+        .spec
+        .ports
+        .iter()
+        .map(|port| match &port.name {
+            Some(name) => format!("{} ({name})", port.port),
+            None => port.port.to_string(),
+        })
+        .collect();
+    match ports.as_slice() {
+        [] => "Give the Service a port".into(),
+        ports => format!("Its ports are {}", ports.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Overlay, Slices};
+    use crate::{EchoAddresses, StaticEndpoint};
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+    use translate::{Object, Objects};
+
+    struct Echo;
+
+    impl EchoAddresses for Echo {
+        fn address(&self, namespace: &str, service: &str, port: u16) -> std::io::Result<SocketAddr> {
+            let sum: u16 = namespace.bytes().chain(service.bytes()).map(u16::from).sum();
+            Ok(SocketAddr::from(([127, 0, 0, 1], 10_000 + sum + port)))
+        }
+    }
+
+    fn objects(documents: &[serde_json::Value]) -> Objects {
+        let mut objects = Objects::default();
+        for document in documents {
+            objects.insert(Object::from_value(document).unwrap().unwrap());
+        }
+        objects
+    }
+
+    fn service(name: &str, ports: serde_json::Value) -> serde_json::Value {
+        serde_json::json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"ports": ports}})
+    }
+
+    fn slice(service: &str, port: &str) -> serde_json::Value {
+        serde_json::json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "metadata": {"name": format!("{service}-1"), "labels": {"kubernetes.io/service-name": service}},
+            "endpoints": [{"addresses": ["10.0.0.1"]}],
+            "ports": [{"name": port, "port": 8080}, {"name": "other", "port": 9090}],
+        })
+    }
+
+    fn shown(slices: &Slices) -> Vec<String> {
+        let mut lines = Vec::new();
+        for slice in slices.values() {
+            for port in &slice.ports {
+                for endpoint in &slice.endpoints {
+                    let service = &slice.metadata.labels["kubernetes.io/service-name"];
+                    let name = port.name.as_deref().unwrap_or("");
+                    lines.push(format!(
+                        "{service}#{name} {}:{}",
+                        endpoint.addresses[0],
+                        port.port.unwrap()
+                    ));
+                }
+            }
+        }
+        lines.sort();
+        lines
+    }
+
+    fn endpoint(text: &str) -> StaticEndpoint {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_endpoint_replaces_the_slices_of_its_port_by_name_or_number() {
+        let ports = serde_json::json!([{"name": "http", "port": 80}, {"name": "other", "port": 81}]);
+        let objects = objects(&[service("web", ports), slice("web", "http")]);
+        for port in ["80", "http"] {
+            let text = format!("default/web:{port}=127.0.0.1:1,127.0.0.1:2,[::1]:1");
+            let overlay = Overlay::new(vec![endpoint(&text)], None);
+            let overlaid = overlay.apply(&objects, &Slices::default());
+            assert!(overlaid.diagnostics.is_empty());
+            assert_eq!(
+                shown(&overlaid.slices),
+                [
+                    "web#http 127.0.0.1:1",
+                    "web#http 127.0.0.1:2",
+                    "web#http ::1:1",
+                    "web#other 10.0.0.1:9090"
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn an_endpoint_that_names_nothing_is_a_finding() {
+        let objects = objects(&[service("web", serde_json::json!([{"port": 80}]))]);
+        let endpoints = vec![
+            endpoint("shop/web:80=127.0.0.1:1"),
+            endpoint("default/web:81=127.0.0.1:1"),
+        ];
+        let overlaid = Overlay::new(endpoints, None).apply(&objects, &Slices::default());
+        let messages: Vec<_> = overlaid
+            .diagnostics
+            .iter()
+            .map(|finding| finding.message.as_str())
+            .collect();
+        assert_eq!(
+            messages,
+            [
+                "--endpoint names Service shop/web, which does not exist",
+                "--endpoint names port 81 of Service default/web, which has no such port",
+            ]
+        );
+        assert_eq!(overlaid.diagnostics[1].hint.as_deref(), Some("Its ports are 80"));
+    }
+
+    #[test]
+    fn services_without_endpoints_are_echoed_and_others_are_not() {
+        let ports = serde_json::json!([{"name": "http", "port": 80}]);
+        let mut objects = objects(&[
+            service("web", ports.clone()),
+            service("api", ports),
+            slice("web", "http"),
+        ]);
+        let overlay = Overlay::new(Vec::new(), Some(&Echo));
+        let first = overlay.apply(&objects, &Slices::default());
+        assert_eq!(shown(&first.slices).len(), 3);
+        assert!(shown(&first.slices)[0].starts_with("api#http 127.0.0.1:1"));
+        let again = overlay.apply(&objects, &first.slices);
+        assert!(
+            first
+                .slices
+                .values()
+                .zip(again.slices.values())
+                .all(|(a, b)| Arc::ptr_eq(a, b))
+        );
+        objects.insert(Object::from_value(&slice("api", "http")).unwrap().unwrap());
+        let real = overlay.apply(&objects, &first.slices);
+        assert!(shown(&real.slices).iter().all(|line| line.contains("10.0.0.1")));
+    }
+}

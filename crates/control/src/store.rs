@@ -1,0 +1,505 @@
+//! All objects of all files, and what is wrong with files and the shape of objects. A file is replaced as a whole;
+//! an object that says the same as before keeps its `Arc`, so that nothing downstream sees a change.
+
+use crate::locations::{Index, Locations, Place, Spot};
+use crate::text::decode::Unread;
+use crate::text::{Item, Outcome, SyntaxError};
+use ir::{Code, Diagnostic, Origin, Severity};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+use translate::{Key, Object, Objects};
+
+/// The objects, by where they come from and by what they are.
+#[derive(Default)]
+pub(crate) struct Store {
+    objects: Objects,
+    files: BTreeMap<Arc<Path>, Contents>,
+    /// Every place where an object stands, in order of path and position. The first is in use.
+    candidates: HashMap<Id, Vec<Candidate>>,
+    duplicates: BTreeSet<Id>,
+    locations: Locations,
+    kinds: HashMap<&'static str, Arc<str>>,
+}
+
+/// What a change of a file changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Touched {
+    /// Some object is new, different or gone.
+    pub objects: bool,
+    /// Some of these were Services or EndpointSlices.
+    pub endpoints: bool,
+    /// Some finding is new or gone.
+    pub findings: bool,
+}
+
+/// Kind and key.
+type Id = (&'static str, Key);
+
+#[derive(Default)]
+struct Contents {
+    ids: Vec<Id>,
+    findings: Vec<(Diagnostic, Place)>,
+    unknown: Vec<Unknown>,
+    /// Why the file can't be read now; the rest is from when it could.
+    broken: Option<(Diagnostic, Place)>,
+}
+
+/// An object of a kind that is not read.
+#[derive(PartialEq)]
+struct Unknown {
+    api_version: String,
+    origin: Origin,
+    place: Place,
+}
+
+struct Candidate {
+    spot: Spot,
+    position: u32,
+    /// The object, unless it is in use.
+    spare: Option<Box<Object>>,
+}
+
+impl Store {
+    /// The objects in use.
+    pub(crate) fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// The objects in use, to add what does not come from files.
+    pub(crate) fn objects_mut(&mut self) -> &mut Objects {
+        &mut self.objects
+    }
+
+    /// Takes the objects out; the store is of no use afterwards.
+    pub(crate) fn into_objects(self) -> Objects {
+        self.objects
+    }
+
+    /// Where everything stands.
+    pub(crate) fn locations(&self) -> &Locations {
+        &self.locations
+    }
+
+    /// Files whose objects are here.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Arc<Path>> {
+        self.files.keys()
+    }
+
+    /// Replaces what a file holds.
+    pub(crate) fn replace(&mut self, file: &Arc<Path>, text: &str, items: Vec<Item>) -> Touched {
+        let mut new = Contents::default();
+        let mut found = Vec::new();
+        let mut seen = HashSet::new();
+        for (position, item) in items.into_iter().enumerate() {
+            let Item {
+                mark,
+                document,
+                base,
+                outcome,
+            } = item;
+            let place = Place::new(file, mark);
+            match outcome {
+                Outcome::Object { object, unread } => {
+                    let id = (object.kind(), object.key());
+                    let findings = unread.into_iter().map(|field| unread_field(file, &object, field));
+                    new.findings.extend(findings);
+                    if !seen.insert(id.clone()) {
+                        let earlier = "it stands in this file already; the first one is used";
+                        new.findings.push((duplicate(&id, earlier), place));
+                        continue;
+                    }
+                    let spot = Spot {
+                        file: Arc::clone(file),
+                        mark,
+                        document,
+                        base,
+                    };
+                    found.push((id, spot, u32::try_from(position).unwrap_or(u32::MAX), object));
+                }
+                Outcome::Invalid {
+                    origin,
+                    path,
+                    mark,
+                    message,
+                } => {
+                    let diagnostic = Diagnostic::new(Code::InvalidObject, origin, path, message);
+                    new.findings.push((diagnostic, Place::new(file, mark)));
+                }
+                Outcome::Unknown { api_version, origin } => new.unknown.push(Unknown {
+                    api_version,
+                    origin,
+                    place,
+                }),
+            }
+        }
+        new.ids = found.iter().map(|(id, ..)| id.clone()).collect();
+        let old = self.files.remove(file).unwrap_or_default();
+        let mut touched = Touched {
+            findings: old.findings != new.findings || old.unknown != new.unknown || old.broken.is_some(),
+            ..Touched::default()
+        };
+        let locations = self.locations.clone();
+        let mut index = locations.write();
+        index.remember(file, text);
+        for id in old.ids {
+            if !seen.contains(&id) {
+                self.withdraw(&id, file, &mut index, &mut touched);
+            }
+        }
+        for (id, spot, position, object) in found {
+            self.offer(id, spot, position, object, &mut index, &mut touched);
+        }
+        self.files.insert(Arc::clone(file), new);
+        touched
+    }
+
+    /// A file can't be read: what it held stays.
+    pub(crate) fn fail(&mut self, file: &Arc<Path>, error: &SyntaxError) -> Touched {
+        let contents = self.files.entry(Arc::clone(file)).or_default();
+        let kept = if contents.ids.is_empty() {
+            ""
+        } else {
+            "; what it held before stays in use"
+        };
+        let mark = error.mark;
+        let message = format!("{}{kept}", error.reason);
+        let diagnostic = Diagnostic::new(Code::UnreadableFile, origin_of(file), "", message);
+        let broken = Some((diagnostic, Place::new(file, mark)));
+        let findings = contents.broken != broken;
+        contents.broken = broken;
+        Touched {
+            findings,
+            ..Touched::default()
+        }
+    }
+
+    /// A file is gone, and with it what it held.
+    pub(crate) fn remove(&mut self, file: &Arc<Path>) -> Touched {
+        let Some(old) = self.files.remove(file) else {
+            return Touched::default();
+        };
+        let mut touched = Touched {
+            findings: !old.findings.is_empty() || !old.unknown.is_empty() || old.broken.is_some(),
+            ..Touched::default()
+        };
+        let locations = self.locations.clone();
+        let mut index = locations.write();
+        index.sources.remove(file);
+        for id in old.ids {
+            self.withdraw(&id, file, &mut index, &mut touched);
+        }
+        touched
+    }
+
+    /// Findings about files and the shape of objects, also made known to [`Locations`].
+    pub(crate) fn findings(&self) -> Vec<Diagnostic> {
+        let mut findings: Vec<(Diagnostic, Place)> = Vec::new();
+        let mut unknown: BTreeMap<(&str, &str), &Unknown> = BTreeMap::new();
+        for contents in self.files.values() {
+            findings.extend(contents.findings.iter().cloned());
+            findings.extend(contents.broken.clone());
+            for object in &contents.unknown {
+                // Once per kind: the first one, by path of the file.
+                unknown
+                    .entry((&object.origin.kind, &object.api_version))
+                    .or_insert(object);
+            }
+        }
+        findings.extend(unknown.into_values().map(Unknown::finding));
+        for id in &self.duplicates {
+            let Some([first, others @ ..]) = self.candidates.get(id).map(Vec::as_slice) else {
+                continue;
+            };
+            let message = format!(
+                "it stands in {} already, which is the one that is used",
+                first.spot.file.display()
+            );
+            for other in others {
+                findings.push((
+                    duplicate(id, &message),
+                    Place::new(&other.spot.file, other.spot.mark),
+                ));
+            }
+        }
+        let diagnostics = findings
+            .iter()
+            .map(|(diagnostic, _)| diagnostic.clone())
+            .collect();
+        self.locations.write().findings = findings.into_iter().collect();
+        diagnostics
+    }
+
+    /// Takes an object of a file into account.
+    fn offer(
+        &mut self,
+        id: Id,
+        spot: Spot,
+        position: u32,
+        object: Object,
+        index: &mut Index,
+        touched: &mut Touched,
+    ) {
+        let name = (self.kind_name(id.0), id.1.clone());
+        let candidates = self.candidates.entry(id.clone()).or_default();
+        let file = &spot.file;
+        // The file's own entry is replaced in its place: files are in order of their paths.
+        let at = candidates.partition_point(|other| other.spot.file < *file);
+        let own = candidates.get(at).is_some_and(|other| other.spot.file == *file);
+        let mut candidate = Candidate {
+            spot,
+            position,
+            spare: None,
+        };
+        if at == 0 {
+            if !own && let Some(previous) = candidates.first_mut() {
+                previous.spare = self.objects.get(id.0, &id.1).map(Box::new);
+            }
+            if index.objects.get(&name) != Some(&candidate.spot) {
+                index.objects.insert(name, candidate.spot.clone());
+            }
+            if self.objects.update(object) {
+                touched.object(id.0);
+            }
+        } else {
+            candidate.spare = Some(Box::new(object));
+        }
+        if own {
+            touched.findings |= candidates.len() > 1 && candidates[at].position != candidate.position;
+            candidates[at] = candidate;
+        } else {
+            candidates.insert(at, candidate);
+        }
+        if candidates.len() > 1 {
+            touched.findings |= !own;
+            self.duplicates.insert(id);
+        }
+    }
+
+    /// A file does not hold an object any more; another file's takes its place, if there is one.
+    fn withdraw(&mut self, id: &Id, file: &Arc<Path>, index: &mut Index, touched: &mut Touched) {
+        let name = (self.kind_name(id.0), id.1.clone());
+        let Some(candidates) = self.candidates.get_mut(id) else {
+            return;
+        };
+        let Some(at) = candidates.iter().position(|other| other.spot.file == *file) else {
+            return;
+        };
+        touched.findings |= candidates.len() > 1;
+        candidates.remove(at);
+        if at == 0 {
+            match candidates.first_mut() {
+                Some(next) => {
+                    index.objects.insert(name, next.spot.clone());
+                    if let Some(object) = next.spare.take()
+                        && self.objects.update(*object)
+                    {
+                        touched.object(id.0);
+                    }
+                }
+                None => {
+                    index.objects.remove(&name);
+                    self.objects.remove(id.0, &id.1);
+                    touched.object(id.0);
+                }
+            }
+        }
+        if candidates.len() <= 1 {
+            self.duplicates.remove(id);
+        }
+        if candidates.is_empty() {
+            self.candidates.remove(id);
+        }
+    }
+
+    fn kind_name(&mut self, kind: &'static str) -> Arc<str> {
+        Arc::clone(self.kinds.entry(kind).or_insert_with(|| kind.into()))
+    }
+}
+
+impl Touched {
+    /// Whether anything is different.
+    pub(crate) fn any(self) -> bool {
+        self.objects || self.findings
+    }
+
+    /// Adds what another change touched.
+    pub(crate) fn and(&mut self, other: Self) {
+        self.objects |= other.objects;
+        self.endpoints |= other.endpoints;
+        self.findings |= other.findings;
+    }
+
+    fn object(&mut self, kind: &str) {
+        self.objects = true;
+        self.endpoints |= matches!(kind, "Service" | "EndpointSlice");
+    }
+}
+
+impl Unknown {
+    fn finding(&self) -> (Diagnostic, Place) {
+        let kind = &self.origin.kind;
+        let version = &self.api_version;
+        let message = format!("{kind} ({version}) is not read; all objects of this kind are left alone");
+        let mut diagnostic = Diagnostic::new(Code::UnknownKind, self.origin.clone(), "", message);
+        // An old version of a kind that is read is more than other people's business.
+        if let Some(read) = version_read(kind, version) {
+            diagnostic.severity = Severity::Warning;
+            diagnostic.field = "apiVersion".into();
+            diagnostic.message = format!("{kind} is read in version {read}, not in {version}");
+            diagnostic = diagnostic.hint(format!("Write apiVersion: {read}"));
+        }
+        (diagnostic, self.place.clone())
+    }
+}
+
+/// The version that is read of a kind whose other version was met.
+fn version_read(kind: &str, version: &str) -> Option<&'static str> {
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    match (kind, group) {
+        ("Ingress" | "IngressClass", "networking.k8s.io" | "extensions") => Some("networking.k8s.io/v1"),
+        ("EndpointSlice", "discovery.k8s.io") => Some("discovery.k8s.io/v1"),
+        (
+            "GatewayClass" | "Gateway" | "HTTPRoute" | "ReferenceGrant",
+            "gateway.networking.k8s.io" | "networking.x-k8s.io",
+        ) => Some("gateway.networking.k8s.io/v1"),
+        ("Service" | "Secret" | "ConfigMap" | "Namespace", "") => Some("v1"),
+        _ => None,
+    }
+}
+
+fn unread_field(file: &Arc<Path>, object: &Object, unread: Unread) -> (Diagnostic, Place) {
+    let Unread { path, mark, similar } = unread;
+    let kind = object.kind();
+    let message = format!("{kind} has no such field; it is ignored");
+    let mut diagnostic = Diagnostic::new(Code::UnknownField, object.origin(), path, message);
+    if let Some(similar) = similar {
+        diagnostic = diagnostic.hint(format!("Write {similar}, if that is what is meant"));
+    }
+    (diagnostic, Place::new(file, mark))
+}
+
+fn duplicate(id: &Id, message: &str) -> Diagnostic {
+    Diagnostic::new(Code::DuplicateObject, id.1.origin(id.0), "", message)
+        .hint("Remove one of the two, or rename it")
+}
+
+/// A file as something that findings are about.
+pub(crate) fn origin_of(file: &Path) -> Origin {
+    Origin::new("File", "", file.to_string_lossy().as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Store, Touched};
+    use crate::text::{Format, items};
+    use std::path::Path;
+    use std::sync::Arc;
+    use translate::Key;
+
+    struct Files(Store);
+
+    impl Files {
+        fn write(&mut self, name: &str, text: &str) -> Touched {
+            let items = items(text, Format::Yaml).unwrap();
+            self.0.replace(&Arc::from(Path::new(name)), text, items)
+        }
+
+        fn remove(&mut self, name: &str) -> Touched {
+            self.0.remove(&Arc::from(Path::new(name)))
+        }
+
+        fn ports(&self, name: &str) -> Vec<u16> {
+            let service = self.0.objects().services.get(&Key::new("default", name));
+            let ports = service.iter().flat_map(|service| &service.spec.ports);
+            ports.map(|port| port.port).collect()
+        }
+
+        fn findings(&self) -> Vec<String> {
+            let findings = self.0.findings();
+            let line = |finding: &ir::Diagnostic| {
+                format!("{} {}", finding.code, self.0.locations().place(finding).unwrap())
+            };
+            findings.iter().map(line).collect()
+        }
+    }
+
+    fn service(name: &str, port: u16) -> String {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{ports: [{{port: {port}}}]}}\n---\n"
+        )
+    }
+
+    #[test]
+    fn an_object_that_says_the_same_keeps_its_allocation() {
+        let mut files = Files(Store::default());
+        let text = service("a", 1) + &service("b", 1);
+        assert!(files.write("x.yaml", &text).objects);
+        let before: Vec<_> = files.0.objects().services.values().map(Arc::as_ptr).collect();
+        assert_eq!(
+            files.write("x.yaml", &format!("# a comment\n{text}")),
+            Touched::default()
+        );
+        assert!(
+            files
+                .write("x.yaml", &(service("a", 1) + &service("b", 2)))
+                .endpoints
+        );
+        let after: Vec<_> = files.0.objects().services.values().map(Arc::as_ptr).collect();
+        assert_eq!(before[0], after[0]);
+        assert_ne!(before[1], after[1]);
+    }
+
+    #[test]
+    fn of_the_same_object_in_two_files_the_first_by_path_is_used() {
+        let mut files = Files(Store::default());
+        files.write("b.yaml", &service("a", 2));
+        assert!(files.findings().is_empty());
+        files.write("a.yaml", &service("a", 1));
+        assert_eq!(files.ports("a"), [1]);
+        assert_eq!(files.findings(), ["NTX0004 b.yaml:1:1"]);
+        files.write("c.yaml", &service("a", 3));
+        assert_eq!(files.ports("a"), [1]);
+        assert_eq!(files.findings().len(), 2);
+        files.remove("a.yaml");
+        assert_eq!(files.ports("a"), [2]);
+        files.write("b.yaml", &service("other", 9));
+        assert_eq!(files.ports("a"), [3]);
+        assert!(files.findings().is_empty());
+        files.remove("c.yaml");
+        assert!(files.ports("a").is_empty());
+    }
+
+    #[test]
+    fn of_the_same_object_twice_in_a_file_the_first_is_used() {
+        let mut files = Files(Store::default());
+        files.write("a.yaml", &(service("a", 1) + &service("a", 2)));
+        assert_eq!(files.ports("a"), [1]);
+        assert_eq!(files.findings(), ["NTX0004 a.yaml:6:1"]);
+        assert!(files.write("a.yaml", &service("a", 1)).findings);
+        assert!(files.findings().is_empty());
+    }
+
+    #[test]
+    fn a_kind_that_is_not_read_is_noted_once() {
+        let mut files = Files(Store::default());
+        let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\n";
+        files.write("a.yaml", deployment);
+        files.write("b.yaml", &format!("# later\n{deployment}"));
+        assert_eq!(files.findings(), ["NTX0003 a.yaml:1:1"]);
+        files.remove("a.yaml");
+        assert_eq!(files.findings(), ["NTX0003 b.yaml:2:1"]);
+    }
+
+    #[test]
+    fn an_old_version_of_a_kind_that_is_read_is_a_warning() {
+        let mut files = Files(Store::default());
+        files.write(
+            "a.yaml",
+            "apiVersion: extensions/v1beta1\nkind: Ingress\nmetadata: {name: d}\n",
+        );
+        let finding = &files.0.findings()[0];
+        assert_eq!(finding.severity, ir::Severity::Warning);
+        assert!(finding.hint.as_ref().unwrap().contains("networking.k8s.io/v1"));
+    }
+}
