@@ -1,11 +1,241 @@
 //! One request and its response: the table of contents of the data plane.
+//!
+//! [`serve`] is the life of a connection, [`exchange`] the life of a request on it. The phases are next door:
+//! `facts` (what is asked for), `decide` (rule and filters), `forward` (sending it on, trying again), `relay` (both
+//! bodies at once), `answer` (the response's head), `mirror`, `record`, and `session` for what is the connection's.
 
-use crate::connection::Downstream;
+mod answer;
+mod decide;
+mod facts;
+mod forward;
+mod mirror;
+mod record;
+mod relay;
+mod session;
+
+pub(crate) use answer::connection_line;
+
+use crate::connection::{Downstream, Idle};
+use crate::fault::Fault;
+use crate::forwarded;
+use crate::http::h1::{BodyLength, BodyReader, BodyWriter};
+use crate::respond::{Asked, Form, Reply};
 use crate::worker::WorkerState;
+use decide::Step;
+use facts::Facts;
+use forward::{Forward, Forwarded};
+use record::Record;
+use relay::Upload;
+use session::{Arrival, Session, Work};
 use std::rc::Rc;
 
 /// Serves HTTP/1.1 on a connection until it closes.
-#[expect(clippy::unused_async, reason = "serving waits")]
 pub async fn serve(worker: Rc<WorkerState>, downstream: Downstream) {
-    drop((worker, downstream));
+    let mut session = Session::new(worker, downstream);
+    loop {
+        if session.input.is_empty() {
+            let until = session.idle_until();
+            match session.downstream.idle(&session.worker, until).await {
+                Idle::Readable => {}
+                Idle::Close | Idle::TimedOut => return session.close().await,
+            }
+        }
+        let mut work = Work::take();
+        let after = match session.read_head(&mut work).await {
+            // Nothing came after all (TLS has records of its own): wait on, without buffers.
+            Arrival::Nothing => After::Continue,
+            Arrival::Gone => After::Close,
+            Arrival::Bad(fault) => refuse(&mut session, &mut work, fault).await,
+            Arrival::Request => exchange(&mut session, &mut work).await,
+        };
+        work.give_back();
+        match after {
+            After::Continue => {}
+            After::Close => return session.close().await,
+            After::Linger => return session.linger().await,
+            After::Cut => return session.cut(),
+        }
+    }
 }
+
+/// What becomes of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// The next request.
+    Continue,
+    /// Closed in order.
+    Close,
+    /// Closed, but read for a while: the client is still sending and would lose our answer to a reset.
+    Linger,
+    /// Reset: the client must see that something is missing.
+    Cut,
+}
+
+/// One request, from its head on.
+async fn exchange(session: &mut Session, work: &mut Work) -> After {
+    let worker = Rc::clone(&session.worker);
+    let plan = worker.plan();
+    let Work {
+        raw,
+        head,
+        response,
+        to_upstream,
+        from_upstream,
+        to_client,
+        host_room,
+        path_room,
+        request_id,
+    } = work;
+    let raw = raw.filled();
+    let mut record = Record::new(session.began, raw.len() as u64);
+    let mut upload = Upload {
+        body: BodyReader::new(head.body),
+        writer: if head.body == BodyLength::Chunked {
+            BodyWriter::Chunked
+        } else {
+            BodyWriter::Plain
+        },
+        allowance: plan.http.limits.body.unwrap_or(u64::MAX),
+        expects_continue: head.expects_continue,
+        ..Upload::default()
+    };
+    let mut close = session.closes_after(head, &plan.http);
+
+    // What is asked for, and by whom.
+    let facts = Facts::read(raw, head, &plan.http.path, host_room, path_room);
+    let client = forwarded::client(&session.ends, &plan.http, &head.fields, raw);
+    forwarded::request_id(&client, &head.fields, raw, || worker.random.bits(), request_id);
+
+    // Rule, filters, backend. Filters may have edited the fields afterwards.
+    let sni = session.downstream.tls.as_ref().map(|tls| tls.sni.as_deref());
+    let decision = match plan.socket(session.downstream.slot) {
+        Some(socket) => decide::decide(&worker, socket, sni, &facts, &client, raw, head, &plan.http),
+        None => {
+            close = true;
+            decide::Decision::fault(Fault::NoRoute)
+        }
+    };
+    record.found = decision.found;
+
+    let (reply, fault) = match decision.step {
+        Step::Reply(reply, fault) => (reply, fault),
+        Step::Forward(order) => {
+            let forward = Forward {
+                worker: &worker,
+                session: &mut *session,
+                settings: &plan.http,
+                raw,
+                head,
+                response,
+                to_upstream,
+                from_upstream,
+                to_client: &mut *to_client,
+                facts: &facts,
+                client: &client,
+                received: decision.received,
+                request_id,
+                upload: &mut upload,
+                record: &mut record,
+                close,
+            };
+            match forward.run(order).await {
+                Ok(Forwarded::Complete { close }) => {
+                    let after = settle_body(session, &mut upload, close).await;
+                    record.finish(session, head, &facts, &client, raw, request_id, None);
+                    return after;
+                }
+                Ok(Forwarded::Tunnelled) => {
+                    record.finish(session, head, &facts, &client, raw, request_id, None);
+                    return After::Close;
+                }
+                Err(fault) if record.figures.answered || fault.status() == NOBODY => {
+                    record.finish(session, head, &facts, &client, raw, request_id, Some(fault));
+                    return After::Cut;
+                }
+                Err(fault) => (Reply::fault(fault, fault.status()), Some(fault)),
+            }
+        }
+    };
+
+    // An answer of our own.
+    close |= !is_droppable(&upload) || fault.is_some_and(leaves_framing_unsure);
+    let asked = Asked {
+        to_head: facts.to_head,
+        form: Form::of_accept(facts.accept),
+        request_id,
+        server: plan.http.server_header.as_deref(),
+        connection: connection_line(close, head.version),
+    };
+    record.figures.body_out += reply.write(&asked, to_client);
+    record.status = reply.code();
+    let sent = session.send(to_client, &mut record.figures.bytes_out).await;
+    let after = match sent {
+        Ok(()) if fault.is_some_and(leaves_framing_unsure) => After::Linger,
+        Ok(()) => settle_body(session, &mut upload, close).await,
+        Err(_) => After::Cut,
+    };
+    record.finish(session, head, &facts, &client, raw, request_id, fault);
+    after
+}
+
+/// Answers what could not be read as a request.
+async fn refuse(session: &mut Session, work: &mut Work, fault: Fault) -> After {
+    let plan = session.worker.plan();
+    let asked = Asked {
+        server: plan.http.server_header.as_deref(),
+        connection: b"Connection: close\r\n",
+        ..Asked::default()
+    };
+    let mut record = Record::new(session.began, session.input.len() as u64);
+    record.figures.body_out += Reply::fault(fault, fault.status()).write(&asked, &mut work.to_client);
+    record.status = fault.status();
+    let sent = session
+        .send(&mut work.to_client, &mut record.figures.bytes_out)
+        .await;
+    record.finish_unread(session, fault);
+    if sent.is_ok() { After::Linger } else { After::Cut }
+}
+
+/// The response is out: what is left of the request's body is dropped, if it is little.
+async fn settle_body(session: &mut Session, upload: &mut Upload, close: bool) -> After {
+    if upload.body.ended() {
+        return if !close {
+            After::Continue
+        } else if session.input.is_empty() {
+            After::Close
+        } else {
+            After::Linger
+        };
+    }
+    if close || !is_droppable(upload) {
+        return After::Linger;
+    }
+    match session.drop_body(&mut upload.body).await {
+        Ok(()) => After::Continue,
+        Err(_) => After::Linger,
+    }
+}
+
+/// Whether reading the rest of the body costs less than a new connection.
+fn is_droppable(upload: &Upload) -> bool {
+    match upload.body {
+        BodyReader::Ended => true,
+        BodyReader::Length(left) => left <= relay::ROOM as u64 && !upload.expects_continue,
+        BodyReader::Chunked(_) | BodyReader::UntilClose => false,
+    }
+}
+
+/// After these, nobody can say where the next request begins.
+fn leaves_framing_unsure(fault: Fault) -> bool {
+    matches!(
+        fault,
+        Fault::BadRequest
+            | Fault::BadRequestBody
+            | Fault::BodyTooLarge
+            | Fault::SlowBody
+            | Fault::Misdirected
+    )
+}
+
+/// Status of faults that leave nobody to answer.
+const NOBODY: u16 = 499;

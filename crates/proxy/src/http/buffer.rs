@@ -14,6 +14,7 @@ pub struct Buffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    unflushed: bool,
 }
 
 impl Buffer {
@@ -25,6 +26,7 @@ impl Buffer {
     /// Puts the buffer into the worker's store. Large ones are freed instead: they were needed for a large
     /// message and most messages are small.
     pub fn give_back(mut self) {
+        self.unflushed = false;
         if self.bytes.is_empty() || self.bytes.len() > KEEP_SIZE {
             return;
         }
@@ -38,7 +40,7 @@ impl Buffer {
 
     /// Hands the memory back, if nothing is in it, and leaves an empty buffer.
     pub fn release(&mut self) {
-        if self.is_empty() && !self.bytes.is_empty() {
+        if self.is_drained() && !self.bytes.is_empty() {
             std::mem::take(self).give_back();
         }
     }
@@ -124,9 +126,10 @@ impl Buffer {
         stream: &mut S,
         limit: usize,
     ) -> Poll<std::io::Result<Fill>> {
-        let fresh = self.bytes.is_empty();
-        if fresh {
+        if self.bytes.is_empty() {
+            let unflushed = self.unflushed;
             *self = Self::take();
+            self.unflushed = unflushed;
         }
         let room = limit.saturating_sub(self.len());
         if room == 0 {
@@ -138,8 +141,8 @@ impl Buffer {
         let mut target = ReadBuf::new(&mut free[..size]);
         let outcome = Pin::new(stream).poll_read(cx, &mut target);
         let count = target.filled().len();
-        if outcome.is_pending() && fresh {
-            // Nothing to hold: the spare goes back while the connection waits.
+        if outcome.is_pending() {
+            // If there is nothing to hold, the memory goes back while the connection waits.
             self.release();
         }
         ready!(outcome)?;
@@ -156,26 +159,34 @@ impl Buffer {
         }))
     }
 
-    /// Writes everything; `Ready` when nothing is left.
+    /// Writes everything and adds to `written` what went out; `Ready` when nothing is left, neither here nor in
+    /// the stream (TLS holds records back while the socket is full).
     pub fn poll_drain<S: AsyncWrite + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
         stream: &mut S,
-    ) -> Poll<std::io::Result<usize>> {
-        let mut written = 0;
+        written: &mut u64,
+    ) -> Poll<std::io::Result<()>> {
         while !self.is_empty() {
-            match Pin::new(&mut *stream).poll_write(cx, self.filled()) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(count)) => {
-                    self.consume(count);
-                    written += count;
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                // Part of it went out: that is progress, and the waker is set for the rest.
-                Poll::Pending => return Poll::Pending,
+            self.unflushed = true;
+            let count = ready!(Pin::new(&mut *stream).poll_write(cx, self.filled()))?;
+            if count == 0 {
+                return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
             }
+            self.consume(count);
+            *written += count as u64;
         }
-        Poll::Ready(Ok(written))
+        if self.unflushed {
+            ready!(Pin::new(stream).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether everything that was put in has left for the network.
+    #[inline]
+    pub fn is_drained(&self) -> bool {
+        self.is_empty() && !self.unflushed
     }
 
     #[cold]

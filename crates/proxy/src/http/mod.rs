@@ -1,5 +1,8 @@
 //! HTTP on the wire. Nothing here knows about routes or upstreams; bytes in, bytes out.
 
+pub mod alarm;
 pub mod buffer;
+pub mod date;
 pub mod h1;
 pub mod proxy_protocol;
+pub mod tunnel;

@@ -87,13 +87,14 @@ impl BodyReader {
     }
 
     /// Moves what is there from `input` to `output` until the body ends, the input is used up, or `output` holds about
-    /// `room` bytes. Gives the number of content bytes.
+    /// `room` bytes. Gives the number of content bytes; `seen` is shown them on the way.
     pub fn transfer(
         &mut self,
         writer: BodyWriter,
         input: &mut Buffer,
         output: &mut Buffer,
         room: usize,
+        mut seen: impl FnMut(&[u8]),
     ) -> Result<u64, BadBody> {
         let mut moved = 0;
         while !self.ended() && output.len() < room {
@@ -120,6 +121,7 @@ impl BodyReader {
             }
             let count = len.min(free);
             let content = &input.filled()[skip..skip + count];
+            seen(content);
             match writer {
                 BodyWriter::Plain => output.extend(content),
                 BodyWriter::Discard => {}
@@ -172,7 +174,7 @@ mod tests {
         let (mut input, mut output) = (buffer(b"5\r\nhello\r\n0\r\n\r\nnext"), Buffer::default());
         let mut reader = BodyReader::new(BodyLength::Chunked);
         assert_eq!(
-            reader.transfer(BodyWriter::Plain, &mut input, &mut output, 1000),
+            reader.transfer(BodyWriter::Plain, &mut input, &mut output, 1000, |_| {}),
             Ok(5)
         );
         assert!(reader.ended());
@@ -181,7 +183,7 @@ mod tests {
         let (mut input, mut output) = (buffer(b"hello"), Buffer::default());
         let mut reader = BodyReader::new(BodyLength::UntilClose);
         assert_eq!(
-            reader.transfer(BodyWriter::Chunked, &mut input, &mut output, 1000),
+            reader.transfer(BodyWriter::Chunked, &mut input, &mut output, 1000, |_| {}),
             Ok(5)
         );
         assert_eq!(reader.closed(BodyWriter::Chunked, &mut output), Ok(()));
@@ -196,7 +198,7 @@ mod tests {
         );
         let mut reader = BodyReader::new(BodyLength::Chunked);
         reader
-            .transfer(BodyWriter::Chunked, &mut input, &mut output, 1000)
+            .transfer(BodyWriter::Chunked, &mut input, &mut output, 1000, |_| {})
             .expect("valid");
         assert_eq!(output.filled(), b"1\r\na\r\n0\r\nSum: 1\r\n\r\n");
     }
@@ -206,13 +208,13 @@ mod tests {
         let (mut input, mut output) = (buffer(b"hellonext"), Buffer::default());
         let mut reader = BodyReader::new(BodyLength::Length(5));
         assert_eq!(
-            reader.transfer(BodyWriter::Plain, &mut input, &mut output, 3),
+            reader.transfer(BodyWriter::Plain, &mut input, &mut output, 3, |_| {}),
             Ok(3)
         );
         assert!(!reader.ended(), "the output was full");
         output.clear();
         assert_eq!(
-            reader.transfer(BodyWriter::Plain, &mut input, &mut output, 3),
+            reader.transfer(BodyWriter::Plain, &mut input, &mut output, 3, |_| {}),
             Ok(2)
         );
         assert!(reader.ended());

@@ -152,6 +152,17 @@ impl Fields {
             .map(|field| self.value(raw, field))
     }
 
+    /// The first field line at position `from` or later with that name, in any case: its position and value.
+    pub fn find_from<'a>(&'a self, raw: &'a [u8], name: &[u8], from: usize) -> Option<(usize, &'a [u8])> {
+        let later = self.list.get(from..)?;
+        let at = later.iter().position(|field| {
+            field.place != Place::Gone
+                && field.name.len() == name.len()
+                && self.name(raw, field).eq_ignore_ascii_case(name)
+        })?;
+        Some((from + at, self.value(raw, &later[at])))
+    }
+
     /// Whether there is a field of that name.
     pub fn has(&self, known: Name) -> bool {
         self.iter().any(|field| field.known == known)
@@ -232,14 +243,28 @@ impl Fields {
         self.set(raw, name, &joined);
     }
 
+    /// Where in the head the value of the first field of that name lies; `None` also for one that was added.
+    pub fn span_of(&self, known: Name) -> Option<Span> {
+        self.iter()
+            .find(|field| field.known == known && field.place != Place::Arena)
+            .map(|field| field.value)
+    }
+
     /// Writes all field lines.
     #[inline]
     pub fn write(&self, raw: &[u8], out: &mut Buffer) {
+        self.write_without(raw, out, |_| false);
+    }
+
+    /// Writes all field lines but those for which `left_out` holds.
+    #[inline]
+    pub fn write_without(&self, raw: &[u8], out: &mut Buffer, left_out: impl Fn(Name) -> bool) {
         // A run of field lines that stand next to each other in the head.
         let mut run = Span::default();
         for field in &self.list {
             match field.place {
                 Place::Gone => {}
+                _ if left_out(field.known) => {}
                 Place::Canonical => {
                     // The CR LF behind it belongs to it: the parser saw to it that it is there.
                     let end = field.value.end + 2;

@@ -33,6 +33,10 @@ pub struct RequestHead {
     pub expects_continue: bool,
     /// The request asks to switch protocols and may be let to.
     pub upgrade: bool,
+    /// What `Upgrade` offers, if `upgrade` holds.
+    pub protocols: Span,
+    /// The client can take trailers (`TE: trailers`).
+    pub trailers: bool,
     /// A field name is a known one in disguise.
     pub disguised: bool,
     scan: HeadScan,
@@ -130,7 +134,7 @@ fn read(raw: &[u8], head: &mut RequestHead) -> Result<(), Fault> {
     // without switching: what follows it would have two readings. `h2c` is never let through, for inside of it
     // requests would pass that no rule has seen.
     head.upgrade = facts.upgrade
-        && !facts.upgrade_h2c
+        && !facts.upgrade_refused
         && head.connection.upgrade
         && head.version == Version::Http11
         && !has_body(head);
@@ -144,7 +148,7 @@ struct Facts {
     host: Option<Span>,
     expects_continue: bool,
     upgrade: bool,
-    upgrade_h2c: bool,
+    upgrade_refused: bool,
 }
 
 impl Facts {
@@ -177,9 +181,16 @@ impl Facts {
                 }
                 self.expects_continue = true;
             }
+            Name::Te => {
+                head.trailers |= elements(header.value).any(|te| te.eq_ignore_ascii_case(b"trailers"))
+            }
+            Name::Upgrade if header.value.is_empty() => {}
             Name::Upgrade => {
+                // Two lines of it are one list too many for us to follow.
+                self.upgrade_refused |= self.upgrade;
                 self.upgrade = true;
-                self.upgrade_h2c |= elements(header.value)
+                head.protocols = Span::of(header.value, raw);
+                self.upgrade_refused |= elements(header.value)
                     .any(|protocol| protocol.len() >= 3 && protocol[..3].eq_ignore_ascii_case(b"h2c"));
             }
             _ => {}

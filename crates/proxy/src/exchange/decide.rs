@@ -1,0 +1,202 @@
+//! Finds the rule for a request, runs its filters and chooses a backend. Waits for nothing.
+
+use super::facts::Facts;
+use crate::fault::Fault;
+use crate::filter::{self, Changes, CompiledFilter};
+use crate::forwarded::{self, Client, Received};
+use crate::http::h1::head::strip_hop_by_hop;
+use crate::http::h1::{Fields, Name, RequestHead};
+use crate::plan::{Action, Found, PlanSocket, Target};
+use crate::respond::Reply;
+use crate::upstream::UpstreamCell;
+use crate::worker::WorkerState;
+use ir::PathMatch;
+use std::sync::Arc;
+
+/// What is to be done.
+pub(super) struct Decision<'p> {
+    pub found: Option<Found<'p>>,
+    pub step: Step<'p>,
+    /// What a trusted proxy said about the client.
+    pub received: Received,
+}
+
+pub(super) enum Step<'p> {
+    /// Answered here; for a fault if there is one.
+    Reply(Reply, Option<Fault>),
+    /// Sent on.
+    Forward(Order<'p>),
+}
+
+/// Where a request goes and how.
+pub(super) struct Order<'p> {
+    pub cell: &'p Arc<UpstreamCell>,
+    pub changes: Changes<'p>,
+    /// Filters of the rule and of the backend, for the response.
+    pub filters: [&'p [CompiledFilter]; 2],
+    pub timeouts: &'p ir::Timeouts,
+    /// A filter may have edited request fields.
+    pub edited: bool,
+}
+
+impl Decision<'_> {
+    /// Nothing but a fault.
+    pub fn fault(fault: Fault) -> Self {
+        Self::with_status(fault, fault.status())
+    }
+
+    fn with_status(fault: Fault, status: u16) -> Self {
+        Self {
+            found: None,
+            step: Step::Reply(Reply::fault(fault, status), Some(fault)),
+            received: Received::default(),
+        }
+    }
+}
+
+/// Decides. Afterwards the request's fields are the ones to send on, but for those that are written anew.
+/// `sni` is set on TLS.
+#[expect(clippy::too_many_arguments, reason = "each is a different thing")]
+pub(super) fn decide<'p>(
+    worker: &WorkerState,
+    socket: &'p PlanSocket,
+    sni: Option<Option<&str>>,
+    facts: &Facts<'_>,
+    client: &Client,
+    raw: &[u8],
+    head: &mut RequestHead,
+    settings: &ir::HttpSettings,
+) -> Decision<'p> {
+    if let Some(fault) = facts.fault {
+        return Decision::fault(fault);
+    }
+    if sni.is_some_and(|sni| socket.router.is_misdirected(sni, facts.host)) {
+        return Decision::fault(Fault::Misdirected);
+    }
+    let found = socket.find(&router::Head {
+        method: facts.method,
+        host: facts.host,
+        path: facts.path.normal,
+        query: facts.query,
+        headers: &View {
+            fields: &head.fields,
+            raw,
+        },
+    });
+    // The length is known before anything is sent, so nobody needs to see the request.
+    if let (Some(limit), crate::http::h1::BodyLength::Length(length)) = (settings.limits.body, head.body)
+        && length > limit
+    {
+        return Decision {
+            found,
+            ..Decision::fault(Fault::BodyTooLarge)
+        };
+    }
+    let Some(found) = found else {
+        return Decision::fault(Fault::NoRoute);
+    };
+    let received = Received::take(client, &head.fields, raw);
+    strip(head, raw, client, settings);
+    Decision {
+        found: Some(found),
+        step: step(worker, found, facts, client, raw, head),
+        received,
+    }
+}
+
+fn step<'p>(
+    worker: &WorkerState,
+    found: Found<'p>,
+    facts: &Facts<'_>,
+    client: &Client,
+    raw: &[u8],
+    head: &mut RequestHead,
+) -> Step<'p> {
+    let mut changes = Changes::default();
+    let mut edited = false;
+    let mut run = |filters: &'p [CompiledFilter], changes: &mut Changes<'p>| {
+        if filters.is_empty() {
+            return None;
+        }
+        edited = true;
+        let mut request = filter::Request {
+            raw,
+            method: facts.method.as_bytes(),
+            fields: &mut head.fields,
+            scheme: client.scheme,
+            host: facts.host,
+            port: client.port,
+            path: facts.path.normal,
+            query: facts.query,
+            prefix: match &found.matched.path {
+                PathMatch::Prefix(prefix) => Some(prefix),
+                _ => None,
+            },
+        };
+        filter::run(filters, &mut request, changes, &|bound| {
+            worker.random.below(bound)
+        })
+    };
+    let rule = found.rule;
+    if let Some(reply) = run(&rule.filters, &mut changes) {
+        return Step::Reply(reply, None);
+    }
+    match &rule.action {
+        Action::Forward { .. } => {}
+        Action::Status(404) => {
+            return Step::Reply(Reply::fault(Fault::NoRoute, 404), Some(Fault::NoRoute));
+        }
+        Action::Status(status) => return Step::Reply(Reply::status(*status), None),
+        // A filter should have answered: with HTTPS there is nothing to redirect to.
+        Action::Answer => {
+            return Step::Reply(Reply::fault(Fault::NoRoute, 404), Some(Fault::NoRoute));
+        }
+    }
+    let broken = |status| {
+        Step::Reply(
+            Reply::fault(Fault::BrokenBackend, status),
+            Some(Fault::BrokenBackend),
+        )
+    };
+    let Some(backend) = rule.choose(|total| worker.random.below(total)) else {
+        return broken(500);
+    };
+    let cell = match &backend.target {
+        Target::Upstream(cell) => cell,
+        Target::Broken(status) => return broken(*status),
+    };
+    if let Some(reply) = run(&backend.filters, &mut changes) {
+        return Step::Reply(reply, None);
+    }
+    Step::Forward(Order {
+        cell,
+        changes,
+        filters: [&rule.filters, &backend.filters],
+        timeouts: &rule.timeouts,
+        edited,
+    })
+}
+
+/// Takes out what is not to be sent on.
+fn strip(head: &mut RequestHead, raw: &[u8], client: &Client, settings: &ir::HttpSettings) {
+    let forwarded = !client.trusted || settings.forwarded == ir::ForwardedHeaders::Both;
+    strip_hop_by_hop(&mut head.fields, raw, head.connection);
+    head.fields.retain_not(|name| {
+        forwarded::is_ours(name) || (name == Name::Forwarded && (forwarded || client.trusted))
+    });
+    if head.disguised {
+        head.fields.remove_if(raw, |_, name| Name::is_disguised(name));
+    }
+}
+
+/// Fields as the router asks for them.
+struct View<'a> {
+    fields: &'a Fields,
+    raw: &'a [u8],
+}
+
+impl router::Headers for View<'_> {
+    fn next_value(&self, lower_name: &str, from: usize) -> Option<(usize, &[u8])> {
+        self.fields.find_from(self.raw, lower_name.as_bytes(), from)
+    }
+}

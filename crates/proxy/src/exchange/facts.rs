@@ -1,0 +1,93 @@
+//! What a request asks for, in the one spelling that rules see.
+
+use crate::fault::Fault;
+use crate::http::h1::{Fields, Name, RequestHead, Target};
+use ir::path::Path;
+
+/// A request, read. Borrows from the bytes of its head.
+#[derive(Debug)]
+pub(super) struct Facts<'a> {
+    pub method: &'a str,
+    /// Lower-case, without port; empty if there is none.
+    pub host: &'a str,
+    /// Host and port as sent.
+    pub authority: &'a [u8],
+    pub path: Path<'a>,
+    /// Path as received.
+    pub raw_path: &'a [u8],
+    pub query: Option<&'a str>,
+    pub to_head: bool,
+    pub accept: Option<&'a [u8]>,
+    /// Host or path can't be understood.
+    pub fault: Option<Fault>,
+}
+
+impl<'a> Facts<'a> {
+    /// Reads. The rooms are used only when host or path have to be changed.
+    pub fn read(
+        raw: &'a [u8],
+        head: &RequestHead,
+        policy: &ir::PathPolicy,
+        host_room: &'a mut String,
+        path_room: &'a mut String,
+    ) -> Self {
+        // Methods are tokens and targets are ASCII: the parser saw to it.
+        let text = |bytes: &'a [u8]| std::str::from_utf8(bytes).unwrap_or_default();
+        let method = text(head.method.of_bytes(raw));
+        let authority = head.authority.of_bytes(raw);
+        let mut fault = None;
+        let host = router::host::normalise(authority, host_room).map_or_else(
+            |_| {
+                fault = Some(Fault::BadRequest);
+                ""
+            },
+            |host| host.name,
+        );
+        let raw_path = head.path.of_bytes(raw);
+        let whole_server = head.form == Target::Asterisk
+            // RFC 9112 §3.2.4: OPTIONS in absolute form without path and query means the server as a whole.
+            || (method == "OPTIONS" && raw_path.is_empty() && head.query.is_none());
+        let path = match (whole_server, raw_path.is_empty()) {
+            (true, _) => Ok(Path {
+                normal: "*",
+                forward: "*",
+            }),
+            (_, true) => Ok(Path {
+                normal: "/",
+                forward: "/",
+            }),
+            _ => ir::path::read(raw_path, policy, path_room),
+        };
+        let path = path.unwrap_or_else(|_| {
+            fault = Some(Fault::BadRequest);
+            Path {
+                normal: "",
+                forward: "",
+            }
+        });
+        Self {
+            method,
+            host,
+            authority,
+            path,
+            raw_path,
+            query: head.query.map(|query| text(query.of_bytes(raw))),
+            to_head: method == "HEAD",
+            accept: accept(&head.fields, raw),
+            fault,
+        }
+    }
+
+    /// Whether doing it twice comes to the same as doing it once (RFC 9110 §9.2.2).
+    pub fn is_idempotent(&self) -> bool {
+        matches!(
+            self.method,
+            "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE"
+        )
+    }
+}
+
+fn accept<'a>(fields: &Fields, raw: &'a [u8]) -> Option<&'a [u8]> {
+    // Still as received, so the value lies in `raw`.
+    fields.span_of(Name::Accept).map(|span| span.of_bytes(raw))
+}

@@ -1,0 +1,325 @@
+//! Sends a request to its upstream: gets a connection, writes the head, relays, and decides about another try.
+
+use super::answer::ResponseRules;
+use super::decide::Order;
+use super::facts::Facts;
+use super::mirror::{self, BodyCopy};
+use super::record::Record;
+use super::relay::{Deadlines, Ending, Relay, Sending, Upload};
+use super::session::Session;
+use crate::fault::{Fault, Retry};
+use crate::forwarded::{self, Client, Received};
+use crate::http::buffer::Buffer;
+use crate::http::h1::{BodyLength, Name, RequestHead, ResponseHead, write};
+use crate::http::tunnel;
+use crate::upstream::{UpstreamConnection, Wanted, checkout};
+use crate::worker::WorkerState;
+use std::rc::Rc;
+use tokio::time::{Instant, timeout_at};
+
+/// A request that is to be sent on, and everything that is needed for it.
+pub(super) struct Forward<'a, 'p> {
+    pub worker: &'a Rc<WorkerState>,
+    pub session: &'a mut Session,
+    pub settings: &'a ir::HttpSettings,
+    pub raw: &'a [u8],
+    pub head: &'a RequestHead,
+    pub response: &'a mut ResponseHead,
+    pub to_upstream: &'a mut Buffer,
+    pub from_upstream: &'a mut Buffer,
+    pub to_client: &'a mut Buffer,
+    pub facts: &'a Facts<'a>,
+    pub client: &'a Client,
+    pub received: Received,
+    pub request_id: &'a str,
+    pub upload: &'a mut Upload,
+    pub record: &'a mut Record<'p>,
+    pub close: bool,
+}
+
+/// How it ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Forwarded {
+    /// The response is out. Tells whether it said that the connection closes.
+    Complete { close: bool },
+    /// The connection was upgraded, used and is done with.
+    Tunnelled,
+}
+
+/// How the length of the forwarded body is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// As the client did.
+    Same,
+    /// By its length, known by now.
+    Length(usize),
+}
+
+impl<'p> Forward<'_, 'p> {
+    /// Forwards. A fault with nothing answered yet is for the caller to answer.
+    pub async fn run(mut self, mut order: Order<'p>) -> Result<Forwarded, Fault> {
+        let mirrors = std::mem::take(&mut order.changes.mirrors);
+        if !mirrors.is_empty() {
+            if self.head.body == BodyLength::Empty {
+                for cell in &mirrors {
+                    mirror::send(self.worker, cell, self.mirror_head(&order, Framing::Same, None));
+                }
+            } else {
+                self.upload.copy = Some(BodyCopy::default());
+            }
+        }
+        let outcome = self.try_endpoints(&mut order).await;
+        if let Some(body) = self.upload.copy.take().and_then(BodyCopy::complete)
+            && self.upload.body.ended()
+        {
+            for cell in &mirrors {
+                let framing = Framing::Length(body.len());
+                mirror::send(self.worker, cell, self.mirror_head(&order, framing, Some(&body)));
+            }
+        }
+        outcome
+    }
+
+    async fn try_endpoints(&mut self, order: &mut Order<'p>) -> Result<Forwarded, Fault> {
+        let request_end = order.timeouts.request.map(|within| self.session.began + within);
+        let mut wanted = Wanted {
+            addresses: Some((self.session.ends.peer, self.session.ends.local)),
+            ..Wanted::default()
+        };
+        self.record.cell = Some(order.cell);
+        let mut cors = order.changes.cors.take();
+        loop {
+            let try_end = order
+                .timeouts
+                .backend_request
+                .map(|within| self.worker.clock.now() + within);
+            let mut connection = self.connect(order, &wanted, request_end, try_end).await?;
+            self.record.connected(&connection, self.worker.clock.recent());
+            let rules = ResponseRules {
+                to_head: self.facts.to_head,
+                client: self.head.version,
+                close: self.close,
+                upgrade: self.head.upgrade,
+                filters: order.filters,
+                cors: cors.take(),
+                server: self.settings.server_header.as_deref(),
+            };
+            let (outcome, rules) = self
+                .try_once(order, &mut connection, rules, request_end, try_end)
+                .await;
+            match outcome {
+                Ok(Ending::Complete { reusable }) => {
+                    self.record.tried(self.worker, &connection);
+                    self.record.status = self.response.status;
+                    if reusable {
+                        connection.give_back(self.worker);
+                    }
+                    return Ok(Forwarded::Complete { close: rules.close });
+                }
+                Ok(Ending::Switched) => {
+                    self.record.tried(self.worker, &connection);
+                    self.record.status = 101;
+                    return self.tunnel(connection).await;
+                }
+                Err(fault) => {
+                    self.record.tried(self.worker, &connection);
+                    if !self.may_try_again(fault, &connection) {
+                        self.record.status = if self.record.figures.answered {
+                            self.response.status
+                        } else {
+                            0
+                        };
+                        return Err(fault);
+                    }
+                    connection.metrics().retried(&self.worker.shard);
+                    wanted.fresh = true;
+                    cors = rules.cors;
+                }
+            }
+        }
+    }
+
+    async fn connect(
+        &self,
+        order: &Order<'_>,
+        wanted: &Wanted,
+        request_end: Option<Instant>,
+        try_end: Option<Instant>,
+    ) -> Result<UpstreamConnection, Fault> {
+        let connecting = checkout(self.worker, order.cell, wanted);
+        let (end, fault) = match (request_end, try_end) {
+            (None, None) => return connecting.await,
+            (Some(request), Some(attempt)) if attempt < request => (attempt, Fault::TryTimeout),
+            (Some(request), _) => (request, Fault::RequestTimeout),
+            (None, Some(attempt)) => (attempt, Fault::TryTimeout),
+        };
+        // Boxed: few rules have such limits, and a timer is large.
+        Box::pin(timeout_at(end, connecting)).await.unwrap_or(Err(fault))
+    }
+
+    async fn try_once<'r>(
+        &mut self,
+        order: &Order<'_>,
+        connection: &mut UpstreamConnection,
+        mut rules: ResponseRules<'r>,
+        request_end: Option<Instant>,
+        try_end: Option<Instant>,
+    ) -> (Result<Ending, Fault>, ResponseRules<'r>) {
+        self.response.clear();
+        self.from_upstream.clear();
+        self.to_upstream.clear();
+        self.upload.state = Sending::Going;
+        let host = order.changes.host.or(connection.settings().host.as_deref());
+        let mut to_upstream = std::mem::take(self.to_upstream);
+        self.write_head(&mut to_upstream, order, host, Framing::Same, self.head.upgrade);
+        *self.to_upstream = to_upstream;
+        let settings = connection.settings();
+        let client = &self.settings.timeouts;
+        let limits = Deadlines {
+            send: settings.send_timeout,
+            head: settings.head_timeout,
+            body_idle: settings.body_idle_timeout,
+            client_body_idle: client.body_idle,
+            client_send: client.send,
+            request: request_end,
+            attempt: try_end,
+        };
+        self.record.figures.sent = 0;
+        let relay = Relay {
+            clock: &self.worker.clock,
+            alarm: &mut self.session.alarm,
+            client: &mut self.session.downstream.stream,
+            upstream: &mut connection.stream,
+            input: &mut self.session.input,
+            to_upstream: self.to_upstream,
+            from_upstream: self.from_upstream,
+            to_client: self.to_client,
+            response: self.response,
+            rules: &mut rules,
+            upload: self.upload,
+            limits,
+            figures: &mut self.record.figures,
+        };
+        (relay.run().await, rules)
+    }
+
+    /// A request that met a connection which had been closed for idleness is sent again if that does no harm: nothing
+    /// of a response came, no byte of a body is gone, and doing it twice comes to the same, or it was never sent
+    /// (RFC 9112 §9.3.1).
+    fn may_try_again(&self, fault: Fault, connection: &UpstreamConnection) -> bool {
+        fault.retry() == Retry::IfReused
+            && connection.reused()
+            && !self.record.figures.answered
+            && self.record.figures.first_byte.is_none()
+            && !self.upload.consumed
+            && (self.facts.is_idempotent() || self.record.figures.sent == 0)
+    }
+
+    async fn tunnel(&mut self, mut connection: UpstreamConnection) -> Result<Forwarded, Fault> {
+        let idle = connection.settings().tunnel_idle_timeout;
+        let Session {
+            downstream,
+            alarm,
+            input,
+            ..
+        } = &mut *self.session;
+        let (outcome, passed) = tunnel::run(
+            &mut downstream.stream,
+            &mut connection.stream,
+            std::mem::take(input),
+            std::mem::take(self.from_upstream),
+            idle,
+            &self.worker.clock,
+            alarm,
+        )
+        .await;
+        self.record.figures.bytes_in += passed.up;
+        self.record.figures.bytes_out += passed.down;
+        match outcome {
+            tunnel::Outcome::Closed => Ok(Forwarded::Tunnelled),
+            tunnel::Outcome::Idle => Err(Fault::TunnelIdle),
+            tunnel::Outcome::Broken => Err(Fault::ClientGone),
+        }
+    }
+
+    fn mirror_head(&mut self, order: &Order<'_>, framing: Framing, body: Option<&[u8]>) -> Buffer {
+        let mut out = Buffer::take();
+        self.write_head(&mut out, order, order.changes.host, framing, false);
+        if let Some(body) = body {
+            out.extend(body);
+        }
+        out
+    }
+
+    /// Writes the head as the upstream gets it.
+    fn write_head(
+        &mut self,
+        out: &mut Buffer,
+        order: &Order<'_>,
+        host: Option<&str>,
+        framing: Framing,
+        upgrade: bool,
+    ) {
+        let (raw, head, facts) = (self.raw, self.head, self.facts);
+        out.extend(facts.method.as_bytes());
+        out.extend(b" ");
+        out.extend(match &order.changes.path {
+            Some(path) => path.as_bytes(),
+            None => facts.path.forward.as_bytes(),
+        });
+        if let Some(query) = facts.query {
+            out.extend(b"?");
+            out.extend(query.as_bytes());
+        }
+        out.extend(b" HTTP/1.1\r\n");
+        let own = head.fields.has(Name::Host);
+        let replaced = host.is_some() && own;
+        if let Some(host) = host {
+            write::field(out, b"Host", host.as_bytes());
+        } else if !own {
+            // RFC 9112 §3.2: there must be one. From HTTP/1.0 there may be none: then it is where the client went.
+            match facts.authority {
+                [] => write::field(out, b"Host", self.session.ends.local.to_string().as_bytes()),
+                authority => write::field(out, b"Host", authority),
+            }
+        }
+        let left_out = |name: Name| {
+            (replaced && name == Name::Host)
+                || (framing != Framing::Same && matches!(name, Name::ContentLength | Name::Expect))
+        };
+        if replaced || framing != Framing::Same {
+            head.fields.write_without(raw, out, left_out);
+        } else {
+            head.fields.write(raw, out);
+        }
+        match (framing, head.body) {
+            (Framing::Length(length), _) => {
+                out.extend(b"Content-Length: ");
+                write::decimal(out, length as u64);
+                out.extend(b"\r\n");
+            }
+            (Framing::Same, BodyLength::Chunked) => out.extend(b"Transfer-Encoding: chunked\r\n"),
+            // The client's own Content-Length is among the fields.
+            _ => {}
+        }
+        if upgrade {
+            write::field(out, b"Upgrade", head.protocols.of_bytes(raw));
+            out.extend(b"Connection: Upgrade\r\n");
+        } else if head.trailers {
+            out.extend(b"TE: trailers\r\nConnection: TE\r\n");
+        }
+        forwarded::write(
+            out,
+            &mut self.session.lines,
+            &self.session.ends,
+            self.client,
+            &self.received,
+            self.settings.forwarded,
+            facts.authority,
+            self.request_id,
+            &head.fields,
+            order.edited,
+        );
+        out.extend(b"\r\n");
+    }
+}

@@ -1,0 +1,22 @@
+//! Sends plain HTTP to HTTPS, as ingress-nginx's `ssl-redirect` does. Behind a trusted proxy that ended TLS, its
+//! `X-Forwarded-Proto` says what the client used, so there is no endless loop.
+
+use super::Request;
+use crate::respond::Reply;
+
+/// The redirect, unless the client used HTTPS.
+pub fn reply(status: u16, port: u16, request: &Request<'_>) -> Option<Reply> {
+    if request.scheme == "https" || request.host.is_empty() {
+        return None;
+    }
+    let mut location = format!("https://{}", request.host);
+    if port != 443 {
+        location.push_str(&format!(":{port}"));
+    }
+    location.push_str(request.path);
+    if let Some(query) = request.query {
+        location.push('?');
+        location.push_str(query);
+    }
+    Some(Reply::redirect(status, location))
+}
