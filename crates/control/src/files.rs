@@ -30,6 +30,8 @@ pub(crate) struct Files {
 pub(crate) struct Found {
     /// Files and what they look like.
     pub files: BTreeMap<Arc<Path>, Stamp>,
+    /// Those that are links.
+    pub links: BTreeSet<Arc<Path>>,
     /// Directories that were looked into.
     pub directories: BTreeSet<PathBuf>,
     /// What could not be looked at, and why.
@@ -74,11 +76,6 @@ impl Files {
         &self.roots
     }
 
-    /// Whether a file was read before and not forgotten since.
-    pub(crate) fn is_known(&self, path: &Path) -> bool {
-        self.known.contains_key(path)
-    }
-
     /// Looks at every path, without reading any file.
     pub(crate) fn find(&self) -> Found {
         let mut found = Found::default();
@@ -89,7 +86,8 @@ impl Files {
             match fs::metadata(root) {
                 Ok(metadata) if metadata.is_dir() => walk(root, &metadata, &mut Vec::new(), &mut found),
                 Ok(metadata) => {
-                    found.files.insert(root.as_path().into(), Stamp::of(&metadata));
+                    let link = fs::symlink_metadata(root).is_ok_and(|metadata| metadata.is_symlink());
+                    found.file(root, link, &metadata);
                 }
                 Err(error) => {
                     found.failures.insert(root.clone(), reason(&error));
@@ -139,6 +137,21 @@ impl Files {
         text(bytes)
     }
 
+    /// Whether a new name leads to a file that is known by another one, and still there under it.
+    pub(crate) fn is_alias(&self, path: &Path) -> bool {
+        if self.known.contains_key(path) {
+            return false;
+        }
+        let Ok(metadata) = fs::metadata(path) else {
+            return false;
+        };
+        let stamp = Stamp::of(&metadata);
+        let others = self.known.iter().filter(|(_, known)| known.is_file_of(&stamp));
+        others
+            .map(|(other, _)| fs::metadata(other))
+            .any(|metadata| metadata.is_ok_and(|metadata| Stamp::of(&metadata).is_file_of(&stamp)))
+    }
+
     /// A file is gone.
     pub(crate) fn forget(&mut self, path: &Path) {
         self.known.remove(path);
@@ -169,6 +182,16 @@ pub(crate) fn is_visible(name: &std::ffi::OsStr) -> bool {
     !name.as_encoded_bytes().starts_with(b".")
 }
 
+impl Found {
+    fn file(&mut self, path: &Path, link: bool, metadata: &Metadata) {
+        let path: Arc<Path> = path.into();
+        if link {
+            self.links.insert(Arc::clone(&path));
+        }
+        self.files.insert(path, Stamp::of(metadata));
+    }
+}
+
 impl Stamp {
     fn of(metadata: &Metadata) -> Self {
         Self {
@@ -177,6 +200,10 @@ impl Stamp {
             size: metadata.len(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
         }
+    }
+
+    fn is_file_of(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
     }
 
     fn is_younger_than(&self, age: Duration) -> bool {
@@ -217,7 +244,8 @@ fn walk(directory: &Path, metadata: &Metadata, inside: &mut Vec<(u64, u64)>, fou
         if metadata.is_dir() {
             walk(&path, &metadata, inside, found);
         } else if metadata.is_file() && Format::of(&path).is_some() {
-            found.files.insert(path.into(), Stamp::of(&metadata));
+            let link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            found.file(&path, link, &metadata);
         }
     }
     inside.pop();
@@ -227,6 +255,9 @@ fn walk(directory: &Path, metadata: &Metadata, inside: &mut Vec<(u64, u64)>, fou
 fn read(path: &Path) -> io::Result<Option<(Stamp, Vec<u8>)>> {
     let mut file = File::open(path)?;
     let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
     if metadata.len() > SIZE_LIMIT {
         return Err(io::Error::other(format!("larger than {} MiB", SIZE_LIMIT >> 20)));
     }

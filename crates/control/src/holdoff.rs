@@ -44,8 +44,8 @@ pub(crate) struct Waiting<K> {
 /// Things that may be looked at now.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Batch<K> {
-    /// The things.
-    pub keys: Vec<K>,
+    /// The things, and what is known about them.
+    pub changes: Vec<(K, Change)>,
     /// When the first of them changed.
     pub since: Instant,
 }
@@ -130,18 +130,21 @@ impl<K: Ord + Clone> Waiting<K> {
         if self.due().is_none_or(|due| due > now) {
             return None;
         }
-        let ready: Vec<K> = self
+        let ready: Vec<(K, Change)> = self
             .changes
             .iter()
             .filter(|(_, wait)| self.ready(wait) <= now)
-            .map(|(key, _)| key.clone())
+            .map(|(key, wait)| (key.clone(), wait.change))
             .collect();
         let since = ready
             .iter()
-            .filter_map(|key| self.changes.remove(key))
+            .filter_map(|(key, _)| self.changes.remove(key))
             .map(|wait| wait.first)
             .min()?;
-        Some(Batch { keys: ready, since })
+        Some(Batch {
+            changes: ready,
+            since,
+        })
     }
 
     fn ready(&self, wait: &Wait) -> Instant {
@@ -155,7 +158,7 @@ impl<K: Ord + Clone> Waiting<K> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Change, HoldOff, Waiting};
+    use super::{Batch, Change, HoldOff, Waiting};
     use std::time::{Duration, Instant};
 
     /// A clock that the test moves, in milliseconds.
@@ -164,6 +167,12 @@ mod tests {
     impl Clock {
         fn at(&self, millis: u64) -> Instant {
             self.0 + Duration::from_millis(millis)
+        }
+    }
+
+    impl Batch<&'static str> {
+        fn keys(&self) -> Vec<&'static str> {
+            self.changes.iter().map(|(key, _)| *key).collect()
         }
     }
 
@@ -179,7 +188,7 @@ mod tests {
         assert_eq!(waiting.due(), Some(clock.at(10)));
         assert!(waiting.take(clock.at(9)).is_none());
         let batch = waiting.take(clock.at(10)).unwrap();
-        assert_eq!((batch.keys, batch.since), (vec!["a"], clock.at(0)));
+        assert_eq!((batch.keys(), batch.since), (vec!["a"], clock.at(0)));
         assert_eq!(waiting.due(), None);
     }
 
@@ -200,7 +209,7 @@ mod tests {
         waiting.note("a", Change::Settled, clock.at(0));
         waiting.note("b", Change::Settled, clock.at(8));
         assert!(waiting.take(clock.at(12)).is_none());
-        assert_eq!(waiting.take(clock.at(18)).unwrap().keys, ["a", "b"]);
+        assert_eq!(waiting.take(clock.at(18)).unwrap().keys(), ["a", "b"]);
     }
 
     #[test]
@@ -212,8 +221,8 @@ mod tests {
         }
         waiting.note("c", Change::Settled, clock.at(99));
         assert_eq!(waiting.due(), Some(clock.at(100)));
-        assert_eq!(waiting.take(clock.at(100)).unwrap().keys, ["a", "b"]);
-        assert_eq!(waiting.take(clock.at(109)).unwrap().keys, ["c"]);
+        assert_eq!(waiting.take(clock.at(100)).unwrap().keys(), ["a", "b"]);
+        assert_eq!(waiting.take(clock.at(109)).unwrap().keys(), ["c"]);
     }
 
     #[test]
@@ -221,10 +230,10 @@ mod tests {
         let (clock, mut waiting) = start();
         waiting.note("slow", Change::Writing, clock.at(0));
         waiting.note("a", Change::Settled, clock.at(0));
-        assert_eq!(waiting.take(clock.at(10)).unwrap().keys, ["a"]);
+        assert_eq!(waiting.take(clock.at(10)).unwrap().keys(), ["a"]);
         assert_eq!(waiting.due(), Some(clock.at(1000)));
         waiting.note("slow", Change::Settled, clock.at(20));
-        assert_eq!(waiting.take(clock.at(30)).unwrap().keys, ["slow"]);
+        assert_eq!(waiting.take(clock.at(30)).unwrap().keys(), ["slow"]);
     }
 
     #[test]
@@ -233,7 +242,7 @@ mod tests {
         waiting.note("slow", Change::Writing, clock.at(0));
         waiting.note("slow", Change::Writing, clock.at(500));
         assert!(waiting.take(clock.at(1400)).is_none());
-        assert_eq!(waiting.take(clock.at(1500)).unwrap().keys, ["slow"]);
+        assert_eq!(waiting.take(clock.at(1500)).unwrap().keys(), ["slow"]);
     }
 
     #[test]
@@ -242,9 +251,9 @@ mod tests {
         waiting.note("a", Change::Gone, clock.at(0));
         assert!(waiting.take(clock.at(15)).is_none());
         waiting.note("a", Change::Settled, clock.at(15));
-        assert_eq!(waiting.take(clock.at(25)).unwrap().keys, ["a"]);
+        assert_eq!(waiting.take(clock.at(25)).unwrap().keys(), ["a"]);
         waiting.note("a", Change::Gone, clock.at(30));
-        assert_eq!(waiting.take(clock.at(50)).unwrap().keys, ["a"]);
+        assert_eq!(waiting.take(clock.at(50)).unwrap().keys(), ["a"]);
     }
 
     #[test]

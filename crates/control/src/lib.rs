@@ -15,10 +15,12 @@ mod locations;
 mod once;
 mod overlay;
 mod publish;
+mod report;
 mod run;
 mod state;
 mod store;
 pub mod text;
+mod watch;
 mod world;
 
 pub use dns::DnsOptions;

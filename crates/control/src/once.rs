@@ -50,7 +50,8 @@ pub fn once(
 ) -> Once {
     let mut world = World::new(paths.to_vec(), Overlay::new(endpoints.to_vec(), echo));
     world.load();
-    let translation = world.translate(&mut Translator::new(settings), now);
+    let mut translation = world.translate(&mut Translator::new(settings), now);
+    translation.diagnostics = world.findings(&translation.diagnostics);
     Once {
         loaded: Loaded::from(world),
         translation,
@@ -59,7 +60,7 @@ pub fn once(
 
 impl From<World<'_>> for Loaded {
     fn from(world: World<'_>) -> Self {
-        let diagnostics = world.findings();
+        let diagnostics = world.findings(&[]);
         let unreadable = diagnostics
             .iter()
             .filter(|finding| finding.code == Code::UnreadableFile)

@@ -1,11 +1,22 @@
 //! The loop: wait for changes, translate, publish, tell.
 
-use crate::{DnsOptions, EchoAddresses, HoldOff, Publish, State, StaticEndpoint};
-use std::path::PathBuf;
+use crate::dns::Names;
+use crate::holdoff::{Batch, Change, Waiting};
+use crate::overlay::Overlay;
+use crate::report::Reporter;
+use crate::store::Touched;
+use crate::watch::{Subject, Watcher};
+use crate::world::{Refreshed, World};
+use crate::{
+    ApplyReport, DnsOptions, EchoAddresses, HoldOff, Live, Publish, Published, State, StaticEndpoint,
+};
+use ir::{Diagnostic, Snapshot};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use telemetry::Telemetry;
-use translate::Settings;
+use tokio::time::MissedTickBehavior;
+use translate::{ObjectStatus, Settings, Translator};
 
 /// What [`run`] needs to know.
 pub struct ControlOptions {
@@ -36,16 +47,249 @@ impl ControlOptions {
             endpoints: Vec::new(),
             echo: None,
             hold_off: HoldOff::default(),
-            rescan: Duration::from_secs(5),
+            rescan: Duration::from_secs(3),
             dns: DnsOptions::default(),
             telemetry: None,
         }
     }
 }
 
+/// Certificates near their end are found by looking at the clock now and then.
+const CLOCK: Duration = Duration::from_secs(3600);
+
 /// Loads, publishes, and follows changes until it is dropped. Blocks its thread while it reads and translates, so
 /// it belongs on a thread without other work.
-pub async fn run(options: ControlOptions, mut publish: impl Publish, state: Arc<State>) {
-    let _ = (&options, &mut publish, &state);
-    std::future::pending::<()>().await;
+pub async fn run(options: ControlOptions, publish: impl Publish, state: Arc<State>) {
+    let started = Instant::now();
+    let overlay = Overlay::new(options.endpoints, options.echo.as_deref());
+    let mut control = Control {
+        world: World::new(options.paths, overlay),
+        watcher: Watcher::new(),
+        waiting: Waiting::new(options.hold_off),
+        quiet: options.hold_off.min,
+        names: Names::new(options.dns),
+        translator: Translator::new(options.settings),
+        reporter: Reporter::new(options.telemetry.clone()),
+        telemetry: options.telemetry,
+        publish,
+        state,
+        latest: Latest::default(),
+    };
+    // Watched first, so that nothing is lost between reading and watching.
+    let (found, _) = control.world.look();
+    control.watcher.follow(&found);
+    control.world.load();
+    control.translate();
+    control.apply(started).await;
+    control.follow(options.rescan).await;
+}
+
+struct Control<'a, P> {
+    world: World<'a>,
+    watcher: Watcher,
+    waiting: Waiting<Subject>,
+    quiet: Duration,
+    names: Names,
+    translator: Translator,
+    reporter: Reporter,
+    telemetry: Option<Arc<Telemetry>>,
+    publish: P,
+    state: Arc<State>,
+    latest: Latest,
+}
+
+/// The latest translation and what came of it.
+#[derive(Default)]
+struct Latest {
+    generation: u64,
+    snapshot: Arc<Snapshot>,
+    statuses: Arc<[Arc<ObjectStatus>]>,
+    /// Of the translation alone.
+    findings: Vec<Diagnostic>,
+    report: ApplyReport,
+}
+
+impl<P: Publish> Control<'_, P> {
+    async fn follow(&mut self, rescan: Duration) {
+        let ticks = |period| {
+            let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        };
+        let mut rescan = ticks(rescan);
+        let mut clock = ticks(CLOCK);
+        loop {
+            let due = self.waiting.due();
+            let hold_off = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                // Events first: a batch must not be taken while news about it are in the queue.
+                biased;
+                subjects = self.watcher.next() => {
+                    let now = Instant::now();
+                    for (subject, change) in subjects {
+                        self.waiting.note(subject, change, now);
+                    }
+                }
+                () = self.names.changed() => {
+                    self.waiting.note(Subject::Names, Change::Settled, Instant::now());
+                }
+                () = hold_off => {
+                    let now = Instant::now();
+                    if let Some(batch) = self.waiting.take(now) {
+                        self.take(batch, now).await;
+                    }
+                }
+                _ = rescan.tick() => {
+                    let touched = self.look_around(Instant::now(), false);
+                    self.settle(touched, Instant::now()).await;
+                    if !self.latest.report.failed_binds.is_empty() {
+                        // Whatever held the port may have let it go.
+                        self.apply(Instant::now()).await;
+                    }
+                }
+                _ = clock.tick() => {
+                    self.translate();
+                    self.apply(Instant::now()).await;
+                }
+            }
+        }
+    }
+
+    /// Looks at everything that waited, and makes it live.
+    async fn take(&mut self, batch: Batch<Subject>, now: Instant) {
+        let since = batch.since;
+        let patient = !self.waiting.is_overdue(since, now);
+        let mut touched = Touched::default();
+        let mut gone = Vec::new();
+        for (subject, change) in batch.changes {
+            match subject {
+                Subject::File(path) if change == Change::Gone => gone.push(path),
+                Subject::File(path) if self.world.is_alias(&path) => {}
+                Subject::File(path) => touched.and(self.refresh(&path, since, now, patient)),
+                Subject::Everything => touched.and(self.look_around(since, patient)),
+                Subject::Names => touched.objects |= self.take_answers(),
+            }
+        }
+        // Last, so that what moved to another file is not missing in between.
+        for path in gone {
+            touched.and(if path.exists() {
+                self.refresh(&path, since, now, patient)
+            } else {
+                self.world.remove(&path)
+            });
+        }
+        self.settle(touched, since).await;
+    }
+
+    /// Finds what changed without an event about it, and reads it.
+    fn look_around(&mut self, since: Instant, patient: bool) -> Touched {
+        let now = Instant::now();
+        let (found, mut touched) = self.world.look();
+        if self.watcher.follow(&found) {
+            self.waiting.note(Subject::Everything, Change::Settled, now);
+        }
+        let (changed, gone) = self.world.changed(&found);
+        for path in changed {
+            touched.and(self.refresh(&path, since, now, patient));
+        }
+        for path in gone {
+            self.waiting.note(Subject::File(path), Change::Gone, now);
+        }
+        touched
+    }
+
+    fn refresh(&mut self, path: &Arc<Path>, since: Instant, now: Instant, patient: bool) -> Touched {
+        match self.world.refresh(path, patient, self.quiet) {
+            Refreshed::Done(touched) => touched,
+            Refreshed::Unsettled => {
+                self.waiting
+                    .again(Subject::File(Arc::clone(path)), Change::Settled, since, now);
+                Touched::default()
+            }
+            Refreshed::Missing => {
+                self.waiting
+                    .note(Subject::File(Arc::clone(path)), Change::Gone, now);
+                Touched::default()
+            }
+        }
+    }
+
+    fn take_answers(&mut self) -> bool {
+        let answers = self.names.answers();
+        let resolved = &mut self.world.objects_mut().resolved;
+        let changed = *resolved != answers;
+        *resolved = answers;
+        changed
+    }
+
+    /// Makes what was touched live, doing as little as will do.
+    async fn settle(&mut self, touched: Touched, since: Instant) {
+        if touched.endpoints {
+            self.world.overlay();
+        }
+        if touched.objects {
+            self.translate();
+            self.apply(since).await;
+        } else if touched.any() {
+            self.tell();
+        }
+    }
+
+    fn translate(&mut self) {
+        let translation = self.world.translate(&mut self.translator, seconds_since_1970());
+        self.names.want(&translation.external_names);
+        self.latest.snapshot = Arc::new(translation.snapshot);
+        self.latest.statuses = translation.statuses.into();
+        self.latest.findings = translation.diagnostics;
+    }
+
+    /// Publishes, waits until all workers have it, and tells.
+    async fn apply(&mut self, since: Instant) {
+        self.latest.generation += 1;
+        let generation = self.latest.generation;
+        let published = Published {
+            generation,
+            snapshot: Arc::clone(&self.latest.snapshot),
+        };
+        let report = self.publish.publish(published).await;
+        let took = since.elapsed();
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.control().applied(generation, took);
+            if !report.failed_binds.is_empty() {
+                telemetry.control().apply_failed();
+            }
+        }
+        if report != self.latest.report
+            && let Some(error) = report.error()
+        {
+            tracing::error!(generation, "{error}");
+        }
+        tracing::info!(generation, took = ?took, "live in all workers");
+        self.latest.report = report;
+        self.reporter.certificates(&self.latest.snapshot);
+        self.tell();
+    }
+
+    fn tell(&mut self) {
+        let findings = self.world.findings(&self.latest.findings);
+        self.reporter.tell(&findings, self.world.locations());
+        self.state.set(Live {
+            generation: self.latest.generation,
+            snapshot: Arc::clone(&self.latest.snapshot),
+            statuses: Arc::clone(&self.latest.statuses),
+            diagnostics: findings.into(),
+            locations: self.world.locations().clone(),
+            files_parsed: self.world.parsed(),
+            error: self.latest.report.error(),
+        });
+    }
+}
+
+fn seconds_since_1970() -> i64 {
+    jiff::Timestamp::now().as_second()
 }

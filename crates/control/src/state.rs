@@ -27,6 +27,8 @@ pub struct Live {
     pub diagnostics: Arc<[Diagnostic]>,
     /// Where objects and findings stand in the files.
     pub locations: Locations,
+    /// How many times a file was parsed since the start.
+    pub files_parsed: u64,
     /// Why the generation is not live in full, if it isn't.
     pub error: Option<String>,
 }
@@ -58,9 +60,23 @@ impl State {
         self.live()
     }
 
+    /// Waits until what is live meets a condition.
+    pub async fn until(&self, mut condition: impl FnMut(&Live) -> bool) -> Arc<Live> {
+        let mut generations = self.generation.subscribe();
+        loop {
+            let live = self.live();
+            if condition(&live) {
+                return live;
+            }
+            // The sender lives as long as `self`.
+            let _ = generations.changed().await;
+        }
+    }
+
     pub(crate) fn set(&self, live: Live) {
         let generation = live.generation;
         self.live.store(Arc::new(live));
+        // Also when only findings changed: waiters look at what is live now.
         self.generation.send_replace(generation);
     }
 }

@@ -30,8 +30,8 @@ pub(crate) enum Refreshed {
     Done(Touched),
     /// Somebody is writing it right now.
     Unsettled,
-    /// It is gone, and with it what it held.
-    Gone(Touched),
+    /// It is not there. What it held stays until [`World::remove`].
+    Missing,
 }
 
 impl<'a> World<'a> {
@@ -97,23 +97,25 @@ impl<'a> World<'a> {
     pub(crate) fn refresh(&mut self, path: &Arc<Path>, patient: bool, quiet: Duration) -> Refreshed {
         match self.files.read(path, patient, quiet) {
             Contents::Unsettled => Refreshed::Unsettled,
-            Contents::Gone if self.files.roots().iter().any(|root| **root == **path) => {
-                // A path that was given by name is missed when it is not there.
-                self.files.forget(path);
-                self.failed.insert(path.to_path_buf());
-                Refreshed::Done(self.store.fail(path, &at_start("No such file or directory")))
-            }
-            Contents::Gone => {
-                self.files.forget(path);
-                Refreshed::Gone(self.store.remove(path))
-            }
+            Contents::Gone => Refreshed::Missing,
             contents => Refreshed::Done(self.take(path, contents)),
         }
     }
 
-    /// Whether a path is a file that was read.
-    pub(crate) fn is_known(&self, path: &Path) -> bool {
-        self.files.is_known(path)
+    /// Whether a new path is another name of a file that was read.
+    pub(crate) fn is_alias(&self, path: &Path) -> bool {
+        self.files.is_alias(path)
+    }
+
+    /// A file is gone, and with it what it held. A path that was given by name is missed from then on.
+    pub(crate) fn remove(&mut self, path: &Arc<Path>) -> Touched {
+        self.files.forget(path);
+        let mut touched = self.store.remove(path);
+        if self.files.roots().iter().any(|root| **root == **path) {
+            self.failed.insert(path.to_path_buf());
+            touched.and(self.store.fail(path, &at_start("No such file or directory")));
+        }
+        touched
     }
 
     /// Brings the endpoints of flags and echo up to date; needed after Services or slices changed.
@@ -123,24 +125,21 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Translates, and adds the findings about files.
+    /// Translates.
     pub(crate) fn translate(&mut self, translator: &mut Translator, now: i64) -> Translation {
         self.swap();
-        let mut translation = translator.translate(self.store.objects(), now);
+        let translation = translator.translate(self.store.objects(), now);
         self.swap();
-        let own = self.findings();
-        translation.diagnostics.extend(own);
-        translation
-            .diagnostics
-            .sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
-        translation.diagnostics.dedup();
         translation
     }
 
-    /// Findings about files, the shape of objects, and flags.
-    pub(crate) fn findings(&self) -> Vec<Diagnostic> {
+    /// Findings about files, the shape of objects and flags, together with those of a translation, sorted.
+    pub(crate) fn findings(&self, translated: &[Diagnostic]) -> Vec<Diagnostic> {
         let mut findings = self.store.findings();
-        findings.extend(self.overlaid.diagnostics.iter().cloned());
+        findings.extend_from_slice(&self.overlaid.diagnostics);
+        findings.extend_from_slice(translated);
+        findings.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
+        findings.dedup();
         findings
     }
 

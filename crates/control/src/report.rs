@@ -1,0 +1,83 @@
+//! Tells findings: once in the log when they are new and once when they are gone, and as numbers.
+
+use crate::Locations;
+use ir::{Diagnostic, Severity, Snapshot};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use telemetry::{CertificateExpiry, DiagnosticCount, Telemetry};
+
+/// What was told before.
+#[derive(Default)]
+pub(crate) struct Reporter {
+    told: HashSet<Diagnostic>,
+    telemetry: Option<Arc<Telemetry>>,
+}
+
+impl Reporter {
+    /// Nothing was told yet.
+    pub(crate) fn new(telemetry: Option<Arc<Telemetry>>) -> Self {
+        Self {
+            told: HashSet::new(),
+            telemetry,
+        }
+    }
+
+    /// Tells what is new and what is gone.
+    pub(crate) fn tell(&mut self, findings: &[Diagnostic], locations: &Locations) {
+        let now: HashSet<Diagnostic> = findings.iter().cloned().collect();
+        for finding in findings.iter().filter(|finding| !self.told.contains(*finding)) {
+            log(finding, locations);
+        }
+        for finding in self.told.difference(&now) {
+            tracing::info!(code = %finding.code, object = %finding.origin, "resolved: {}", finding.message);
+        }
+        self.told = now;
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.control().set_diagnostics(counts(findings));
+        }
+    }
+
+    /// Tells when the certificates in use end.
+    pub(crate) fn certificates(&self, snapshot: &Snapshot) {
+        let Some(telemetry) = &self.telemetry else { return };
+        let expiries = snapshot
+            .certificates
+            .iter()
+            .map(|(id, certificate)| CertificateExpiry {
+                certificate: id.0.to_string(),
+                not_after: certificate.not_after,
+            });
+        telemetry.control().set_certificates(expiries.collect());
+    }
+}
+
+fn log(finding: &Diagnostic, locations: &Locations) {
+    let place = locations.place(finding).map(|place| place.to_string());
+    let place = place.as_deref().unwrap_or("");
+    let (code, object, field) = (finding.code, finding.origin.object(), &finding.field);
+    let hint = finding.hint.as_deref().unwrap_or("");
+    match finding.severity {
+        Severity::Error => tracing::error!(%code, %object, field, place, hint, "{}", finding.message),
+        Severity::Warning => tracing::warn!(%code, %object, field, place, hint, "{}", finding.message),
+        Severity::Note => tracing::info!(%code, %object, field, place, hint, "{}", finding.message),
+    }
+}
+
+fn counts(findings: &[Diagnostic]) -> Vec<DiagnosticCount> {
+    let mut counts: BTreeMap<(&'static str, Severity), u64> = BTreeMap::new();
+    for finding in findings {
+        *counts
+            .entry((finding.code.as_str(), finding.severity))
+            .or_default() += 1;
+    }
+    let count = |((code, severity), count)| DiagnosticCount {
+        code,
+        severity: match severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        },
+        count,
+    };
+    counts.into_iter().map(count).collect()
+}

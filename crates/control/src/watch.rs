@@ -1,0 +1,192 @@
+//! File events. They are hints: what they lead to is looked up on the file system, and a re-scan every few seconds
+//! finds what was missed.
+
+use crate::files::{self, Found};
+use crate::holdoff::Change;
+use crate::text::Format;
+use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RenameMode};
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Something that may have changed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Subject {
+    /// One file.
+    File(Arc<Path>),
+    /// Any file: a directory changed, a link was moved, or events were lost.
+    Everything,
+    /// Answers of the resolver.
+    Names,
+}
+
+/// Follows directories and files.
+pub(crate) struct Watcher {
+    watcher: Option<RecommendedWatcher>,
+    events: mpsc::UnboundedReceiver<notify::Result<Event>>,
+    watched: BTreeSet<PathBuf>,
+    directories: BTreeSet<PathBuf>,
+    /// Files that were named, and where links lead: by the path that events about them have.
+    files: BTreeMap<PathBuf, Arc<Path>>,
+}
+
+impl Watcher {
+    /// Watches nothing yet. Without inotify only the re-scan finds changes, which is logged.
+    pub(crate) fn new() -> Self {
+        let (sender, events) = mpsc::unbounded_channel();
+        let watcher = notify::recommended_watcher(move |event| {
+            // Nobody listens any more: the program is about to end.
+            let _ = sender.send(event);
+        });
+        let watcher = watcher
+            .inspect_err(|error| tracing::warn!(%error, "no file events; changes are found by looking every few seconds"))
+            .ok();
+        Self {
+            watcher,
+            events,
+            watched: BTreeSet::new(),
+            directories: BTreeSet::new(),
+            files: BTreeMap::new(),
+        }
+    }
+
+    /// Watches what was found. `true`: some directory is watched for the first time, so that something may have
+    /// happened in it in between.
+    pub(crate) fn follow(&mut self, found: &Found) -> bool {
+        self.directories.clone_from(&found.directories);
+        self.files.clear();
+        for file in found.files.keys() {
+            let parent = parent(file);
+            if !found.directories.contains(parent) {
+                self.files.insert(
+                    parent.join(file.file_name().unwrap_or_default()),
+                    Arc::clone(file),
+                );
+            }
+            if found.links.contains(file)
+                && let Ok(target) = std::fs::canonicalize(file)
+            {
+                self.files.insert(target, Arc::clone(file));
+            }
+        }
+        let wanted: BTreeSet<PathBuf> = found
+            .directories
+            .iter()
+            .cloned()
+            .chain(self.files.keys().map(|file| parent(file).to_owned()))
+            .collect();
+        let Some(watcher) = &mut self.watcher else {
+            return false;
+        };
+        for gone in self.watched.difference(&wanted) {
+            // Most are deleted, and with them their watches.
+            let _ = watcher.unwatch(gone);
+        }
+        let mut fresh = false;
+        self.watched.retain(|path| wanted.contains(path));
+        for path in wanted {
+            if self.watched.contains(&path) {
+                continue;
+            }
+            match watcher.watch(&path, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    fresh = true;
+                    self.watched.insert(path);
+                }
+                Err(error) => {
+                    tracing::debug!(path = %path.display(), %error, "not watched; looked at every few seconds");
+                }
+            }
+        }
+        fresh
+    }
+
+    /// The next thing that may have changed. Can be dropped at any time.
+    pub(crate) async fn next(&mut self) -> Vec<(Subject, Change)> {
+        loop {
+            match self.events.recv().await {
+                Some(event) => {
+                    let subjects = self.subjects(event);
+                    if !subjects.is_empty() {
+                        return subjects;
+                    }
+                }
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn subjects(&mut self, event: notify::Result<Event>) -> Vec<(Subject, Change)> {
+        let event = match event {
+            Ok(event) if !event.need_rescan() => event,
+            _ => return vec![(Subject::Everything, Change::Settled)],
+        };
+        let mut subjects = Vec::new();
+        for path in &event.paths {
+            let Some(change) = change(event.kind, path) else {
+                continue;
+            };
+            if change == Change::Gone && self.watched.remove(path) {
+                // The watch went with the directory; one of the same name needs a new one.
+                if let Some(watcher) = &mut self.watcher {
+                    let _ = watcher.unwatch(path);
+                }
+            }
+            if let Some(subject) = self.subject(path) {
+                subjects.push((subject, change));
+            }
+        }
+        // `rename(2)` within watched directories is reported a third time, with both names.
+        subjects.dedup();
+        subjects
+    }
+
+    fn subject(&self, path: &Path) -> Option<Subject> {
+        if let Some(file) = self.files.get(path) {
+            return Some(Subject::File(Arc::clone(file)));
+        }
+        if self.directories.contains(path) {
+            return Some(Subject::Everything);
+        }
+        if !self.directories.contains(parent(path)) {
+            return None;
+        }
+        let name = path.file_name()?;
+        if name.as_encoded_bytes().starts_with(b"..") {
+            // `..data` of a mounted ConfigMap or Secret: all that is visible leads through it.
+            return Some(Subject::Everything);
+        }
+        if !files::is_visible(name) {
+            return None;
+        }
+        if Format::of(path).is_some() {
+            return Some(Subject::File(path.into()));
+        }
+        path.is_dir().then_some(Subject::Everything)
+    }
+}
+
+fn change(kind: EventKind, path: &Path) -> Option<Change> {
+    match kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Change::Settled),
+        EventKind::Create(CreateKind::File) => {
+            // A link is complete at once; a file is about to be written, and then closed.
+            let link = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
+            Some(if link { Change::Settled } else { Change::Writing })
+        }
+        EventKind::Modify(ModifyKind::Data(_)) => Some(Change::Writing),
+        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => Some(Change::Gone),
+        EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => None,
+        // A change of permissions or times, a directory, a file that was moved here.
+        _ => Some(Change::Settled),
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
