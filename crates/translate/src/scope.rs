@@ -178,8 +178,8 @@ impl<'a> Scope<'a> {
         id
     }
 
-    /// Takes back every upstream: nothing will be sent there after all.
-    pub fn forget_upstreams(&mut self) {
-        self.left.upstreams.clear();
+    /// Takes back the upstreams that are not among these: nothing will be sent there after all.
+    pub fn keep_upstreams(&mut self, kept: &BTreeSet<UpstreamId>) {
+        self.left.upstreams.retain(|id, _| kept.contains(id));
     }
 }

@@ -5,13 +5,13 @@
 //! They are written for reading: an origin is one word (`HTTPRoute shop/cart#rules[0]`), a condition one line, and
 //! what is empty, unset, false or a default setting is left out.
 
+use narthex_translate::{Key, Object, Objects, Resolved, Settings, Translation, Translator};
 use serde::Deserialize;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use narthex_translate::{Key, Object, Objects, Resolved, Settings, Translation, Translator};
 
 #[test]
 fn every_case_translates_to_what_its_directory_says() {

@@ -9,9 +9,6 @@ use api::status::{GatewayClassStatus, SupportedFeature};
 use ir::{Code, Diagnostic};
 use std::sync::Arc;
 
-/// Features of Gateway API that are built, by their names in its `pkg/features`. Sorted.
-pub(crate) const FEATURES: &[&str] = &["Gateway", "HTTPRoute", "ReferenceGrant"];
-
 /// Status of a class; `None` if it belongs to another controller.
 pub(crate) fn translate(
     scope: &mut Scope<'_>,
@@ -57,4 +54,49 @@ pub(crate) fn translate(
         status: Status::GatewayClass(status),
     };
     Some(share_with(status, previous))
+}
+
+/// Features of Gateway API that are built, by their names in its `pkg/features`. Sorted.
+pub(crate) const FEATURES: &[&str] = &[
+    "Gateway",
+    "GatewayAddressEmpty",
+    "GatewayHTTPListenerIsolation",
+    "GatewayPort8080",
+    "GatewayRouteHostnameIntersectionPrecedence",
+    "GatewayStaticAddresses",
+    "HTTPRoute",
+    "HTTPRoute303RedirectStatusCode",
+    "HTTPRoute307RedirectStatusCode",
+    "HTTPRoute308RedirectStatusCode",
+    "HTTPRouteBackendProtocolWebSocket",
+    "HTTPRouteBackendRequestHeaderModification",
+    "HTTPRouteBackendTimeout",
+    "HTTPRouteBackendURLRewrite",
+    "HTTPRouteCORS",
+    "HTTPRouteDestinationPortMatching",
+    "HTTPRouteHostRewrite",
+    "HTTPRouteMethodMatching",
+    "HTTPRouteNamedRouteRule",
+    "HTTPRouteParentRefPort",
+    "HTTPRoutePathRedirect",
+    "HTTPRoutePathRewrite",
+    "HTTPRoutePortRedirect",
+    "HTTPRouteQueryParamMatching",
+    "HTTPRouteRequestMirror",
+    "HTTPRouteRequestMultipleMirrors",
+    "HTTPRouteRequestPercentageMirror",
+    "HTTPRouteRequestTimeout",
+    "HTTPRouteResponseHeaderModification",
+    "HTTPRouteSchemeRedirect",
+    "ReferenceGrant",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::FEATURES;
+
+    #[test]
+    fn features_are_sorted_and_each_stands_once() {
+        assert!(FEATURES.windows(2).all(|pair| pair[0] < pair[1]));
+    }
 }

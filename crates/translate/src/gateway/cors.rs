@@ -6,87 +6,101 @@ use crate::hosts::{self, Star};
 use api::gateway;
 use ir::{Code, Cors, CorsOrigin, HostPattern};
 
-/// Reads a CORS filter; `None` if something about it was reported.
-pub(crate) fn translate(look: &mut Look<'_, '_>, given: &gateway::Cors, field: &str) -> Option<Cors> {
-    let mut fine = true;
-    let mut allow_origins = Vec::with_capacity(given.allow_origins.len());
-    for (index, text) in given.allow_origins.iter().enumerate() {
-        if let Some(origin) = origin(text) {
-            allow_origins.push(origin);
-        } else {
-            fine = false;
-            look.report(
-                Code::FilterInvalid,
-                &format!("{field}.allowOrigins[{index}]"),
-                format!("\"{text}\" is not an origin"),
-                "Write *, or scheme, host and port as in https://app.example.com:8443",
-            );
-        }
+/// Reads a CORS filter and reports what is wrong with it; the error is the first of these.
+pub(crate) fn translate(look: &mut Look<'_, '_>, given: &gateway::Cors, field: &str) -> Result<Cors, String> {
+    let mut list = Reports {
+        look,
+        field,
+        first: None,
+    };
+    let allow_origins = list.origins(&given.allow_origins);
+    list.names("allowMethods", &given.allow_methods);
+    list.names("allowHeaders", &given.allow_headers);
+    list.names("exposeHeaders", &given.expose_headers);
+    let max_age = list.seconds(given.max_age);
+    match list.first {
+        Some(first) => Err(first),
+        None => Ok(Cors {
+            allow_origins,
+            allow_methods: given.allow_methods.clone(),
+            allow_headers: given.allow_headers.clone(),
+            expose_headers: given.expose_headers.clone(),
+            allow_credentials: given.allow_credentials.unwrap_or(false),
+            max_age,
+        }),
     }
-    if given.allow_origins.len() > 1 && given.allow_origins.iter().any(|text| text == "*") {
-        fine = false;
-        look.report(
-            Code::FilterInvalid,
-            &format!("{field}.allowOrigins"),
-            "* stands for every origin and can't stand beside others",
-            "Keep * alone, or name the origins",
-        );
-    }
-    for (name, list) in [
-        ("allowMethods", &given.allow_methods),
-        ("allowHeaders", &given.allow_headers),
-        ("exposeHeaders", &given.expose_headers),
-    ] {
-        fine &= names(look, list, &format!("{field}.{name}"));
-    }
-    // The maximum is that of the field, int32; a browser caps it at a day or less anyway.
-    let max_age = given.max_age.unwrap_or(5);
-    let seconds = u32::try_from(max_age)
-        .ok()
-        .filter(|&age| age >= 1 && i32::try_from(age).is_ok());
-    if seconds.is_none() {
-        fine = false;
-        look.report(
-            Code::FilterInvalid,
-            &format!("{field}.maxAge"),
-            format!("{max_age} is not a number of seconds from 1"),
-            "Leave it out for 5 seconds",
-        );
-    }
-    fine.then(|| Cors {
-        allow_origins,
-        allow_methods: given.allow_methods.clone(),
-        allow_headers: given.allow_headers.clone(),
-        expose_headers: given.expose_headers.clone(),
-        allow_credentials: given.allow_credentials.unwrap_or(false),
-        max_age: seconds.unwrap_or(5),
-    })
 }
 
-/// Tokens, or `*` alone.
-fn names(look: &mut Look<'_, '_>, list: &[String], field: &str) -> bool {
-    let mut fine = true;
-    for (index, name) in list.iter().enumerate() {
-        if !is_token(name) {
-            fine = false;
-            look.report(
-                Code::FilterInvalid,
-                &format!("{field}[{index}]"),
-                format!("\"{name}\" is not a name"),
-                "Use letters, digits and -, or * alone",
+/// A CORS filter being read.
+struct Reports<'l, 's, 'a> {
+    look: &'l mut Look<'s, 'a>,
+    field: &'l str,
+    first: Option<String>,
+}
+
+impl Reports<'_, '_, '_> {
+    fn origins(&mut self, list: &[String]) -> Vec<CorsOrigin> {
+        let mut origins = Vec::with_capacity(list.len());
+        for (index, text) in list.iter().enumerate() {
+            match origin(text) {
+                Some(origin) => origins.push(origin),
+                None => self.report(
+                    &format!("allowOrigins[{index}]"),
+                    format!("\"{text}\" is not an origin"),
+                    "Write *, or scheme, host and port as in https://app.example.com:8443",
+                ),
+            }
+        }
+        self.star_alone("allowOrigins", list);
+        origins
+    }
+
+    /// Tokens, or `*` alone.
+    fn names(&mut self, field: &str, list: &[String]) {
+        for (index, name) in list.iter().enumerate() {
+            if !is_token(name) {
+                self.report(
+                    &format!("{field}[{index}]"),
+                    format!("\"{name}\" is not a name"),
+                    "Use letters, digits and -, or * alone",
+                );
+            }
+        }
+        self.star_alone(field, list);
+    }
+
+    fn star_alone(&mut self, field: &str, list: &[String]) {
+        if list.len() > 1 && list.iter().any(|entry| entry == "*") {
+            self.report(
+                field,
+                "* stands for all and can't stand beside others".to_owned(),
+                "Keep * alone, or name them",
             );
         }
     }
-    if list.len() > 1 && list.iter().any(|name| name == "*") {
-        fine = false;
-        look.report(
-            Code::FilterInvalid,
-            field,
-            "* stands for all and can't stand beside others",
-            "Keep * alone, or name them",
-        );
+
+    /// The field is an int32 from 1; browsers cap it at a day or less anyway.
+    fn seconds(&mut self, given: Option<i64>) -> u32 {
+        let given = given.unwrap_or(5);
+        match u32::try_from(given) {
+            Ok(seconds) if (1..=i32::MAX.unsigned_abs()).contains(&seconds) => seconds,
+            _ => {
+                self.report(
+                    "maxAge",
+                    format!("{given} is not a number of seconds from 1"),
+                    "Leave it out for 5 seconds",
+                );
+                5
+            }
+        }
     }
-    fine
+
+    fn report(&mut self, field: &str, message: String, hint: &str) {
+        let field = format!("{}.{field}", self.field);
+        self.look
+            .report(Code::FilterInvalid, &field, message.as_str(), hint);
+        self.first.get_or_insert(message);
+    }
 }
 
 /// `*`, `https://app.example.com:8443`, `https://*.example.com`, `https://*`.

@@ -73,6 +73,8 @@ struct Mistake {
     message: String,
     hint: String,
     reason: &'static str,
+    /// Whether it was reported already, about a field further down.
+    reported: bool,
 }
 
 /// A filter to be applied; `None`: it does nothing (a mirror whose backend is broken).
@@ -105,7 +107,9 @@ impl<'a> List<'a> {
                     } else {
                         format!("{field}.{}", mistake.field)
                     };
-                    look.report(mistake.code, &field, mistake.message.as_str(), &mistake.hint);
+                    if !mistake.reported {
+                        look.report(mistake.code, &field, mistake.message.as_str(), &mistake.hint);
+                    }
                     if given.kind == FilterType::ExtensionRef {
                         look.unresolve("InvalidKind", mistake.message.clone());
                     }
@@ -181,7 +185,10 @@ impl<'a> List<'a> {
             FilterType::Cors => match &given.cors {
                 Some(given) => cors::translate(look, given, &format!("{field}.cors"))
                     .map(|cors| Some(Filter::Cors(cors)))
-                    .ok_or_else(|| invalid("cors", "the CORS filter has settings that can't be used".into(), "Correct them")),
+                    .map_err(|message| Mistake {
+                        reported: true,
+                        ..invalid("cors", message, "")
+                    }),
                 None => Ok(None),
             },
             FilterType::ExtensionRef => {
@@ -514,6 +521,7 @@ fn invalid(field: &'static str, message: String, hint: &str) -> Mistake {
         message,
         hint: hint.to_owned(),
         reason: "UnsupportedValue",
+        reported: false,
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) fn translate(scope: &mut Scope<'_>, gateway: &Arc<Gateway>) -> Gatewa
         unknown_class(scope, gateway, &origin);
         return GatewayUnit::foreign();
     }
+    let class = refused_class(scope, gateway);
     let parameters = parameters(scope, gateway, &origin);
     let addresses = addresses(scope, gateway, &origin);
     let client_certificates = gateway_tls(scope, gateway, &origin);
@@ -34,7 +35,7 @@ pub(crate) fn translate(scope: &mut Scope<'_>, gateway: &Arc<Gateway>) -> Gatewa
     GatewayUnit {
         gateway: Some(Arc::clone(gateway)),
         addresses: addresses.usable,
-        refused: parameters.or(addresses.refused),
+        refused: class.or(parameters).or(addresses.refused),
         unreachable: addresses.unusable,
         listeners,
     }
@@ -64,6 +65,18 @@ fn unknown_class(scope: &mut Scope<'_>, gateway: &Gateway, origin: &Origin) {
         )
         .hint(hint),
     );
+}
+
+/// A class that is not accepted serves no Gateway: its settings, whatever they were meant to do, are not known.
+fn refused_class(scope: &mut Scope<'_>, gateway: &Gateway) -> Option<Wrong> {
+    let name = &gateway.spec.gateway_class_name;
+    scope.gateway_class(name)?.spec.parameters_ref.as_ref()?;
+    Some(Wrong::new(
+        "InvalidParameters",
+        format!(
+            "GatewayClass {name} is not accepted, because its parametersRef names settings that Narthex does not have"
+        ),
+    ))
 }
 
 fn parameters(scope: &mut Scope<'_>, gateway: &Gateway, origin: &Origin) -> Option<Wrong> {

@@ -10,6 +10,7 @@ mod filters;
 pub(crate) mod gateway;
 mod listener;
 mod matches;
+mod owners;
 pub(crate) mod route;
 mod rule;
 pub(crate) mod status;

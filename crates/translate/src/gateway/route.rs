@@ -1,7 +1,7 @@
 //! HTTPRoute: where it attaches, its rules and its status.
 
 use super::attach::{Attachment, attach};
-use super::{RouteUnit, rule};
+use super::{RouteUnit, owners, rule};
 use crate::conditions::{Wrong, check, holds};
 use crate::hosts::{self, Star};
 use crate::input::Key;
@@ -9,7 +9,8 @@ use crate::output::{self, ObjectStatus, Status};
 use crate::scope::Scope;
 use api::gateway::{HTTPRoute, HttpRouteRule};
 use api::status::{Condition, RouteParentStatus, RouteStatus};
-use ir::{Code, Diagnostic, HostPattern, Origin, Route, Rule};
+use ir::{Action, Code, Diagnostic, Filter, HostPattern, Origin, Route, Rule, Target, UpstreamId};
+use std::collections::BTreeSet;
 
 /// Translates one HTTPRoute.
 pub(crate) fn translate(scope: &mut Scope<'_>, route: &HTTPRoute, previous: Option<&RouteUnit>) -> RouteUnit {
@@ -50,8 +51,13 @@ pub(crate) fn translate(scope: &mut Scope<'_>, route: &HTTPRoute, previous: Opti
         }),
         _ => None,
     };
+    if let Some(ir) = &ir {
+        let hostnames = beside_ingress(scope, ir, &attached);
+        owners::report(scope, ir, &hostnames);
+    }
+    let kept = ir.as_ref().map(upstreams).unwrap_or_default();
+    scope.keep_upstreams(&kept);
     if ir.is_none() {
-        scope.forget_upstreams();
         attached.clear();
     }
     let status = ObjectStatus {
@@ -82,6 +88,59 @@ pub(crate) fn translate(scope: &mut Scope<'_>, route: &HTTPRoute, previous: Opti
             previous.and_then(|previous| previous.status.as_ref()),
         )),
     }
+}
+
+/// Upstreams that something is sent to: not those of rules that answer 500.
+fn upstreams(route: &Route) -> BTreeSet<UpstreamId> {
+    let mirrored = |filters: &[Filter]| {
+        let mirrors = filters.iter().filter_map(|filter| match filter {
+            Filter::Mirror(mirror) => Some(mirror.upstream.clone()),
+            _ => None,
+        });
+        mirrors.collect::<Vec<_>>()
+    };
+    let mut all = BTreeSet::new();
+    for rule in &route.rules {
+        all.extend(mirrored(&rule.filters));
+        let Action::Forward(backends) = &rule.action else {
+            continue;
+        };
+        for backend in backends {
+            all.extend(mirrored(&backend.filters));
+            if let Target::Upstream(id) = &backend.target {
+                all.insert(id.clone());
+            }
+        }
+    }
+    all
+}
+
+/// Hostnames under which a route is served on the ports of the Ingress listener: its own, or the listener's.
+fn beside_ingress(scope: &mut Scope<'_>, route: &Route, attached: &[(Key, usize)]) -> BTreeSet<String> {
+    let ports = [scope.settings().http_port, scope.settings().https_port];
+    let mut hostnames = BTreeSet::new();
+    for (key, index) in attached {
+        let listener = scope
+            .gateway(key)
+            .and_then(|gateway| gateway.spec.listeners.get(*index));
+        let Some(listener) = listener.filter(|listener| ports.contains(&listener.port)) else {
+            continue;
+        };
+        let limit = listener.hostname.as_deref().unwrap_or_default();
+        let limit = hosts::parse(limit, Star::Labels).unwrap_or_default();
+        for own in &route.hostnames {
+            // The narrower of the two; what does not intersect is not served there.
+            if own.intersects(&limit) {
+                let narrower = if own.specificity(&limit).is_le() {
+                    own
+                } else {
+                    &limit
+                };
+                hostnames.insert(owners::spelled(narrower));
+            }
+        }
+    }
+    hostnames
 }
 
 /// The route's own hostnames; [`HostPattern::Any`] stands for none given. An error if some were given and none

@@ -86,9 +86,16 @@ pub(crate) fn translate(
         action,
         timeouts,
     };
+    let refused = trouble.map(|(trouble, wrong)| match trouble {
+        Trouble::Left => wrong,
+        Trouble::Answers500 => Wrong {
+            message: format!("{} (answered with 500)", wrong.message),
+            ..wrong
+        },
+    });
     Translated {
         rule: (!left_out).then_some(rule),
-        refused: trouble.map(|(_, wrong)| wrong),
+        refused,
         unresolved,
     }
 }
@@ -160,6 +167,9 @@ impl Look<'_, '_> {
     }
 
     fn no_backends(&mut self, rule: &HttpRouteRule, backends: &[ir::Backend]) {
+        if self.trouble.is_some() {
+            return;
+        }
         let message = if rule.backend_refs.is_empty() {
             "the rule has no backends, so its requests are answered with 500"
         } else if !backends.is_empty() && backends.iter().all(|backend| backend.weight == 0) {
