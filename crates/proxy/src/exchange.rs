@@ -18,6 +18,7 @@ pub(crate) use answer::connection_line;
 use crate::connection::{Downstream, Idle};
 use crate::fault::Fault;
 use crate::forwarded;
+use crate::http::buffer::Buffer;
 use crate::http::h1::{BodyLength, BodyReader, BodyWriter};
 use crate::respond::{Asked, Form, Reply};
 use crate::worker::WorkerState;
@@ -148,11 +149,20 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
                     record.finish(session, head, &facts, &client, raw, request_id, None);
                     return After::Close;
                 }
-                Err(fault) if record.figures.answered || fault.status() == NOBODY => {
+                Err(fault) if fault.status() == NOBODY => {
                     record.finish(session, head, &facts, &client, raw, request_id, Some(fault));
                     return After::Cut;
                 }
-                Err(fault) => (Reply::fault(fault, fault.status()), Some(fault)),
+                Err(fault) if record.figures.answered && record.figures.bytes_out > 0 => {
+                    let after = truncate(session, to_client, &mut record).await;
+                    record.finish(session, head, &facts, &client, raw, request_id, Some(fault));
+                    return after;
+                }
+                Err(fault) => {
+                    // Nothing of the response has left yet: a clear answer is better than a torn one.
+                    to_client.clear();
+                    (Reply::fault(fault, fault.status()), Some(fault))
+                }
             }
         }
     };
@@ -176,6 +186,17 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
     };
     record.finish(session, head, &facts, &client, raw, request_id, fault);
     after
+}
+
+/// The response broke off. What came of it goes out; its framing shows the client that the rest is missing, and where
+/// the end of the connection is the only framing, a reset does.
+async fn truncate(session: &mut Session, to_client: &mut Buffer, record: &mut Record<'_>) -> After {
+    let sent = session.send(to_client, &mut record.figures.bytes_out).await;
+    if sent.is_err() || record.figures.until_close {
+        After::Cut
+    } else {
+        After::Close
+    }
 }
 
 /// Answers what could not be read as a request.

@@ -90,6 +90,8 @@ pub(super) struct Figures {
     pub first_byte: Option<Instant>,
     /// The final response's head was put into the client's buffer: no other answer can be given any more.
     pub answered: bool,
+    /// The client knows the end of the body by the end of the connection.
+    pub until_close: bool,
 }
 
 /// How a relay ended.
@@ -319,6 +321,8 @@ impl Relay<'_, '_> {
             }
             *writer = self.rules.write_final(self.response, raw, self.to_client);
             *body = BodyReader::new(self.response.body(self.rules.to_head));
+            self.figures.until_close = *writer == BodyWriter::Plain
+                && matches!(body, BodyReader::UntilClose | BodyReader::Chunked(_));
             *phase = Phase::Body;
         }
         self.figures.answered = true;
