@@ -1,8 +1,9 @@
 //! Every command and flag, declared once: a flag is a field, its help is the field's doc comment, its environment
 //! variable follows from its name. `--help`, completions and `docs/reference/cli.md` are made from this file.
 
-use crate::values::{self, Duration, EndpointFlag, SecretName, Size};
+use crate::values::{self, Duration, SecretName, Size};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
+use control::StaticEndpoint;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -101,7 +102,7 @@ pub struct Run {
     #[arg(long, value_name = "DURATION", default_value = "10ms", help_heading = PROCESS)]
     pub hold_off: Duration,
     /// Longest time that a change waits while further ones keep coming.
-    #[arg(long, value_name = "DURATION", default_value = "500ms", help_heading = PROCESS)]
+    #[arg(long, value_name = "DURATION", default_value = "100ms", help_heading = PROCESS)]
     pub hold_off_limit: Duration,
     /// Where health, metrics and a read-only view of the configuration are served; `off` for nowhere.
     #[arg(long, value_name = "ADDRESS|off", default_value = "127.0.0.1:10254", value_parser = values::address_or_off, help_heading = PROCESS)]
@@ -239,7 +240,7 @@ pub struct SettingsFlags {
 
     /// Addresses of a Service's port, instead of its EndpointSlices (repeatable).
     #[arg(long, value_name = "NAMESPACE/SERVICE:PORT=ADDRESS[,ADDRESS]", help_heading = BACKENDS)]
-    pub endpoint: Vec<EndpointFlag>,
+    pub endpoint: Vec<StaticEndpoint>,
     /// Give every Service without endpoints a built-in backend that answers with JSON of what it received.
     #[arg(long, help_heading = BACKENDS)]
     pub echo: bool,

@@ -1,12 +1,18 @@
 //! The commands of `narthex`. Start at [`flags`], which declares them, then read the module of a command's name;
-//! [`run`] is where the whole system is put together.
+//! `run` is where the whole system is put together.
 
+pub mod check;
+mod configuration;
 pub mod echo;
 pub mod exit;
+pub mod explain;
 pub mod flags;
 mod output;
 mod reference;
+mod run;
+mod schema;
 mod settings;
+mod shown;
 mod signals;
 pub mod values;
 mod version;
@@ -25,7 +31,12 @@ pub fn main() -> ExitCode {
         Command::Echo(flags) => echo::run(flags),
         Command::Version(flags) => version::run(flags),
         Command::Completion { shell } => complete(*shell),
-        _ => Exit::Success,
+        Command::Check(flags) => check::run(flags),
+        Command::Explain(flags) => explain::run(flags),
+        Command::Snapshot(flags) => shown::snapshot(flags),
+        Command::Status(flags) => shown::status(flags),
+        Command::Schema(flags) => schema::run(flags),
+        Command::Run(flags) => run::run(flags, cli.color),
     };
     exit.into()
 }

@@ -99,51 +99,6 @@ impl FromStr for SecretName {
     }
 }
 
-/// `namespace/service:port=address[,address]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EndpointFlag {
-    /// Namespace of the Service.
-    pub namespace: String,
-    /// Name of the Service.
-    pub service: String,
-    /// Number or name of the Service's port.
-    pub port: String,
-    /// Where requests go.
-    pub addresses: Vec<SocketAddr>,
-}
-
-impl FromStr for EndpointFlag {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || {
-            format!(
-                "`{text}` is not NAMESPACE/SERVICE:PORT=ADDRESS[,ADDRESS], as in shop/cart:80=127.0.0.1:9000"
-            )
-        };
-        let (name, addresses) = text.split_once('=').ok_or_else(wrong)?;
-        let (service, port) = name.rsplit_once(':').ok_or_else(wrong)?;
-        let (namespace, service) = service.split_once('/').ok_or_else(wrong)?;
-        if [namespace, service, port].iter().any(|part| part.is_empty()) {
-            return Err(wrong());
-        }
-        let addresses = addresses
-            .split(',')
-            .map(|address| {
-                address.parse().map_err(|_| {
-                    format!("`{address}` is not ADDRESS:PORT, as in 127.0.0.1:9000 or [::1]:9000")
-                })
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            namespace: namespace.into(),
-            service: service.into(),
-            port: port.into(),
-            addresses,
-        })
-    }
-}
-
 /// A value, or the word `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OrOff<T> {
@@ -186,7 +141,7 @@ pub fn network(text: &str) -> Result<IpNet, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, EndpointFlag, OrOff, Size, address_or_off, network};
+    use super::{Duration, OrOff, Size, address_or_off, network};
 
     #[test]
     fn durations_are_read_as_they_are_printed() {
@@ -227,22 +182,6 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Size>().ok().map(|size| size.0), bytes, "{text}");
         }
-    }
-
-    #[test]
-    fn an_endpoint_names_service_port_and_addresses() {
-        let flag: EndpointFlag = "shop/cart:http=127.0.0.1:1,[::1]:2".parse().unwrap();
-        assert_eq!(
-            (flag.namespace.as_str(), flag.service.as_str(), flag.port.as_str()),
-            ("shop", "cart", "http")
-        );
-        assert_eq!(flag.addresses.len(), 2);
-        assert!(
-            "shop/cart:80=localhost:1"
-                .parse::<EndpointFlag>()
-                .unwrap_err()
-                .contains("localhost:1")
-        );
     }
 
     #[test]

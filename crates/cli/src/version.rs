@@ -12,7 +12,8 @@ use serde::Serialize;
 #[schemars(rename = "version")]
 pub struct Version {
     /// Version of the program.
-    version: &'static str,
+    #[serde(rename = "version")]
+    program: &'static str,
     /// Version of Gateway API that it implements.
     gateway_api: &'static str,
     /// API group and version of the Ingresses that it reads.
@@ -24,7 +25,7 @@ pub struct Version {
 /// Prints the versions.
 pub fn run(flags: &VersionFlags) -> Exit {
     let version = Version {
-        version: env!("CARGO_PKG_VERSION"),
+        program: env!("CARGO_PKG_VERSION"),
         gateway_api: "v1.7.0",
         ingress: "networking.k8s.io/v1",
         platform: format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
@@ -33,7 +34,7 @@ pub fn run(flags: &VersionFlags) -> Exit {
         Output::Json => print_json(&version),
         Output::Text => print(&format!(
             "narthex {}\ngateway api {}\ningress {}\nplatform {}\n",
-            version.version, version.gateway_api, version.ingress, version.platform
+            version.program, version.gateway_api, version.ingress, version.platform
         )),
     }
     Exit::Success

@@ -1,6 +1,8 @@
 //! The backends of `--echo`: one loopback listener per Service that has no endpoints of its own.
 
 use super::{Identity, serve};
+use control::EchoAddresses;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,7 +14,7 @@ use tokio::runtime::Handle;
 /// finds its old address.
 pub struct Builtin {
     runtime: Handle,
-    listening: HashMap<(String, String), SocketAddr>,
+    listening: RefCell<HashMap<(String, String), SocketAddr>>,
 }
 
 impl Builtin {
@@ -20,14 +22,16 @@ impl Builtin {
     pub fn new(runtime: Handle) -> Self {
         Self {
             runtime,
-            listening: HashMap::new(),
+            listening: RefCell::default(),
         }
     }
+}
 
-    /// Where the backend of a Service listens.
-    pub fn address(&mut self, namespace: &str, service: &str) -> io::Result<SocketAddr> {
+impl EchoAddresses for Builtin {
+    fn address(&self, namespace: &str, service: &str, _port: u16) -> io::Result<SocketAddr> {
         let key = (namespace.to_owned(), service.to_owned());
-        if let Some(address) = self.listening.get(&key) {
+        let mut listening = self.listening.borrow_mut();
+        if let Some(address) = listening.get(&key) {
             return Ok(*address);
         }
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -40,7 +44,7 @@ impl Builtin {
         let _inside = self.runtime.enter();
         let listener = TcpListener::from_std(listener)?;
         self.runtime.spawn(serve(listener, identity));
-        self.listening.insert(key, address);
+        listening.insert(key, address);
         Ok(address)
     }
 }
@@ -51,4 +55,10 @@ pub struct Imagined;
 impl Imagined {
     /// Where such a backend would be, if it were.
     pub const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9000);
+}
+
+impl EchoAddresses for Imagined {
+    fn address(&self, _: &str, _: &str, _: u16) -> io::Result<SocketAddr> {
+        Ok(Self::ADDRESS)
+    }
 }

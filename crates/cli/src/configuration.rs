@@ -1,0 +1,93 @@
+//! What the commands that run nothing have in common: read the objects, translate them, know where they stand.
+
+use crate::echo::Imagined;
+use crate::exit::Exit;
+use crate::flags::SettingsFlags;
+use crate::output::{BAD, styled};
+use crate::settings;
+use control::{EchoAddresses, Loaded, Once};
+use ir::Origin;
+use std::path::PathBuf;
+use translate::Translation;
+
+/// Objects and what they mean.
+pub struct Configuration {
+    /// What the files hold.
+    pub loaded: Loaded,
+    /// What follows from it.
+    pub translation: Translation,
+    /// When it was read, seconds since 1970.
+    pub now: i64,
+}
+
+impl Configuration {
+    /// Reads and translates. A path that can't be read at all is said on standard error, and ends the command.
+    pub fn read(paths: &[PathBuf], flags: &SettingsFlags) -> Result<Self, Exit> {
+        let now = jiff::Timestamp::now().as_second();
+        let settings = settings::from_flags(flags, settings::stand_in());
+        let echo: Option<&dyn EchoAddresses> = if flags.echo { Some(&Imagined) } else { None };
+        let Once { loaded, translation } = control::once(paths, settings, &flags.endpoint, echo, now);
+        if loaded.unreadable.is_empty() {
+            return Ok(Self {
+                loaded,
+                translation,
+                now,
+            });
+        }
+        for (path, reason) in &loaded.unreadable {
+            anstream::eprintln!(
+                "{}: can't read {}: {reason}",
+                styled(BAD, "error"),
+                path.display()
+            );
+        }
+        Err(Exit::Unreadable)
+    }
+
+    /// `routes.yaml:14` where an object, or the part of it that the origin names, begins.
+    pub fn place(&self, origin: &Origin) -> Option<String> {
+        place(&self.loaded.locations, origin)
+    }
+
+    /// `routes.yaml:31` where a rule begins.
+    pub fn rule_place(&self, rule: &ir::Rule) -> Option<String> {
+        place(
+            &self.loaded.locations,
+            &rule.origin.object().section(rule_section(rule)),
+        )
+    }
+
+    /// How many objects were read.
+    pub fn object_count(&self) -> usize {
+        let objects = &self.loaded.objects;
+        objects.services.len()
+            + objects.endpoint_slices.len()
+            + objects.secrets.len()
+            + objects.config_maps.len()
+            + objects.namespaces.len()
+            + objects.ingresses.len()
+            + objects.ingress_classes.len()
+            + objects.gateway_classes.len()
+            + objects.gateways.len()
+            + objects.http_routes.len()
+            + objects.reference_grants.len()
+    }
+}
+
+/// `routes.yaml:14` where an object, or the part of it that the origin names, begins.
+pub fn place(locations: &control::Locations, origin: &Origin) -> Option<String> {
+    let field = match origin.section.as_deref() {
+        Some(section) if section.starts_with("rules[") => format!("spec.{section}"),
+        _ => String::new(),
+    };
+    let place = locations.field(&origin.object(), &field)?;
+    Some(format!("{}:{}", place.file.display(), place.line))
+}
+
+/// What [`place`] understands: rules with names of their own are found by their position.
+fn rule_section(rule: &ir::Rule) -> String {
+    match (&*rule.origin.kind, rule.origin.section.as_deref()) {
+        ("Ingress", Some(section)) => section.to_owned(),
+        _ => format!("rules[{}]", rule.index),
+    }
+}
