@@ -7,7 +7,7 @@ use crate::output::{BAD, styled};
 use crate::settings;
 use control::{EchoAddresses, Loaded, Once};
 use ir::Origin;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use translate::Translation;
 
 /// Objects and what they mean.
@@ -16,8 +16,6 @@ pub struct Configuration {
     pub loaded: Loaded,
     /// What follows from it.
     pub translation: Translation,
-    /// When it was read, seconds since 1970.
-    pub now: i64,
 }
 
 impl Configuration {
@@ -27,21 +25,20 @@ impl Configuration {
         let settings = settings::from_flags(flags, settings::stand_in());
         let echo: Option<&dyn EchoAddresses> = if flags.echo { Some(&Imagined) } else { None };
         let Once { loaded, translation } = control::once(paths, settings, &flags.endpoint, echo, now);
-        if loaded.unreadable.is_empty() {
-            return Ok(Self {
-                loaded,
-                translation,
-                now,
-            });
-        }
-        for (path, reason) in &loaded.unreadable {
+        // A directory goes on without a file that is not YAML (`check` reports it), a path that was named does not.
+        let named = |path: &PathBuf| paths.contains(path) && !path.exists() && path != Path::new("-");
+        let missing: Vec<_> = loaded.unreadable.iter().filter(|(path, _)| named(path)).collect();
+        for (path, reason) in &missing {
             anstream::eprintln!(
                 "{}: can't read {}: {reason}",
                 styled(BAD, "error"),
                 path.display()
             );
         }
-        Err(Exit::Unreadable)
+        if !missing.is_empty() {
+            return Err(Exit::Unreadable);
+        }
+        Ok(Self { loaded, translation })
     }
 
     /// `routes.yaml:14` where an object, or the part of it that the origin names, begins.

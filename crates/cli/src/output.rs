@@ -59,22 +59,6 @@ pub fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{plural}")
 }
 
-/// `1.5 MiB`
-pub fn bytes(count: u64) -> String {
-    const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
-    let mut value = count as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if value.fract() == 0.0 {
-        format!("{value:.0} {}", UNITS[unit])
-    } else {
-        format!("{value:.1} {}", UNITS[unit])
-    }
-}
-
 /// Breaks a sentence into lines of at most `width` characters; a single longer word stays whole.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
@@ -105,13 +89,10 @@ pub const STRONG: Style = Style::new().bold();
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, counted, wrapped};
+    use super::{counted, wrapped};
 
     #[test]
-    fn figures_are_written_for_people() {
-        assert_eq!(bytes(512), "512 B");
-        assert_eq!(bytes(32 * 1024), "32 KiB");
-        assert_eq!(bytes(3 << 19), "1.5 MiB");
+    fn nouns_follow_their_number() {
         assert_eq!(counted(1, "object"), "1 object");
         assert_eq!(counted(0, "object"), "0 objects");
     }

@@ -41,6 +41,9 @@ pub fn run(flags: &Check) -> Exit {
 /// Everything that is worth saying: what reading and translating found, and what only the whole shows.
 fn findings(configuration: &Configuration) -> Vec<Diagnostic> {
     let mut findings = configuration.loaded.diagnostics.clone();
+    findings.extend(configuration.translation.diagnostics.iter().cloned());
+    findings.sort_by(|a, b| a.message.cmp(&b.message));
+    findings.dedup();
     let more = of_the_whole(&configuration.translation.snapshot, &findings);
     findings.extend(more);
     findings

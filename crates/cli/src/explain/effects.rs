@@ -4,6 +4,7 @@ use super::answer::FilterShown;
 use super::request::Request;
 use super::words;
 use ir::{Filter, Match, PathMatch};
+use proxy::filter::{https_redirect, order, redirect, rewrite};
 
 /// A request as filters see it.
 pub struct Seen<'a> {
@@ -15,8 +16,6 @@ pub struct Seen<'a> {
     pub port: u16,
     /// Path as matched.
     pub path: &'a str,
-    /// Path as forwarded if nothing rewrites it.
-    pub forward: &'a str,
     /// The match that held.
     pub matched: &'a Match,
 }
@@ -35,7 +34,7 @@ pub struct Effects {
 /// Runs through filters until one answers.
 pub fn run(filters: &[Filter], seen: &Seen<'_>) -> Effects {
     let mut ordered: Vec<&Filter> = filters.iter().collect();
-    ordered.sort_by_key(|filter| place(filter));
+    ordered.sort_by_key(|filter| order::place(filter));
     let mut effects = Effects::default();
     for filter in ordered {
         let effect = match filter {
@@ -49,19 +48,19 @@ pub fn run(filters: &[Filter], seen: &Seen<'_>) -> Effects {
                     None => "does nothing: the request is HTTPS already".into(),
                 }
             }
-            Filter::Rewrite(rewrite) => {
-                let path = rewrite.path.as_ref().map(|change| {
-                    let changed = changed_path(change, seen.path, prefix(seen.matched));
+            Filter::Rewrite(change) => {
+                let path = change.path.as_ref().map(|change| {
+                    let changed = rewrite::changed_path(change, seen.path, prefix(seen.matched));
                     format!("path becomes {changed}")
                 });
-                let host = rewrite
+                let host = change
                     .hostname
                     .as_ref()
                     .map(|host| format!("host becomes {host}"));
                 host.into_iter().chain(path).collect::<Vec<_>>().join(", ")
             }
             Filter::Cors(_) if is_preflight(seen.request) => {
-                effects.answered = Some(200);
+                effects.answered = Some(204);
                 format!("answers the preflight request; {}", words::filter(filter))
             }
             other => words::filter(other),
@@ -79,8 +78,22 @@ pub fn run(filters: &[Filter], seen: &Seen<'_>) -> Effects {
 
 /// The `Location` of a redirect; `None` if it does not apply to this request.
 fn location(filter: &Filter, seen: &Seen<'_>) -> Option<String> {
-    let _ = (filter, seen);
-    None
+    let request = proxy::filter::Request {
+        raw: b"",
+        method: seen.request.method.as_bytes(),
+        fields: &mut proxy::http::h1::Fields::default(),
+        scheme: seen.request.scheme(),
+        host: seen.host,
+        port: seen.port,
+        path: seen.path,
+        query: seen.request.query.as_deref(),
+        prefix: prefix(seen.matched),
+    };
+    match filter {
+        Filter::HttpsRedirect { port, .. } => https_redirect::location(*port, &request),
+        Filter::Redirect(redirect) => Some(redirect::location(redirect, &request)),
+        _ => None,
+    }
 }
 
 fn prefix(matched: &Match) -> Option<&str> {
@@ -99,11 +112,4 @@ fn is_preflight(request: &Request) -> bool {
             .any(|(name, _)| name.eq_ignore_ascii_case(wanted))
     };
     request.method == "OPTIONS" && has("origin") && has("access-control-request-method")
-}
-
-fn changed_path(_: &ir::PathRewrite, path: &str, _: Option<&str>) -> String {
-    path.into()
-}
-fn place(_: &Filter) -> u8 {
-    0
 }

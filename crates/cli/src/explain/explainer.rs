@@ -144,7 +144,6 @@ impl<'c> Explainer<'c> {
             host,
             port: chosen.port,
             path: path.normal,
-            forward: path.forward,
             matched: found.matched(),
         };
         Ok(self.carry_out(rule, &seen, answer))

@@ -8,7 +8,7 @@ pub fn lines(snapshot: &Snapshot, open: &[(BindAddress, SocketAddr)]) -> Vec<Str
     [Transport::Http, Transport::Https]
         .into_iter()
         .filter_map(|transport| {
-            let binds = snapshot.binds.iter().filter(|bind| bind.transport == transport);
+            let mut binds = snapshot.binds.iter().filter(|bind| bind.transport == transport);
             binds.find_map(|bind| line(snapshot, bind, open))
         })
         .collect()

@@ -6,6 +6,11 @@ use crate::respond::Reply;
 
 /// The redirect, unless the client used HTTPS.
 pub fn reply(status: u16, port: u16, request: &Request<'_>) -> Option<Reply> {
+    location(port, request).map(|location| Reply::redirect(status, location))
+}
+
+/// Its `Location`.
+pub fn location(port: u16, request: &Request<'_>) -> Option<String> {
     if request.scheme == "https" || request.host.is_empty() {
         return None;
     }
@@ -18,5 +23,5 @@ pub fn reply(status: u16, port: u16, request: &Request<'_>) -> Option<Reply> {
         location.push('?');
         location.push_str(query);
     }
-    Some(Reply::redirect(status, location))
+    Some(location)
 }

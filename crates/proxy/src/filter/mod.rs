@@ -83,8 +83,11 @@ pub fn compile(
     filters: &[ir::Filter],
     cell: &mut dyn FnMut(&ir::UpstreamId) -> Arc<UpstreamCell>,
 ) -> Box<[CompiledFilter]> {
-    let mut compiled: Vec<CompiledFilter> = filters
-        .iter()
+    let mut ordered: Vec<&ir::Filter> = filters.iter().collect();
+    // Stable: filters of the same kind keep the user's order.
+    ordered.sort_by_key(|filter| order::place(filter));
+    ordered
+        .into_iter()
         .map(|filter| match filter {
             ir::Filter::HttpsRedirect { status, port } => CompiledFilter::HttpsRedirect {
                 status: *status,
@@ -104,10 +107,7 @@ pub fn compile(
                 CompiledFilter::ResponseHeaders(Box::new(CompiledEdit::new(edit)))
             }
         })
-        .collect();
-    // Stable: filters of the same kind keep the user's order.
-    compiled.sort_by_key(order::place);
-    compiled.into()
+        .collect()
 }
 
 /// Runs filters on a request. A reply ends it: nothing is forwarded. `draw` gives a random number below its argument.

@@ -9,7 +9,7 @@ pub fn reply(redirect: &ir::Redirect, request: &Request<'_>) -> Reply {
 }
 
 /// The `Location`: absolute, as RFC 9110 §10.2.2 has always been understood by everyone.
-fn location(redirect: &ir::Redirect, request: &Request<'_>) -> String {
+pub fn location(redirect: &ir::Redirect, request: &Request<'_>) -> String {
     let scheme = redirect.scheme.as_deref().unwrap_or(request.scheme);
     let host = redirect.hostname.as_deref().unwrap_or(request.host);
     // HTTPRequestRedirectFilter.port: given, it counts; else a given scheme brings its well-known port; else it is
