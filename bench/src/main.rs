@@ -2,6 +2,7 @@
 
 mod churn;
 mod load;
+mod lookup;
 mod memory;
 mod origin;
 mod peers;
@@ -30,11 +31,21 @@ const BENCHMARKS: &[(&str, &str, Benchmark)] = &[
         "memory and time to ready: empty, with 5,000 routes, with 10,000 idle connections",
         memory::run,
     ),
+    (
+        "router",
+        "instructions and time per routing lookup, by kind and size of table",
+        lookup::run,
+    ),
     ("load", "(part of others) sends REQUESTS to ADDR", plain::load),
     (
         "origin",
         "(part of others) serves a fixed small answer on ADDR",
         origin::run,
+    ),
+    (
+        "look-up",
+        "(part of others) looks up COUNT requests in a table of KIND and SIZE",
+        lookup::look_up,
     ),
 ];
 

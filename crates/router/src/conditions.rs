@@ -13,6 +13,7 @@ pub(crate) struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
+    #[inline]
     pub fn new(head: &'a Head<'a>) -> Self {
         Self {
             head,

@@ -217,7 +217,7 @@ pub(crate) fn explain<R>(socket: &Socket<R>, head: &Head<'_>) -> Explanation {
             verdict,
         }
     };
-    let gateway_steps = socket.gateway_listeners(head.host).map(|index| {
+    let gateway_steps = socket.gateway_listeners(head.host).into_iter().map(|index| {
         let verdict = if Some(index) == chosen {
             ListenerVerdict::Chosen
         } else {
@@ -248,7 +248,7 @@ pub(crate) fn explain<R>(socket: &Socket<R>, head: &Head<'_>) -> Explanation {
                     over_other_layer: None,
                 });
             } else {
-                other = Some(over(answer.found.rank, table.found(rules, entry).rank));
+                other = Some(over(answer.found.rank(), table.found(rules, entry).rank()));
             }
         }
         layers.push(LayerStep {
@@ -276,13 +276,12 @@ fn explain_hosts<'t, R>(
     answers: bool,
 ) -> (Vec<HostStep>, Option<Best<'t, R>>) {
     let host = request.head.host;
-    let tried = table.tried(host).count();
     let mut best = None;
     let mut steps = Vec::new();
-    for (position, rules) in table.covering(host).enumerate() {
+    for (position, rules) in table.covering(host).into_iter().enumerate() {
         let (verdict, candidates) = if best.is_some() {
             (HostVerdict::Beaten, Vec::new())
-        } else if position >= tried {
+        } else if position > 0 && table.layer() == Layer::Ingress {
             (HostVerdict::Hidden, Vec::new())
         } else {
             let found = rules.find(request);

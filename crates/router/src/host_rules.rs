@@ -86,6 +86,7 @@ impl<R> HostRules<R> {
     }
 
     /// The first entry in order of rank whose conditions all hold.
+    #[inline]
     pub fn find(&self, request: &Request<'_>) -> Option<u32> {
         let path = request.head.path;
         let place = self.tree.walk(path);
@@ -105,6 +106,11 @@ impl<R> HostRules<R> {
     /// An entry with what it was made from.
     pub fn placed(&self, index: u32) -> Placed<'_> {
         placed(&self.routes, &self.entries[index as usize])
+    }
+
+    /// Whether an entry can match at all.
+    pub fn is_usable(&self, index: u32) -> bool {
+        self.entries[index as usize].usable
     }
 
     /// Why each entry does not match, in order of rank; `None` for those that do.
@@ -138,6 +144,7 @@ impl<R> HostRules<R> {
     }
 
     /// The first entry of a group whose other conditions hold.
+    #[inline]
     fn first(&self, group: Group, request: &Request<'_>) -> Option<u32> {
         if (group.end - group.start) as usize > INDEX_FROM
             && let Ok(index) = self
@@ -165,6 +172,7 @@ impl<R> HostRules<R> {
         best
     }
 
+    #[inline]
     fn holds(&self, entry: u32, request: &Request<'_>) -> bool {
         let entry = &self.entries[entry as usize];
         entry.usable && entry.check(request).is_ok()
@@ -265,6 +273,7 @@ impl<R> HostRules<R> {
 }
 
 impl Entry {
+    #[inline]
     fn check(&self, request: &Request<'_>) -> Result<(), Failed<'_>> {
         match &self.conditions {
             None => Ok(()),

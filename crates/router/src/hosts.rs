@@ -90,81 +90,57 @@ impl<V> Hosts<V> {
         self.exact.values().chain(wildcards).chain(&self.any)
     }
 
-    /// The values whose pattern covers `host`, most specific first.
-    pub fn covering<'t, 'h>(&'t self, host: &'h str) -> Covering<'t, 'h, V> {
-        Covering {
-            hosts: self,
-            host,
-            step: Step::Exact,
+    /// The first answer that `ask` gives for a value whose pattern covers `host`, most specific first.
+    #[inline]
+    pub fn find<'t, T>(&'t self, host: &str, mut ask: impl FnMut(&'t V) -> Option<T>) -> Option<T> {
+        if !self.exact.is_empty()
+            && let Some(value) = self.exact.get(host)
+            && let Some(answer) = ask(value)
+        {
+            return Some(answer);
         }
+        if self.longest_suffix > 0
+            && let Some(answer) = self.find_suffix(host, &mut ask)
+        {
+            return Some(answer);
+        }
+        self.any.as_ref().and_then(ask)
     }
-}
 
-/// See [`Hosts::covering`].
-pub(crate) struct Covering<'t, 'h, V> {
-    hosts: &'t Hosts<V>,
-    host: &'h str,
-    step: Step,
-}
+    /// The value of the most specific pattern that covers `host`.
+    pub fn first(&self, host: &str) -> Option<&V> {
+        self.find(host, Some)
+    }
 
-#[derive(Clone, Copy)]
-enum Step {
-    Exact,
-    /// Suffixes that start at this byte or later.
-    Suffix(usize),
-    Any,
-    Done,
-}
+    /// The values whose pattern covers `host`, most specific first.
+    pub fn covering(&self, host: &str) -> Vec<&V> {
+        let mut values = Vec::new();
+        self.find(host, |value| {
+            values.push(value);
+            None::<()>
+        });
+        values
+    }
 
-impl<'t, V> Iterator for Covering<'t, '_, V> {
-    type Item = &'t V;
-
-    fn next(&mut self) -> Option<&'t V> {
-        loop {
-            match self.step {
-                Step::Exact => {
-                    self.step = if self.hosts.wildcards.is_empty() {
-                        Step::Any
-                    } else {
-                        // The star stands for at least one character.
-                        Step::Suffix(self.host.len().saturating_sub(self.hosts.longest_suffix).max(1))
-                    };
-                    if let Some(value) = self.hosts.exact.get(self.host) {
-                        return Some(value);
-                    }
-                }
-                Step::Suffix(from) => match self.suffix(from) {
-                    Some((at, value)) => {
-                        self.step = Step::Suffix(at + 1);
-                        if value.is_some() {
-                            return value;
-                        }
-                    }
-                    None => self.step = Step::Any,
-                },
-                Step::Any => {
-                    self.step = Step::Done;
-                    return self.hosts.any.as_ref();
-                }
-                Step::Done => return None,
+    fn find_suffix<'t, T>(&'t self, host: &str, ask: &mut impl FnMut(&'t V) -> Option<T>) -> Option<T> {
+        // The star stands for at least one character.
+        let mut from = host.len().saturating_sub(self.longest_suffix).max(1);
+        while let Some(dot) = host.as_bytes().get(from..)?.iter().position(|byte| *byte == b'.') {
+            let at = from + dot;
+            from = at + 1;
+            let Some(wildcards) = self.wildcards.get(&host[at..]) else {
+                continue;
+            };
+            let one_label = wildcards
+                .one_label
+                .as_ref()
+                .filter(|_| !host.as_bytes()[..at].contains(&b'.'));
+            let value = one_label.or(wildcards.many_labels.as_ref());
+            if let Some(answer) = value.and_then(&mut *ask) {
+                return Some(answer);
             }
         }
-    }
-}
-
-impl<'t, V> Covering<'t, '_, V> {
-    /// The next suffix at or after `from`: where it starts and what is kept under it.
-    fn suffix(&self, from: usize) -> Option<(usize, Option<&'t V>)> {
-        let bytes = self.host.as_bytes();
-        let at = from + bytes.get(from..)?.iter().position(|byte| *byte == b'.')?;
-        let Some(wildcards) = self.hosts.wildcards.get(&self.host[at..]) else {
-            return Some((at, None));
-        };
-        let one_label = wildcards
-            .one_label
-            .as_ref()
-            .filter(|_| !bytes[..at].contains(&b'.'));
-        Some((at, one_label.or(wildcards.many_labels.as_ref())))
+        None
     }
 }
 
@@ -199,8 +175,9 @@ mod tests {
             ("", &["any"]),
             ("[::1]", &["any"]),
         ] {
-            let found: Vec<&str> = hosts.covering(host).copied().collect();
+            let found: Vec<&str> = hosts.covering(host).into_iter().copied().collect();
             assert_eq!(found, expected, "{host}");
+            assert_eq!(hosts.first(host), expected.first(), "{host}");
         }
     }
 

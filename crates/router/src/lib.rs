@@ -23,6 +23,6 @@ pub use explain::Explanation;
 pub use head::{Head, Headers};
 pub use ir::path;
 pub use rank::Rank;
-pub use shadow::Shadowed;
+pub use shadow::{Shadowed, shadowed};
 pub use socket::{Answer, Socket};
 pub use table::{Compile, Found, Table, Unusable};

@@ -80,7 +80,7 @@ impl<R> Socket<R> {
         let gateway = self.listener_for(head.host).and_then(ask);
         let ingress = self.ingress_for(head.host).and_then(ask);
         match (gateway, ingress) {
-            (Some(gateway), Some(ingress)) if ingress.found.rank > gateway.found.rank => Some(ingress),
+            (Some(gateway), Some(ingress)) if ingress.found.rank() > gateway.found.rank() => Some(ingress),
             (None, ingress) => ingress,
             (gateway, _) => gateway,
         }
@@ -88,7 +88,7 @@ impl<R> Socket<R> {
 
     /// The most specific Gateway listener for a host (index into [`Bind::listeners`]).
     pub fn listener_for(&self, host: &str) -> Option<usize> {
-        self.gateway.covering(host).next().copied()
+        self.gateway.first(host).copied()
     }
 
     /// The Gateway listener that a handshake selects. Without SNI only a listener for every host can be selected.
@@ -122,8 +122,8 @@ impl<R> Socket<R> {
         &self.listeners
     }
 
-    pub(crate) fn gateway_listeners<'s>(&'s self, host: &'s str) -> impl Iterator<Item = usize> {
-        self.gateway.covering(host).copied()
+    pub(crate) fn gateway_listeners(&self, host: &str) -> Vec<usize> {
+        self.gateway.covering(host).into_iter().copied().collect()
     }
 
     /// The Ingress listener, if it is for this host.

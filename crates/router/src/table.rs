@@ -4,7 +4,7 @@ use crate::Head;
 use crate::conditions::Request;
 use crate::host_rules::HostRules;
 use crate::hosts::Hosts;
-use crate::rank::{self, HostRank, Rank};
+use crate::rank::{self, HostRank, PathRank, Rank};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use ir::{HostPattern, Layer, Listener, Origin, Route};
@@ -51,14 +51,25 @@ pub struct Found<'t, R> {
     pub rule: u32,
     /// Index into the rule's `matches`.
     pub matched: u32,
-    /// How specific the match is.
-    pub rank: Rank,
+    /// The route's own hostname under which it was found.
+    pub host: &'t HostPattern,
+    /// The listener's hostname.
+    listener: &'t HostPattern,
 }
 
 impl<R> Found<'_, R> {
     /// The rule.
     pub fn rule(&self) -> &ir::Rule {
         &self.route.rules[self.rule as usize]
+    }
+
+    /// How specific the answer is.
+    pub fn rank(&self) -> Rank {
+        Rank {
+            // A route without hostnames on a listener that has one is for the listener's hostname.
+            host: HostRank::of(self.host).max(HostRank::of(self.listener)),
+            path: PathRank::of(&self.matched().path),
+        }
     }
 
     /// The conditions that held.
@@ -159,27 +170,17 @@ impl<R> Table<R> {
     }
 
     pub(crate) fn find_request<'t>(&'t self, request: &Request<'_>) -> Option<Found<'t, R>> {
-        for rules in self.tried(request.head.host) {
-            if let Some(entry) = rules.find(request) {
-                return Some(self.found(rules, entry));
-            }
-        }
-        None
-    }
-
-    /// The host patterns that a request for `host` is looked up in, one after the other until one has a match.
-    pub(crate) fn tried<'t>(&'t self, host: &str) -> impl Iterator<Item = &'t Arc<HostRules<R>>> {
-        let at_most = match self.layer {
+        let ask = |rules: &'t Arc<HostRules<R>>| Some(self.found(rules, rules.find(request)?));
+        match self.layer {
             // Gateway API: a request that no rule of a more specific hostname matches falls through.
-            Layer::Gateway => usize::MAX,
+            Layer::Gateway => self.hosts.find(request.head.host, ask),
             // Ingress: the most specific host hides the others, as in ingress-nginx.
-            Layer::Ingress => 1,
-        };
-        self.hosts.covering(host).take(at_most)
+            Layer::Ingress => self.hosts.first(request.head.host).and_then(ask),
+        }
     }
 
-    /// All host patterns that cover `host`, hidden or not.
-    pub(crate) fn covering<'t>(&'t self, host: &str) -> impl Iterator<Item = &'t Arc<HostRules<R>>> {
+    /// All host patterns that cover `host`, most specific first, tried or not.
+    pub(crate) fn covering<'t>(&'t self, host: &str) -> Vec<&'t Arc<HostRules<R>>> {
         self.hosts.covering(host)
     }
 
@@ -203,11 +204,8 @@ impl<R> Table<R> {
             compiled,
             rule: entry.rule,
             matched: entry.matched,
-            rank: Rank {
-                // A route without hostnames on a listener that has one is for the listener's hostname.
-                host: HostRank::of(&rules.pattern).max(HostRank::of(&self.hostname)),
-                path: entry.path,
-            },
+            host: &rules.pattern,
+            listener: &self.hostname,
         }
     }
 }

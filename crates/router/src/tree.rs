@@ -43,6 +43,7 @@ pub(crate) struct Place<'t> {
 
 impl Tree {
     /// Where `path` leads: the deepest node on its way.
+    #[inline]
     pub fn walk(&self, path: &str) -> Place<'_> {
         let mut place = Place {
             tree: self,
@@ -53,9 +54,13 @@ impl Tree {
             return place;
         };
         loop {
+            let children = &self.nodes[place.node as usize].children;
+            if matches!(children, Children::Few(none) if none.is_empty()) {
+                return place;
+            }
             let end = rest.bytes().position(|byte| byte == b'/');
             let element = &rest[..end.unwrap_or(rest.len())];
-            let Some(child) = self.nodes[place.node as usize].children.get(element) else {
+            let Some(child) = children.get(element) else {
                 return place;
             };
             place.node = child;
@@ -72,11 +77,13 @@ impl Tree {
 
 impl<'t> Place<'t> {
     /// Entries for exactly the path.
+    #[inline]
     pub fn exact(self) -> Option<Group> {
         self.whole.then(|| self.tree.nodes[self.node as usize].exact)
     }
 
     /// Entries for the prefixes of the path, longest first.
+    #[inline]
     pub fn prefixes(self) -> impl Iterator<Item = Group> + 't {
         let mut next = Some(self.node);
         std::iter::from_fn(move || {

@@ -4,9 +4,9 @@
 mod random;
 mod reading;
 
-use ir::{Bind, Listener, Route};
+use ir::{Bind, Listener, Route, Snapshot};
 use narthex_router::explain::{Verdict, Winner};
-use narthex_router::{Answer, Explanation, Head, Socket};
+use narthex_router::{Answer, Explanation, Head, Shadowed, Socket, shadowed};
 use random::Dice;
 use std::sync::Arc;
 
@@ -106,6 +106,35 @@ fn an_explanation_names_the_winner_that_the_lookup_finds_and_one_reason_for_each
             check_verdicts(&bind, &head, &explanation);
         }
     }
+}
+
+#[test]
+fn a_match_that_is_said_to_be_shadowed_never_answers() {
+    let mut dice = Dice::new(4);
+    let mut found = 0;
+    for _ in 0..600 {
+        let bind = random::bind(&mut dice);
+        let socket = Socket::build(&bind, None, &mut compile);
+        let snapshot = Snapshot {
+            binds: vec![Arc::new(bind.clone())],
+            ..Snapshot::default()
+        };
+        let shadowed = shadowed(&snapshot);
+        found += shadowed.len();
+        for _ in 0..60 {
+            let request = random::request(&mut dice);
+            let head = request.head();
+            let Some(answer) = socket.find(&head).filter(|_| head.path != "*") else {
+                continue;
+            };
+            let rule = &answer.found.rule().origin;
+            let dead = |shadowed: &&Shadowed| {
+                shadowed.rule == *rule && (shadowed.matched == answer.found.matched || shadowed.whole_rule)
+            };
+            assert_eq!(shadowed.iter().find(dead), None, "\n{request:?}\n{bind:#?}");
+        }
+    }
+    assert!(found > 500, "only {found} were found");
 }
 
 /// Exactly one match won if anybody answers, and whoever is said to have been beaten does match.

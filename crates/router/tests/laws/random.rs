@@ -80,13 +80,13 @@ pub fn route(dice: &mut Dice, layer: Layer) -> Arc<Route> {
     let rules = if crowd { 20 } else { 1 + dice.roll(4) };
     let path = path_match(dice);
     Arc::new(Route {
-        created: dice.roll(3) as i64,
+        created: i64::from(dice.one_in(2)) + i64::from(dice.one_in(3)),
         hostnames: (0..hosts).map(|_| mixed(host(dice, layer), dice)).collect(),
         rules: (0..rules)
             .map(|index| Rule {
                 origin: origin.section(format!("rules[{index}]")),
                 index: index as u32,
-                matches: (0..1 + dice.roll(2))
+                matches: (0..=dice.roll(2))
                     .map(|_| conditions(dice, if crowd { Some(&path) } else { None }))
                     .collect(),
                 filters: vec![],
