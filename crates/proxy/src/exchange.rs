@@ -108,9 +108,9 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
     forwarded::request_id(&client, &head.fields, raw, || worker.random.bits(), request_id);
 
     // Rule, filters, backend. Filters may have edited the fields afterwards.
-    let sni = session.downstream.tls.as_ref().map(|tls| tls.sni.as_deref());
+    let tls = session.downstream.tls.as_deref();
     let decision = match plan.socket(session.downstream.slot) {
-        Some(socket) => decide::decide(&worker, socket, sni, &facts, &client, raw, head, &plan.http),
+        Some(socket) => decide::decide(&worker, socket, tls, &facts, &client, raw, head, &plan.http),
         None => {
             close = true;
             decide::Decision::fault(Fault::NoRoute)

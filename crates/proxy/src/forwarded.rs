@@ -162,12 +162,8 @@ pub fn write(
     edited: bool,
 ) {
     let free = |name: Name| !edited || !fields.has(name);
-    if !client.trusted && !(edited && fields.iter().any(|field| is_ours(field.known))) {
-        if lines.0.is_empty() {
-            lines.fill(ends, client);
-        }
-        out.extend(&lines.0);
-    } else {
+    let replaced = edited && fields.iter().any(|field| is_ours(field.known));
+    if client.trusted || replaced {
         let mut text = received.forwarded_for.clone();
         if !text.is_empty() {
             text.extend_from_slice(b", ");
@@ -195,6 +191,11 @@ pub fn write(
                 write::field(out, name, value);
             }
         }
+    } else {
+        if lines.0.is_empty() {
+            lines.fill(ends, client);
+        }
+        out.extend(&lines.0);
     }
     let host = if received.host.is_empty() {
         authority

@@ -87,11 +87,10 @@ fn connection_can_not_take_away_host_or_forwarding_fields() {
 #[test]
 fn pipelined_requests_are_answered_in_order_on_one_connection() {
     let (_plane, mut client) = gate(mirror);
-    let mut all = String::new();
-    for n in 0..50 {
-        all += &format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n");
-    }
-    client.send(&all);
+    let all: Vec<_> = (0..50)
+        .map(|n| format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n"))
+        .collect();
+    client.send(&all.concat());
     for n in 0..50 {
         let (_, seen) = client.response().expect("a response");
         assert!(seen.starts_with(&format!("GET /{n} HTTP/1.1\r\n")), "{n}: {seen}");

@@ -1,6 +1,7 @@
 //! Finds the rule for a request, runs its filters and chooses a backend. Waits for nothing.
 
 use super::facts::Facts;
+use crate::connection::TlsFacts;
 use crate::fault::Fault;
 use crate::filter::{self, Changes, CompiledFilter};
 use crate::forwarded::{self, Client, Received};
@@ -55,12 +56,12 @@ impl Decision<'_> {
 }
 
 /// Decides. Afterwards the request's fields are the ones to send on, but for those that are written anew.
-/// `sni` is set on TLS.
+/// `tls` is set on TLS.
 #[expect(clippy::too_many_arguments, reason = "each is a different thing")]
 pub(super) fn decide<'p>(
     worker: &WorkerState,
     socket: &'p PlanSocket,
-    sni: Option<Option<&str>>,
+    tls: Option<&TlsFacts>,
     facts: &Facts<'_>,
     client: &Client,
     raw: &[u8],
@@ -70,7 +71,7 @@ pub(super) fn decide<'p>(
     if let Some(fault) = facts.fault {
         return Decision::fault(fault);
     }
-    if sni.is_some_and(|sni| socket.router.is_misdirected(sni, facts.host)) {
+    if tls.is_some_and(|tls| socket.router.is_misdirected(tls.sni.as_deref(), facts.host)) {
         return Decision::fault(Fault::Misdirected);
     }
     let found = socket.find(&router::Head {
@@ -127,6 +128,7 @@ fn step<'p>(
             host: facts.host,
             port: client.port,
             path: facts.path.normal,
+            own_path: facts.path.forward,
             query: facts.query,
             prefix: match &found.matched.path {
                 PathMatch::Prefix(prefix) => Some(prefix),
@@ -143,14 +145,11 @@ fn step<'p>(
     }
     match &rule.action {
         Action::Forward { .. } => {}
-        Action::Status(404) => {
+        // For `Answer`, a filter should have answered: with HTTPS there is nothing to redirect to.
+        Action::Status(404) | Action::Answer => {
             return Step::Reply(Reply::fault(Fault::NoRoute, 404), Some(Fault::NoRoute));
         }
         Action::Status(status) => return Step::Reply(Reply::status(*status), None),
-        // A filter should have answered: with HTTPS there is nothing to redirect to.
-        Action::Answer => {
-            return Step::Reply(Reply::fault(Fault::NoRoute, 404), Some(Fault::NoRoute));
-        }
     }
     let broken = |status| {
         Step::Reply(

@@ -162,7 +162,7 @@ mod tests {
         copy.take(&[1; 1000]);
         assert_eq!(copy.complete().map(|body| body.len()), Some(1000));
         let mut copy = BodyCopy::default();
-        copy.take(&[1; LARGEST_BODY]);
+        copy.take(&vec![1; LARGEST_BODY]);
         copy.take(&[1]);
         assert_eq!(copy.complete(), None);
     }

@@ -31,7 +31,7 @@ pub(super) struct Record<'p> {
     first_byte: Option<Duration>,
 }
 
-impl<'p> Record<'p> {
+impl Record<'_> {
     /// Begins with a head of so many bytes.
     pub fn new(began: Instant, head_bytes: u64) -> Self {
         Self {

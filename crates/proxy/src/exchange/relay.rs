@@ -411,7 +411,7 @@ impl Relay<'_, '_> {
         }
         match phase {
             _ if !self.to_client.is_drained() => {
-                sooner(response_since + limits.client_send, Fault::SlowClient)
+                sooner(response_since + limits.client_send, Fault::SlowClient);
             }
             Phase::Head if self.upload.state != Sending::Going => {
                 sooner(response_since + limits.head, Fault::HeadTimeout);

@@ -293,7 +293,7 @@ impl Session {
         } = self;
         poll_fn(|cx| match Pin::new(&mut downstream.stream).poll_shutdown(cx) {
             Poll::Pending => wait_until(cx, worker, alarm, deadline),
-            outcome => outcome,
+            outcome @ Poll::Ready(_) => outcome,
         })
         .await
         .is_ok()
@@ -310,7 +310,7 @@ fn poll_or_wait(
 ) -> Poll<io::Result<Fill>> {
     match input.poll_fill(cx, &mut downstream.stream, ROOM) {
         Poll::Pending => wait_until(cx, worker, alarm, deadline),
-        outcome => outcome,
+        outcome @ Poll::Ready(_) => outcome,
     }
 }
 
@@ -335,5 +335,6 @@ const LINGER_BYTES: usize = 1024 * 1024;
 const KEEP: usize = 128;
 
 thread_local! {
+    #[allow(clippy::vec_box, reason = "lent and given back without being moved")]
     static SPARE: RefCell<Vec<Box<Work>>> = const { RefCell::new(Vec::new()) };
 }

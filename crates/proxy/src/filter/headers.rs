@@ -5,10 +5,13 @@ use crate::http::h1::{Fields, Name};
 /// Edits, without those that would break the message's framing.
 #[derive(Debug)]
 pub struct CompiledEdit {
-    set: Box<[(Box<[u8]>, Box<[u8]>)]>,
-    add: Box<[(Box<[u8]>, Box<[u8]>)]>,
+    set: Box<[Line]>,
+    add: Box<[Line]>,
     remove: Box<[Box<[u8]>]>,
 }
+
+/// Name and value.
+type Line = (Box<[u8]>, Box<[u8]>);
 
 impl CompiledEdit {
     /// Compiles edits. How long a message is and what happens to the connection is not up to users: such edits have

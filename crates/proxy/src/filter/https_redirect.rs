@@ -3,6 +3,7 @@
 
 use super::Request;
 use crate::respond::Reply;
+use std::fmt::Write as _;
 
 /// The redirect, unless the client used HTTPS.
 pub fn reply(status: u16, port: u16, request: &Request<'_>) -> Option<Reply> {
@@ -16,9 +17,10 @@ pub fn location(port: u16, request: &Request<'_>) -> Option<String> {
     }
     let mut location = format!("https://{}", request.host);
     if port != 443 {
-        location.push_str(&format!(":{port}"));
+        // Writing to a string can't fail.
+        let _ = write!(location, ":{port}");
     }
-    location.push_str(request.path);
+    location.push_str(request.own_path);
     if let Some(query) = request.query {
         location.push('?');
         location.push_str(query);

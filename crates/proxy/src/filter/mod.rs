@@ -59,6 +59,8 @@ pub struct Request<'a> {
     pub port: u16,
     /// Normalised path as matched.
     pub path: &'a str,
+    /// The path in the client's own spelling, as far as it is safe.
+    pub own_path: &'a str,
     /// Query, raw.
     pub query: Option<&'a str>,
     /// The prefix that the rule matched, if it matched by prefix.

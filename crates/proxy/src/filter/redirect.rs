@@ -2,6 +2,7 @@
 
 use super::{Request, rewrite};
 use crate::respond::Reply;
+use std::fmt::Write as _;
 
 /// The redirect.
 pub fn reply(redirect: &ir::Redirect, request: &Request<'_>) -> Reply {
@@ -28,11 +29,12 @@ pub fn location(redirect: &ir::Redirect, request: &Request<'_>) -> String {
     if let Some(port) = port
         && port != well_known
     {
-        location.push_str(&format!(":{port}"));
+        // Writing to a string can't fail.
+        let _ = write!(location, ":{port}");
     }
     match &redirect.path {
         Some(change) => location.push_str(&rewrite::changed_path(change, request.path, request.prefix)),
-        None => location.push_str(request.path),
+        None => location.push_str(request.own_path),
     }
     if let Some(query) = request.query {
         location.push('?');
@@ -84,6 +86,7 @@ mod tests {
                 host: "a.example",
                 port: listener,
                 path: "/p",
+                own_path: "/p",
                 query: Some("q"),
                 prefix: None,
             };

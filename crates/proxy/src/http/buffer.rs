@@ -108,6 +108,7 @@ impl Buffer {
     }
 
     /// Moves everything behind the first `count` bytes to a buffer of its own; this one keeps the first `count`.
+    #[must_use]
     pub fn split_tail(&mut self, count: usize) -> Self {
         let mut tail = Self::default();
         if self.len() > count {

@@ -149,10 +149,9 @@ impl ChunkedReader {
                     digits: digits + 1,
                 }
             }
-            (State::Size { size, digits: 1.. }, b'\r') => State::SizeLf { size },
             // No white space before it, although §7.1.1 would have it tolerated: servers differ on it.
             (State::Size { size, digits: 1.. }, b';') => State::Extension { size },
-            (State::Extension { size }, b'\r') => State::SizeLf { size },
+            (State::Size { size, digits: 1.. } | State::Extension { size }, b'\r') => State::SizeLf { size },
             (State::Extension { size }, b'\t' | 0x20..=0x7e) => {
                 self.extensions += 1;
                 if self.extensions > MOST_EXTENSION_BYTES {

@@ -182,7 +182,7 @@ impl Facts {
                 self.expects_continue = true;
             }
             Name::Te => {
-                head.trailers |= elements(header.value).any(|te| te.eq_ignore_ascii_case(b"trailers"))
+                head.trailers |= elements(header.value).any(|te| te.eq_ignore_ascii_case(b"trailers"));
             }
             Name::Upgrade if header.value.is_empty() => {}
             Name::Upgrade => {
@@ -323,10 +323,7 @@ fn same_authority(a: &[u8], b: &[u8]) -> bool {
 }
 
 fn split_port(text: &[u8]) -> (&[u8], Option<&[u8]>) {
-    let name_end = match memchr::memchr(b']', text) {
-        Some(bracket) => bracket,
-        None => 0,
-    };
+    let name_end = memchr::memchr(b']', text).unwrap_or_default();
     match memchr::memrchr(b':', &text[name_end..]) {
         Some(colon) => (&text[..name_end + colon], Some(&text[name_end + colon + 1..])),
         None => (text, None),
