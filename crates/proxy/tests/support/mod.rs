@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod tls;
+
 use ir::{
     Action, Backend, Bind, BindAddress, Certificate, CertificateId, Endpoint, HostPattern, Layer, Listener,
     Match, Origin, PathMatch, PrivateKey, Route, Rule, Snapshot, Target, Timeouts, TlsHost, Transport,
@@ -373,4 +375,84 @@ pub fn field<'h>(head: &'h str, name: &str) -> Option<&'h str> {
 /// Status of a response head.
 pub fn status(head: &str) -> &str {
     head.split(' ').nth(1).unwrap_or_default()
+}
+
+/// A server that reads request heads and answers each when the test says so.
+pub struct Held {
+    pub server: Server,
+    arrived: std::sync::mpsc::Receiver<String>,
+    release: std::sync::mpsc::Sender<String>,
+}
+
+impl Held {
+    pub fn start() -> Self {
+        let (arrive, arrived) = std::sync::mpsc::channel();
+        let (release, released) = std::sync::mpsc::channel::<String>();
+        let (arrive, released) = (std::sync::Mutex::new(arrive), std::sync::Mutex::new(released));
+        let server = Server::start(move |mut peer| {
+            while let Some(head) = peer.head() {
+                arrive
+                    .lock()
+                    .expect("whole")
+                    .send(head)
+                    .expect("the test listens");
+                // The test is over when nothing comes any more.
+                let Ok(bytes) = released.lock().expect("whole").recv() else {
+                    return;
+                };
+                if peer.try_send(&bytes).is_err() {
+                    return;
+                }
+            }
+        });
+        Self {
+            server,
+            arrived,
+            release,
+        }
+    }
+
+    /// Waits for a request and returns its head.
+    pub fn request(&self) -> String {
+        self.arrived.recv_timeout(PATIENCE).expect("a request")
+    }
+
+    /// Sends bytes to whoever waits.
+    pub fn answer(&self, bytes: &str) {
+        self.release.send(bytes.into()).expect("the server lives");
+    }
+}
+
+/// A server that upgrades every connection and then sends back what it gets.
+pub fn echo_after_upgrade() -> Server {
+    Server::start(|mut peer| {
+        if peer.head().is_none() {
+            return;
+        }
+        peer.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        let mut bytes = [0; 64];
+        // Idle for as long as the test likes.
+        peer.stream.get_mut().set_read_timeout(None).expect("no time-out");
+        while let Ok(count @ 1..) = peer.stream.read(&mut bytes) {
+            if peer.stream.get_mut().write_all(&bytes[..count]).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// Opens an upgraded connection through the gateway.
+pub fn upgrade(address: SocketAddr, host: &str) -> Peer {
+    let mut client = Peer::connect(address);
+    client.send(&format!(
+        "GET /ws HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n"
+    ));
+    assert_eq!(status(&client.head().expect("a response")), "101");
+    client
+}
+
+/// Sends text over an upgraded connection and expects it back.
+pub fn echoes(client: &mut Peer, text: &str) {
+    client.send(text);
+    assert_eq!(client.read_exactly(text.len()), text);
 }
