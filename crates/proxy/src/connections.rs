@@ -15,7 +15,7 @@ pub struct Connections {
     open: Cell<usize>,
     limit: Cell<usize>,
     ended: Cell<u64>,
-    /// Told when a connection ended: a listener may wait for room, a drain for the last one.
+    /// A listener may wait for room, a drain for the last connection.
     changed: Notify,
 }
 
@@ -66,7 +66,7 @@ impl Connections {
         self.open.get() < self.limit.get()
     }
 
-    /// Returns when a connection has ended or the limit has changed since this was first polled.
+    /// Returns when a connection has ended or the limit has changed, and whenever idle times are looked at.
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
@@ -116,6 +116,8 @@ impl Connections {
         for control in self.controls(|_| true) {
             control.expire(now);
         }
+        // Whoever waits for room looks again: a connection may have fallen idle.
+        self.changed.notify_waiters();
     }
 
     /// Asks every connection to close when its exchange is over; the idle ones at once.

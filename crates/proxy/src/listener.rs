@@ -82,23 +82,16 @@ pub fn open(address: ir::BindAddress, workers: usize, alone: bool) -> io::Result
 /// Accepts until told to stop.
 pub async fn run(worker: Rc<WorkerState>, listener: TcpListener, listening: Rc<Listening>) {
     while listening.stop.get().is_none() {
-        if !worker.connections.has_room() {
-            if worker.connections.make_room() == 0 {
-                worker.shard.connection_refused();
-            }
-            tokio::select! {
-                () = worker.connections.changed() => {}
-                () = listening.stopped.notified() => {}
-            }
-            continue;
-        }
         let accepted = tokio::select! {
             biased;
             () = listening.stopped.notified() => continue,
             accepted = poll_fn(|cx| listener.poll_accept(cx)) => accepted,
         };
         match accepted {
-            Ok((tcp, peer)) => begin(&worker, tcp, peer, listening.slot.get()),
+            Ok((tcp, peer)) => {
+                room(&worker, &listening).await;
+                begin(&worker, tcp, peer, listening.slot.get());
+            }
             Err(error) => after_failure(&worker, &error).await,
         }
     }
@@ -134,6 +127,18 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket)
+}
+
+/// Waits until the connection that was just accepted has room, and makes it if somebody is idle. Those behind it wait in
+/// the kernel's queue.
+async fn room(worker: &WorkerState, listening: &Listening) {
+    while !worker.connections.has_room() && listening.stop.get().is_none() {
+        worker.connections.make_room();
+        tokio::select! {
+            () = worker.connections.changed() => {}
+            () = listening.stopped.notified() => {}
+        }
+    }
 }
 
 fn begin(worker: &Rc<WorkerState>, tcp: TcpStream, peer: SocketAddr, slot: SocketSlot) {
