@@ -169,6 +169,7 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
 
     // An answer of our own.
     close |= !is_droppable(&upload) || fault.is_some_and(leaves_framing_unsure);
+    close |= worker.draining() || session.downstream.control.closing();
     let asked = Asked {
         to_head: facts.to_head,
         form: Form::of_accept(facts.accept),

@@ -93,6 +93,7 @@ fn a_connection_that_idles_for_too_long_is_closed() {
     let plane = Plane::start(1);
     let timeouts = ServerTimeouts {
         keep_alive: Duration::from_millis(50),
+        head: Duration::from_millis(50),
         ..ServerTimeouts::default()
     };
     let http = HttpSettings {
@@ -129,7 +130,11 @@ fn the_client_is_who_the_proxy_header_names() {
         );
         // Once per connection: the second request has none before it.
         let (_, seen) = client.get("x.example").expect("an answer");
-        assert_eq!(field(&seen, "x-forwarded-for"), Some("203.0.113.7"), "{version:?}");
+        assert_eq!(
+            field(&seen, "x-forwarded-for"),
+            Some("203.0.113.7"),
+            "{version:?}"
+        );
     }
 }
 

@@ -10,7 +10,7 @@ use ir::{
     Upstream, UpstreamId, UpstreamSettings,
 };
 use narthex_proxy::{Applied, DataPlane, Options};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -360,7 +360,11 @@ impl Peer {
 
     /// Whether the other side closed (or reset) without another byte.
     pub fn is_closed(&mut self) -> bool {
-        !matches!(self.stream.read(&mut [0]), Ok(1..))
+        match self.stream.read(&mut [0]) {
+            Ok(count) => count == 0,
+            // Not closed, only silent for as long as a test may wait.
+            Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+        }
     }
 }
 
