@@ -1,7 +1,7 @@
 //! A control loop over real files, with a publisher that keeps what it is given.
 #![allow(dead_code)] // each test binary uses its part of it
 
-use control::{ApplyReport, ControlOptions, Live, Publish, Published, State};
+use narthex_control::{ApplyReport, ControlOptions, Live, Publish, Published, State};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -54,7 +54,7 @@ impl Followed {
                 .unwrap();
             runtime.block_on(async {
                 tokio::select! {
-                    () = control::run(options, keep, of_loop) => {}
+                    () = narthex_control::run(options, keep, of_loop) => {}
                     _ = stopped.changed() => {}
                 }
             });
@@ -81,7 +81,11 @@ impl Followed {
         let waited = tokio::time::timeout(DEADLINE, self.state.until(condition)).await;
         let Ok(live) = waited else {
             let live = self.state.live();
-            panic!("not within {DEADLINE:?}; live: {:?} {:#?}", hosts(&live), live.diagnostics);
+            panic!(
+                "not within {DEADLINE:?}; live: {:?} {:#?}",
+                hosts(&live),
+                live.diagnostics
+            );
         };
         live
     }
@@ -94,7 +98,10 @@ impl Followed {
     /// Hosts of every generation that was published so far.
     pub fn history(&self) -> Vec<Vec<String>> {
         let published = self.published.lock().unwrap();
-        published.iter().map(|published| hosts_of(&published.snapshot)).collect()
+        published
+            .iter()
+            .map(|published| hosts_of(&published.snapshot))
+            .collect()
     }
 }
 
@@ -117,7 +124,7 @@ pub fn hosts(live: &Live) -> Vec<String> {
 
 pub fn hosts_of(snapshot: &ir::Snapshot) -> Vec<String> {
     let mut hosts: Vec<String> = routes(snapshot)
-        .flat_map(|route| route.hosts.iter())
+        .flat_map(|route| route.hostnames.iter())
         .map(ToString::to_string)
         .collect();
     hosts.sort();
