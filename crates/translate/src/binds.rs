@@ -18,14 +18,16 @@ use std::sync::Arc;
 /// Binds, listeners and statuses of the last translation, handed out again where nothing changed.
 #[derive(Debug, Default)]
 pub(crate) struct Binds {
-    binds: BTreeMap<BindAddress, Arc<Bind>>,
+    by_address: BTreeMap<BindAddress, Arc<Bind>>,
     listeners: BTreeMap<(Key, usize), Arc<Listener>>,
     statuses: BTreeMap<Key, Arc<ObjectStatus>>,
     ingress: Option<IngressListeners>,
+    /// The last assembly, as long as nothing that goes into it changed.
+    assembled: Option<Assembled>,
 }
 
 /// What the assembly of all units comes to.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Assembled {
     /// Sorted by address.
     pub binds: Vec<Arc<Bind>>,
@@ -56,6 +58,12 @@ impl Binds {
     /// Says that some Ingress changed, so that the Ingress listener has to be put together again.
     pub fn ingress_changed(&mut self) {
         self.ingress = None;
+        self.assembled = None;
+    }
+
+    /// Says that a Gateway, a route or the default certificate changed.
+    pub fn changed(&mut self) {
+        self.assembled = None;
     }
 
     /// Puts the sockets together.
@@ -67,6 +75,9 @@ impl Binds {
         ingresses: &Memo<Key, IngressResult>,
         default_certificates: &[CertificateId],
     ) -> Assembled {
+        if let Some(assembled) = &self.assembled {
+            return assembled.clone();
+        }
         let with_ingress = ingresses.iter().any(|(_, result)| result.ours());
         let mut sockets = BTreeMap::new();
         if with_ingress {
@@ -95,11 +106,12 @@ impl Binds {
         let binds = sockets.into_iter().filter_map(|(address, socket)| {
             let ingress = ingress.filter(|_| reserved.contains(&(address.port, socket.transport)));
             let bind = socket.finish(address, settings, ingress, default_certificates)?;
-            Some((address, share_with(bind, self.binds.get(&address))))
+            Some((address, share_with(bind, self.by_address.get(&address))))
         });
         let binds: BTreeMap<_, _> = binds.collect();
         assembled.binds = binds.values().cloned().collect();
-        self.binds = binds;
+        self.by_address = binds;
+        self.assembled = Some(assembled.clone());
         assembled
     }
 

@@ -6,13 +6,15 @@ use crate::memo::Counted;
 use crate::scope::Left;
 use ir::{Certificate, CertificateId, Code, Diagnostic, Origin, UpstreamId};
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Upstreams, certificates, external names and findings of all units.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    pub upstreams: Counted<UpstreamId, ServicePort>,
+    upstreams: Counted<UpstreamId, ServicePort>,
+    /// Upstreams that came or went since [`Ledger::turnover`] was last asked.
+    turnover: BTreeSet<UpstreamId>,
     certificates: Counted<CertificateId, Arc<Certificate>>,
     external_names: Counted<String, ()>,
     findings: Counted<Finding, ()>,
@@ -23,7 +25,9 @@ impl Ledger {
     pub fn replace(&mut self, old: Option<&Left>, new: Option<&Left>) {
         if let Some(new) = new {
             for (id, port) in &new.upstreams {
-                self.upstreams.add(id.clone(), port.clone());
+                if self.upstreams.add(id.clone(), port.clone()) {
+                    self.turnover.insert(id.clone());
+                }
             }
             for (id, certificate) in &new.certificates {
                 self.certificates.add(id.clone(), Arc::clone(certificate));
@@ -36,17 +40,31 @@ impl Ledger {
             }
         }
         if let Some(old) = old {
-            old.upstreams.keys().for_each(|id| self.upstreams.drop_one(id));
-            old.certificates
-                .keys()
-                .for_each(|id| self.certificates.drop_one(id));
-            old.external_names
-                .iter()
-                .for_each(|name| self.external_names.drop_one(name));
+            for id in old.upstreams.keys() {
+                if self.upstreams.drop_one(id) {
+                    self.turnover.insert(id.clone());
+                }
+            }
+            for id in old.certificates.keys() {
+                self.certificates.drop_one(id);
+            }
+            for name in &old.external_names {
+                self.external_names.drop_one(name);
+            }
             for diagnostic in &old.diagnostics {
                 self.findings.drop_one(&Finding(diagnostic.clone()));
             }
         }
+    }
+
+    /// The Service port behind an upstream that some unit refers to.
+    pub fn upstream(&self, id: &UpstreamId) -> Option<&ServicePort> {
+        self.upstreams.get(id)
+    }
+
+    /// Upstreams that came or went (or both) since this was last asked.
+    pub fn turnover(&mut self) -> BTreeSet<UpstreamId> {
+        std::mem::take(&mut self.turnover)
     }
 
     /// Every certificate that some unit refers to.

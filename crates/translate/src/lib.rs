@@ -24,7 +24,6 @@ pub use input::{Key, Object, Objects, Resolved, Settings};
 pub use output::{ObjectStatus, Status, Translation};
 pub use scope::Scope;
 
-use crate::backends::ServicePort;
 use crate::binds::Binds;
 use crate::changes::{Changes, Read, Seen};
 use crate::gateway::{GatewayUnit, RouteUnit};
@@ -33,7 +32,7 @@ use crate::ledger::Ledger;
 use crate::memo::Memo;
 use crate::scope::{Left, World};
 use ir::{HttpSettings, Route, Snapshot, Upstream, UpstreamId, UpstreamSettings};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Runs a unit within a scope and hands back its result with what it left behind.
@@ -220,6 +219,7 @@ impl Translator {
         if self.defaults.get(&()).is_none() || !self.defaults.readers_of(&changes.reads).is_empty() {
             let result = run!(self, objects, |scope| ingress::default_certificates(scope));
             replace(&mut self.defaults, &mut self.ledger, (), Some(result));
+            self.binds.changed();
         }
     }
 
@@ -237,6 +237,9 @@ impl Translator {
         }
         let mut dirty = self.gateways.readers_of(&changes.reads);
         dirty.extend(changes.gateways.iter().cloned());
+        if !dirty.is_empty() {
+            self.binds.changed();
+        }
         for key in dirty {
             let result = objects
                 .gateways
@@ -246,6 +249,9 @@ impl Translator {
         }
         let mut dirty = self.routes.readers_of(&changes.reads);
         dirty.extend(changes.http_routes.iter().cloned());
+        if !dirty.is_empty() {
+            self.binds.changed();
+        }
         for key in dirty {
             let result = objects.http_routes.get(&key).map(|route| {
                 let previous = self.routes.get(&key);
@@ -259,23 +265,10 @@ impl Translator {
 
     fn upstreams(&mut self, objects: &Objects, changes: &Changes) {
         let mut dirty = self.upstreams.readers_of(&changes.reads);
-        let gone: Vec<_> = {
-            let wanted: BTreeMap<&UpstreamId, &ServicePort> = self.ledger.upstreams.iter().collect();
-            dirty.extend(
-                wanted
-                    .keys()
-                    .filter(|id| self.upstreams.get(id).is_none())
-                    .map(|id| (*id).clone()),
-            );
-            let known = self.upstreams.iter().map(|(id, _)| id);
-            known.filter(|id| !wanted.contains_key(id)).cloned().collect()
-        };
-        for id in gone {
-            dirty.remove(&id);
-            replace(&mut self.upstreams, &mut self.ledger, id, None);
-        }
+        dirty.extend(self.ledger.turnover());
         for id in dirty {
-            let Some(port) = self.ledger.upstreams.get(&id).cloned() else {
+            let Some(port) = self.ledger.upstream(&id).cloned() else {
+                replace(&mut self.upstreams, &mut self.ledger, id, None);
                 continue;
             };
             let previous = self.upstreams.get(&id);

@@ -2,6 +2,7 @@
 
 use crate::changes::Read;
 use crate::scope::Left;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
 
@@ -90,27 +91,32 @@ impl<K, V> Default for Counted<K, V> {
 }
 
 impl<K: Ord, V> Counted<K, V> {
-    /// Puts a member in; the newest value is kept.
-    pub fn add(&mut self, key: K, value: V) {
+    /// Puts a member in; the newest value is kept. Whether it was not there before.
+    pub fn add(&mut self, key: K, value: V) -> bool {
         match self.members.entry(key) {
-            std::collections::btree_map::Entry::Vacant(entry) => {
+            Entry::Vacant(entry) => {
                 entry.insert((value, 1));
+                true
             }
-            std::collections::btree_map::Entry::Occupied(mut entry) => {
+            Entry::Occupied(mut entry) => {
                 let member = entry.get_mut();
                 *member = (value, member.1 + 1);
+                false
             }
         }
     }
 
-    /// Takes a member out once.
-    pub fn drop_one(&mut self, key: &K) {
-        if let Some((_, count)) = self.members.get_mut(key) {
-            *count -= 1;
-            if *count == 0 {
-                self.members.remove(key);
-            }
+    /// Takes a member out once. Whether it is gone now.
+    pub fn drop_one(&mut self, key: &K) -> bool {
+        let Some((_, count)) = self.members.get_mut(key) else {
+            return false;
+        };
+        *count -= 1;
+        let gone = *count == 0;
+        if gone {
+            self.members.remove(key);
         }
+        gone
     }
 
     /// The value of a member.

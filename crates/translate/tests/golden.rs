@@ -143,7 +143,7 @@ fn render(translation: &Translation) -> [(&'static str, String); 3] {
     if snapshot["http"] == http {
         snapshot["http"] = Value::Null;
     }
-    for upstreams in snapshot["upstreams"].as_object_mut().into_iter() {
+    if let Some(upstreams) = snapshot["upstreams"].as_object_mut() {
         for (_, value) in upstreams.iter_mut() {
             if value["settings"] == upstream {
                 value["settings"] = Value::Null;

@@ -64,8 +64,8 @@ fn new_endpoints_touch_one_upstream_and_no_route() {
     let after = translator.translate(&objects, 0);
     assert!(same(&before.snapshot.binds, &after.snapshot.binds));
     let upstream = |translation: &Translation| {
-        let upstreams = translation.snapshot.upstreams.values();
-        upstreams.cloned().next().unwrap()
+        let mut upstreams = translation.snapshot.upstreams.values();
+        upstreams.next().cloned().unwrap()
     };
     let (before, after) = (upstream(&before), upstream(&after));
     assert_eq!((before.endpoints.len(), after.endpoints.len()), (1, 2));
@@ -86,7 +86,13 @@ fn diagnostics_are_sorted_and_each_stands_once() {
     let found = Translator::new(Settings::default())
         .translate(&objects, 0)
         .diagnostics;
-    let place = |diagnostic: &Diagnostic| (diagnostic.origin.clone(), diagnostic.field.clone(), diagnostic.code);
+    let place = |diagnostic: &Diagnostic| {
+        (
+            diagnostic.origin.clone(),
+            diagnostic.field.clone(),
+            diagnostic.code,
+        )
+    };
     assert_eq!(found.len(), 3);
     assert!(found.windows(2).all(|pair| place(&pair[0]) < place(&pair[1])));
 }
@@ -162,7 +168,7 @@ fn universe() -> Vec<Object> {
     for team in ["red", "blue"] {
         let mut namespace = value("v1", "Namespace", "default", json!({}));
         namespace["metadata"]["labels"] = json!({"team": team});
-        all.push(Object::from_value(&namespace).unwrap().unwrap());
+        all.push(read(&namespace));
     }
     for path in ["/", "/cart"] {
         all.push(route(1, path));
@@ -188,12 +194,12 @@ fn universe() -> Vec<Object> {
         json!({"parentRefs": [{"name": "front"}, {"name": "second"}], "rules": [
             {"backendRefs": [{"name": "web", "namespace": "other", "port": 80}]}]}),
     );
-    all.push(Object::from_value(&elsewhere).unwrap().unwrap());
+    all.push(read(&elsewhere));
     elsewhere["spec"]["rules"][0]["backendRefs"][0]["name"] = json!("web2");
-    all.push(Object::from_value(&elsewhere).unwrap().unwrap());
+    all.push(read(&elsewhere));
     let mut other = value("v1", "Service", "web", json!({"ports": [{"port": 80}]}));
     other["metadata"]["namespace"] = json!("other");
-    all.push(Object::from_value(&other).unwrap().unwrap());
+    all.push(read(&other));
     let mut grant = value(
         gateway_api,
         "ReferenceGrant",
@@ -202,7 +208,7 @@ fn universe() -> Vec<Object> {
             "to": [{"group": "", "kind": "Service"}]}),
     );
     grant["metadata"]["namespace"] = json!("other");
-    all.push(Object::from_value(&grant).unwrap().unwrap());
+    all.push(read(&grant));
     all
 }
 
@@ -259,17 +265,22 @@ fn slice(addresses: &[&str]) -> Object {
     let slice = json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
         "metadata": {"name": "web-1", "labels": {"kubernetes.io/service-name": "web"}},
         "addressType": "IPv4", "ports": [{"port": 8080}], "endpoints": endpoints});
-    Object::from_value(&slice).unwrap().unwrap()
+    read(&slice)
 }
 
 fn object(version: &str, kind: &str, name: &str, spec: Value) -> Object {
-    Object::from_value(&value(version, kind, name, spec))
-        .unwrap()
-        .unwrap()
+    read(&value(version, kind, name, spec))
+}
+
+fn read(value: &Value) -> Object {
+    let object = Object::from_value(value).expect("the objects of these tests can be read");
+    object.expect("the kinds of these tests are known")
 }
 
 fn value(version: &str, kind: &str, name: &str, spec: Value) -> Value {
-    json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec})
+    let mut value = json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}});
+    value["spec"] = spec;
+    value
 }
 
 fn routes(snapshot: &Snapshot) -> Vec<Arc<ir::Route>> {
@@ -291,7 +302,7 @@ impl Dice {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % sides as u64).unwrap()
+        (self.0 % sides as u64) as usize
     }
 }
 

@@ -162,14 +162,10 @@ impl Try<'_, '_> {
     }
 
     fn no_such_listener(&mut self, gateway: &Gateway, key: &Key, parent: &ParentRef) -> Wrong {
-        let mut wanted = String::new();
-        if let Some(name) = &parent.section_name {
-            wanted.push_str(&format!(" named {name}"));
-        }
-        if let Some(port) = parent.port {
-            wanted.push_str(&format!(" on port {port}"));
-        }
-        let message = format!("Gateway {key} has no listener{wanted}");
+        let name = parent.section_name.as_ref();
+        let name = name.map(|name| format!(" named {name}")).unwrap_or_default();
+        let port = parent.port.map(|port| format!(" on port {port}"));
+        let message = format!("Gateway {key} has no listener{name}{}", port.unwrap_or_default());
         let there: Vec<String> = gateway
             .spec
             .listeners

@@ -1,14 +1,15 @@
 //! One listener of a Gateway: protocol, hostname, certificates and kinds of routes.
 
 use super::ListenerUnit;
-use crate::certificates::Problem;
+use crate::certificates::{Problem, covers};
 use crate::conditions::Wrong;
 use crate::grants::{Referrer, permits};
 use crate::hosts::{self, Star};
 use crate::input::Key;
 use crate::scope::Scope;
 use api::gateway::{FromNamespaces, GROUP, Gateway, Listener, Protocol, RouteGroupKind, SecretRef, TlsMode};
-use ir::{CertificateId, Code, Diagnostic, HostPattern, Origin, Transport};
+use ir::{Certificate, CertificateId, Code, Diagnostic, HostPattern, Origin, Transport};
+use std::sync::Arc;
 
 /// Reads the listener at `index` of a Gateway's spec.
 pub(crate) fn translate(
@@ -34,7 +35,7 @@ pub(crate) fn translate(
     look.name_and_port();
     let kinds = look.kinds(transport);
     look.namespaces();
-    let certificates = look.certificates(transport, client_certificates);
+    let certificates = look.certificates(transport, client_certificates, &hostname);
     ListenerUnit {
         origin: look.origin,
         name: listener.name.clone(),
@@ -189,6 +190,7 @@ impl Look<'_, '_> {
         &mut self,
         transport: Option<Transport>,
         client_certificates: bool,
+        hostname: &HostPattern,
     ) -> Vec<CertificateId> {
         let tls = self.listener.tls.as_ref();
         match (transport, tls) {
@@ -220,7 +222,12 @@ impl Look<'_, '_> {
                     );
                     self.scope.report(diagnostic);
                 }
-                self.references(&tls.certificate_refs)
+                let certificates = self.references(&tls.certificate_refs);
+                self.coverage(&certificates, hostname);
+                certificates
+                    .iter()
+                    .map(|certificate| certificate.id.clone())
+                    .collect()
             }
             (Some(Transport::Https), None) => {
                 let message = "protocol HTTPS needs tls with at least one certificate".to_owned();
@@ -248,7 +255,34 @@ impl Look<'_, '_> {
         }
     }
 
-    fn references(&mut self, references: &[SecretRef]) -> Vec<CertificateId> {
+    /// A listener for some host whose certificates are all for others.
+    fn coverage(&mut self, certificates: &[Arc<Certificate>], hostname: &HostPattern) {
+        if *hostname == HostPattern::Any
+            || certificates.is_empty()
+            || certificates
+                .iter()
+                .any(|certificate| covers(certificate, hostname))
+        {
+            return;
+        }
+        let names: Vec<&str> = certificates
+            .iter()
+            .flat_map(|certificate| &certificate.names)
+            .map(String::as_str)
+            .collect();
+        let message = format!(
+            "the certificate is for {}, not for {hostname}; clients will refuse it",
+            names.join(", ")
+        );
+        self.report(
+            Code::CertificateHostMismatch,
+            "tls.certificateRefs",
+            &message,
+            "Refer to a certificate for the listener's hostname",
+        );
+    }
+
+    fn references(&mut self, references: &[SecretRef]) -> Vec<Arc<Certificate>> {
         if references.is_empty() {
             let message = "no certificate is referred to".to_owned();
             self.report(
@@ -262,16 +296,16 @@ impl Look<'_, '_> {
         let mut certificates = Vec::new();
         for (index, reference) in references.iter().enumerate() {
             let field = format!("tls.certificateRefs[{index}]");
-            if let Some(id) = self.certificate(reference, &field)
-                && !certificates.contains(&id)
+            if let Some(certificate) = self.certificate(reference, &field)
+                && !certificates.contains(&certificate)
             {
-                certificates.push(id);
+                certificates.push(certificate);
             }
         }
         certificates
     }
 
-    fn certificate(&mut self, reference: &SecretRef, field: &str) -> Option<CertificateId> {
+    fn certificate(&mut self, reference: &SecretRef, field: &str) -> Option<Arc<Certificate>> {
         let group = reference.group.as_deref().unwrap_or_default();
         let kind = reference.kind.as_deref().unwrap_or("Secret");
         let own = &self.gateway.metadata.namespace;
@@ -316,7 +350,7 @@ impl Look<'_, '_> {
                 self.unresolve("InvalidCertificateRef", format!("Secret {key}: {reason}"));
             }
         }
-        loaded.certificate.map(|certificate| certificate.id.clone())
+        loaded.certificate
     }
 
     fn field(&self, field: &str) -> String {

@@ -43,11 +43,11 @@ pub(crate) fn translate(scope: &mut Scope<'_>, route: &HTTPRoute, previous: Opti
         accepted.clone_from(&attached);
     }
     let ir = match hostnames {
-        Ok(hostnames) if !attached.is_empty() && !read.rules.is_empty() => Some(Route {
+        Ok(hostnames) if !attached.is_empty() && !read.kept.is_empty() => Some(Route {
             origin: origin.clone(),
             created: route.metadata.created,
             hostnames,
-            rules: read.rules,
+            rules: read.kept,
         }),
         _ => None,
     };
@@ -182,7 +182,7 @@ fn hostnames(scope: &mut Scope<'_>, route: &HTTPRoute, origin: &Origin) -> Resul
 /// All rules of a route, and what its status has to say about them.
 #[derive(Default)]
 struct Rules {
-    rules: Vec<Rule>,
+    kept: Vec<Rule>,
     /// Why no rule works.
     refused: Option<Wrong>,
     /// Why some rules don't work while others do.
@@ -201,7 +201,7 @@ fn rules(scope: &mut Scope<'_>, route: &HTTPRoute) -> Rules {
     let mut wrong: Vec<(usize, Wrong)> = Vec::new();
     for (index, rule) in given.iter().enumerate() {
         let translated = rule::translate(scope, route, index, rule);
-        all.rules.extend(translated.rule);
+        all.kept.extend(translated.rule);
         wrong.extend(translated.refused.map(|wrong| (index, wrong)));
         if all.unresolved.is_none() {
             all.unresolved = translated.unresolved;
