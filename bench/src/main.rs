@@ -8,6 +8,7 @@ mod origin;
 mod peers;
 mod plain;
 mod process;
+mod recording;
 
 use std::process::ExitCode;
 
@@ -35,6 +36,16 @@ const BENCHMARKS: &[(&str, &str, Benchmark)] = &[
         "router",
         "instructions and time per routing lookup, by kind and size of table",
         lookup::run,
+    ),
+    (
+        "telemetry",
+        "instructions to record one request: metrics, access log",
+        recording::run,
+    ),
+    (
+        "recording",
+        "(part of telemetry) records many requests",
+        recording::record_many,
     ),
     ("load", "(part of others) sends REQUESTS to ADDR", plain::load),
     (

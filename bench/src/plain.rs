@@ -90,7 +90,7 @@ fn instructions(peer: Peer, origin: SocketAddr, scratch: &Scratch) -> Result<f64
 }
 
 /// The `summary:` or `totals:` lines of every part that callgrind wrote.
-fn callgrind_total(out: &Path) -> Result<f64, String> {
+pub fn callgrind_total(out: &Path) -> Result<f64, String> {
     let text = std::fs::read_to_string(out).map_err(|error| format!("{}: {error}", out.display()))?;
     let line = text.lines().find_map(|line| {
         line.strip_prefix("totals: ")

@@ -14,6 +14,8 @@ pub struct Field {
     pub in_json: bool,
     /// What it is.
     pub help: &'static str,
+    /// `"name":`
+    pub(super) json_key: &'static str,
     pub(super) value: for<'r> fn(&'r AccessRecord<'_>) -> Value<'r>,
 }
 
@@ -47,6 +49,7 @@ macro_rules! fields {
             name: stringify!($name),
             aliases: &[$(stringify!($alias)),*],
             in_json: $json,
+            json_key: concat!("\"", stringify!($name), "\":"),
             help: $help,
             value: $value,
         }),*];

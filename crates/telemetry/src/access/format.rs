@@ -3,6 +3,7 @@
 use super::fields::{FIELDS, Field, Value};
 use super::{AccessRecord, escape};
 use std::io::Write as _;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 /// A compiled format.
@@ -155,9 +156,7 @@ fn json(out: &mut Vec<u8>, record: &AccessRecord<'_>) {
         }
         out.push(separator);
         separator = b',';
-        out.push(b'"');
-        out.extend_from_slice(field.name.as_bytes());
-        out.extend_from_slice(b"\":");
+        out.extend_from_slice(field.json_key.as_bytes());
         if matches!(
             value,
             Value::Number(_) | Value::Seconds(_) | Value::Port(_) | Value::UnixTime(_)
@@ -195,8 +194,13 @@ fn write_value(out: &mut Vec<u8>, value: &Value<'_>, escape: fn(&mut Vec<u8>, &[
             out.push(b'.');
             digits(out, duration.subsec_micros(), 6);
         }
+        Value::Ip(address) => ip(out, *address),
+        Value::Address(SocketAddr::V4(address)) => {
+            ip(out, (*address.ip()).into());
+            out.push(b':');
+            integer(out, address.port().into());
+        }
         // Writing to memory does not fail.
-        Value::Ip(ip) => drop(write!(out, "{ip}")),
         Value::Address(address) => drop(write!(out, "{address}")),
         Value::Time(time) => rfc3339(out, *time),
         Value::LocalTime(time) => common_log_time(out, *time),
@@ -206,6 +210,22 @@ fn write_value(out: &mut Vec<u8>, value: &Value<'_>, escape: fn(&mut Vec<u8>, &[
             out.push(b'.');
             digits(out, since.subsec_millis(), 3);
         }
+    }
+}
+
+/// The standard library's way to write an IPv4 address costs four times as much.
+fn ip(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            let [first, rest @ ..] = address.octets();
+            integer(out, first.into());
+            for octet in rest {
+                out.push(b'.');
+                integer(out, octet.into());
+            }
+        }
+        // Writing to memory does not fail.
+        IpAddr::V6(address) => drop(write!(out, "{address}")),
     }
 }
 
