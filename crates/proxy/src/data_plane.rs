@@ -14,7 +14,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use telemetry::{AccessLog, Telemetry};
+use telemetry::{AccessLog, Telemetry, UpstreamGauges};
 use tokio::runtime::{Builder as RuntimeBuilder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -103,9 +103,11 @@ impl DataPlane {
             retired: Vec::new(),
             listening: BTreeMap::new(),
         };
+        let publisher = Arc::new(Mutex::new(publisher));
+        report_upstreams(&telemetry, &publisher);
         Ok(Self {
             workers,
-            publisher: Arc::new(Mutex::new(publisher)),
+            publisher,
             drain_timeout,
         })
     }
@@ -267,6 +269,29 @@ impl fmt::Display for BindFailure {
 /// A panic while it was held left at worst an old plan in place.
 fn lock(publisher: &Mutex<Publisher>) -> MutexGuard<'_, Publisher> {
     publisher.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Lets a scrape of the metrics see the state of the newest plan's upstreams.
+fn report_upstreams(telemetry: &Telemetry, publisher: &Arc<Mutex<Publisher>>) {
+    let publisher = Arc::downgrade(publisher);
+    telemetry.read_upstreams_from(move |each| {
+        let Some(publisher) = publisher.upgrade() else {
+            return;
+        };
+        let plan = Arc::clone(&lock(&publisher).plan);
+        for cell in plan.upstreams() {
+            let state = cell.state();
+            each(UpstreamGauges {
+                upstream: &state.id.0,
+                endpoints: state.endpoints.len() as u64,
+                in_flight: state
+                    .endpoints
+                    .iter()
+                    .map(|endpoint| u64::from(endpoint.in_flight))
+                    .sum(),
+            });
+        }
+    });
 }
 
 fn start_worker(seed: Seed) -> io::Result<mpsc::UnboundedSender<Command>> {
