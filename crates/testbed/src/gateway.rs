@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use telemetry::access::{AccessLog, Format, Output};
 use telemetry::{Telemetry, access};
 use tempfile::TempDir;
@@ -43,6 +43,7 @@ pub struct GatewayBuilder {
     workers: usize,
     access_log: Option<String>,
     watch: Option<PathBuf>,
+    echo: bool,
 }
 
 impl Gateway {
@@ -62,6 +63,7 @@ impl Gateway {
             workers: 2,
             access_log: None,
             watch: None,
+            echo: true,
         }
     }
 
@@ -138,10 +140,8 @@ impl Gateway {
     /// Waits until the last change is live in all workers.
     pub async fn live(&self) -> Arc<Live> {
         let before = self.before.load(Ordering::Relaxed);
-        match timeout(DEADLINE, self.state.newer_than(before)).await {
-            Ok(live) => live,
-            Err(_) => panic!("the change did not become live; generation is still {before}"),
-        }
+        let live = timeout(DEADLINE, self.state.newer_than(before)).await;
+        live.unwrap_or_else(|_| panic!("the change did not become live; generation is still {before}"))
     }
 
     /// Waits until what is live fits.
@@ -152,13 +152,12 @@ impl Gateway {
                 if fits(&live) {
                     return live;
                 }
-                self.state.newer_than(live.generation).await;
+                // A change that leaves the snapshot as it is makes no new generation.
+                let _ = timeout(LOOK_AGAIN, self.state.newer_than(live.generation)).await;
             }
         };
-        match timeout(DEADLINE, wait).await {
-            Ok(live) => live,
-            Err(_) => panic!("it did not come to pass: {what}"),
-        }
+        let live = timeout(DEADLINE, wait).await;
+        live.unwrap_or_else(|_| panic!("it did not come to pass: {what}"))
     }
 
     /// What is live now.
@@ -204,15 +203,35 @@ impl Gateway {
         Scrape::parse(&page)
     }
 
-    /// Lines of the access log so far.
-    pub fn access_log(&self) -> Vec<String> {
+    /// All metrics, as soon as they fit: an exchange is recorded when it ends, which may be after its client has read
+    /// the answer.
+    pub async fn metrics_when(&self, fits: impl Fn(&Scrape) -> bool) -> Scrape {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let scrape = self.metrics().await;
+            if fits(&scrape) {
+                return scrape;
+            }
+            assert!(Instant::now() < deadline, "metrics never fitted: {scrape:#?}");
+        }
+    }
+
+    /// Lines of the access log, as soon as there are so many.
+    pub fn access_log(&self, lines: usize) -> Vec<String> {
         let log = self
             .access_log
             .as_ref()
             .expect("the gateway was built with an access log");
-        assert!(log.flush(DEADLINE), "the access log was not written out");
-        let text = std::fs::read_to_string(access_log_path(self.directory.path())).expect("the log exists");
-        text.lines().map(str::to_owned).collect()
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            assert!(log.flush(DEADLINE), "the access log was not written out");
+            let text =
+                std::fs::read_to_string(access_log_path(self.directory.path())).expect("the log exists");
+            if text.lines().count() >= lines {
+                return text.lines().map(str::to_owned).collect();
+            }
+            assert!(Instant::now() < deadline, "not {lines} lines: {text}");
+        }
     }
 }
 
@@ -242,6 +261,13 @@ impl GatewayBuilder {
     #[must_use]
     pub fn access_log(mut self, format: &str) -> Self {
         self.access_log = Some(format.into());
+        self
+    }
+
+    /// Leaves Services without endpoints as they are.
+    #[must_use]
+    pub fn without_echo(mut self) -> Self {
+        self.echo = false;
         self
     }
 
@@ -285,7 +311,9 @@ impl GatewayBuilder {
         let backends = Backends::new(runtime);
         let mut options = ControlOptions::new(vec![self.watch.unwrap_or(objects)]);
         options.settings = self.settings;
-        options.echo = Some(Box::new(backends.clone()));
+        if self.echo {
+            options.echo = Some(Box::new(backends.clone()));
+        }
         options.telemetry = Some(telemetry);
         let publish = ToLoopback {
             data_plane: Arc::clone(&data_plane),
@@ -351,6 +379,8 @@ fn follow(options: ControlOptions, publish: ToLoopback, state: Arc<State>, mut s
 fn access_log_path(directory: &Path) -> PathBuf {
     directory.join("access.log")
 }
+
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 impl Gateway {
     /// A TLS Secret for these hosts, signed by the authority that the client trusts.

@@ -18,6 +18,7 @@ mod connection;
 mod gateway;
 mod load;
 mod metrics;
+pub mod objects;
 pub mod random;
 mod websocket;
 mod wiring;

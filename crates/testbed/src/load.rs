@@ -71,7 +71,7 @@ async fn client(calls: Arc<Vec<(Call, Expect)>>, number: usize, stop: Arc<Atomic
             Ok((_, response)) => {
                 outcome
                     .wrong
-                    .push(format!("{call}: {} {}", response.code(), response.text()))
+                    .push(format!("{call}: {} {}", response.code(), response.text()));
             }
             Err(error) => outcome.wrong.push(format!("{call}: {error}")),
         }

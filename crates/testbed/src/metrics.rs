@@ -31,8 +31,7 @@ impl Scrape {
         self.series
             .iter()
             .filter(|(name, _)| of_family(name) && labels.iter().all(|label| name.contains(label)))
-            .map(|(_, value)| value)
-            .sum()
+            .fold(0.0, |sum, (_, value)| sum + value)
     }
 
     /// Names of all series, labels included.
