@@ -81,7 +81,10 @@ impl<'p> Forward<'_, 'p> {
     }
 
     async fn try_endpoints(&mut self, order: &mut Order<'p>) -> Result<Forwarded, Fault> {
-        let request_end = order.timeouts.request.map(|within| self.session.began + within);
+        let request_end = order
+            .timeouts
+            .request
+            .map(|within| self.worker.clock.now() + within);
         let mut wanted = Wanted {
             addresses: Some((self.session.ends.peer, self.session.ends.local)),
             ..Wanted::default()
@@ -188,7 +191,8 @@ impl<'p> Forward<'_, 'p> {
         };
         self.record.figures.sent = 0;
         let relay = Relay {
-            clock: &self.worker.clock,
+            worker: self.worker,
+            control: &self.session.downstream.control,
             alarm: &mut self.session.alarm,
             client: &mut self.session.downstream.stream,
             upstream: &mut connection.stream,

@@ -5,13 +5,14 @@
 //! only when both directions are stuck.
 
 use super::answer::ResponseRules;
-use crate::clock::Clock;
+use crate::connection::Control;
 use crate::fault::Fault;
 use crate::http::alarm::Alarm;
 use crate::http::buffer::{Buffer, Fill};
 use crate::http::h1::response::LARGEST_HEAD;
 use crate::http::h1::{BodyReader, BodyWriter, ResponseHead, parse_response};
 use crate::stream::Stream;
+use crate::worker::WorkerState;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -19,7 +20,8 @@ use tokio::time::Instant;
 
 /// One try: a request on its way to one endpoint.
 pub(super) struct Relay<'a, 'r> {
-    pub clock: &'a Clock,
+    pub worker: &'a WorkerState,
+    pub control: &'a Control,
     pub alarm: &'a mut Alarm,
     pub client: &'a mut Stream,
     pub upstream: &'a mut Stream,
@@ -275,7 +277,9 @@ impl Relay<'_, '_> {
         if !self.from_upstream.is_empty()
             && let Some(end) = parse_response(self.from_upstream.filled(), self.response)?
         {
-            self.figures.first_byte.get_or_insert_with(|| self.clock.now());
+            self.figures
+                .first_byte
+                .get_or_insert_with(|| self.worker.clock.now());
             self.take_head(end, phase, body, writer)?;
             return Ok(true);
         }
@@ -315,6 +319,8 @@ impl Relay<'_, '_> {
             self.rules.write_switch(self.response, raw, self.to_client);
             *phase = Phase::Switching;
         } else {
+            // A drain may have begun since the request came.
+            self.rules.close |= self.worker.draining() || self.control.closing();
             // The client holds its body back for a `100` that will not come: the connection can't be used on.
             if self.upload.expects_continue && self.upload.state == Sending::Going {
                 self.rules.close = true;
@@ -378,7 +384,7 @@ impl Relay<'_, '_> {
             match self.input.poll_fill(cx, self.client, SENT_AHEAD) {
                 Poll::Ready(Ok(Fill::Some(_))) => {}
                 Poll::Ready(Ok(Fill::Closed)) => {
-                    waits.client_closed = Some(self.clock.now());
+                    waits.client_closed = Some(self.worker.clock.now());
                     break;
                 }
                 Poll::Ready(Err(_)) => return Err(Fault::ClientGone),
@@ -390,7 +396,7 @@ impl Relay<'_, '_> {
 
     /// Nothing moves: finds out whose turn it is and until when.
     fn wait(&mut self, cx: &mut Context<'_>, phase: Phase, waits: &mut Waits) -> Poll<Result<Ending, Fault>> {
-        let now = self.clock.now();
+        let now = self.worker.clock.now();
         let limits = &self.limits;
         let mut next = (now + LONG, Fault::Internal);
         let mut sooner = |at: Instant, fault: Fault| {

@@ -29,11 +29,6 @@ impl Alarm {
             cx.waker().wake_by_ref();
         }
     }
-
-    /// Lets go of the timer: the connection falls idle and somebody else watches it.
-    pub fn drop_timer(&mut self) {
-        self.sleep = None;
-    }
 }
 
 #[cfg(test)]
