@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 use telemetry::{Handshake, TlsVersion};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -70,6 +71,17 @@ pub enum Idle {
     Close,
     /// The deadline passed.
     TimedOut,
+    /// Nothing came for a while: what was kept at hand for the next request may go. Only after [`Wait::Short`].
+    Cold,
+}
+
+/// How a wait for the next request is spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// With everything at hand, as the next request usually comes at once.
+    Short,
+    /// With as little as possible.
+    Long,
 }
 
 /// Shared by a connection's task and its worker: whether it is idle, and whether it shall go.
@@ -92,7 +104,11 @@ pub enum Occupation {
         since: Instant,
         /// Until when. Looked at a few times a second by the worker: no timer for each connection.
         until: Instant,
+        /// How it waits.
+        wait: Wait,
     },
+    /// Was idle for long enough to let go of what exchanges need.
+    Cold,
     /// Waited too long.
     TimedOut,
 }
@@ -241,23 +257,18 @@ impl TlsFacts {
 impl Downstream {
     /// Waits between two requests, holding no buffer. Marks the connection as idle meanwhile, so that the worker may
     /// close it for a drain or to make room.
-    pub async fn idle(&mut self, worker: &WorkerState, until: Instant) -> Idle {
+    pub async fn idle(&mut self, worker: &WorkerState, until: Instant, wait: Wait) -> Idle {
         if self.control.closing() {
             return Idle::Close;
         }
-        self.control.set_idle(worker.clock.recent(), until);
-        let outcome = poll_fn(|cx| {
-            if self.stream.poll_read_ready(cx).is_ready() {
-                return Poll::Ready(Idle::Readable);
-            }
-            match self.control.poll_close(cx) {
-                Poll::Ready(()) if self.control.closing() => Poll::Ready(Idle::Close),
-                Poll::Ready(()) => Poll::Ready(Idle::TimedOut),
-                Poll::Pending => Poll::Pending,
-            }
+        let since = worker.clock.recent();
+        self.control.set(Occupation::Idle { since, until, wait });
+        let outcome = poll_fn(|cx| match self.stream.poll_read_ready(cx) {
+            Poll::Ready(_) => Poll::Ready(Idle::Readable),
+            Poll::Pending => self.control.poll_told(cx),
         })
         .await;
-        self.control.state.set(Occupation::Busy);
+        self.control.set(Occupation::Busy);
         outcome
     }
 }
@@ -268,10 +279,16 @@ impl Control {
         self.close.get()
     }
 
-    /// Ready once the worker wants the connection gone, or it was idle for too long.
-    pub fn poll_close(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.close.get() || self.state.get() == Occupation::TimedOut {
-            return Poll::Ready(());
+    /// Ready once the worker has something to say to an idle connection.
+    fn poll_told(&self, cx: &mut Context<'_>) -> Poll<Idle> {
+        let told = match self.state.get() {
+            _ if self.close.get() => Some(Idle::Close),
+            Occupation::TimedOut => Some(Idle::TimedOut),
+            Occupation::Cold => Some(Idle::Cold),
+            Occupation::Busy | Occupation::Idle { .. } => None,
+        };
+        if let Some(told) = told {
+            return Poll::Ready(told);
         }
         let mut waker = self.waker.borrow_mut();
         match &*waker {
@@ -281,8 +298,8 @@ impl Control {
         Poll::Pending
     }
 
-    pub(crate) fn set_idle(&self, since: Instant, until: Instant) {
-        self.state.set(Occupation::Idle { since, until });
+    pub(crate) fn set(&self, occupation: Occupation) {
+        self.state.set(occupation);
     }
 
     /// Asks the connection to close: at once if idle, else after the exchange at hand.
@@ -291,14 +308,19 @@ impl Control {
         self.wake();
     }
 
-    /// Ends the idle wait if its time is over.
+    /// Ends the idle wait if its time is over, or the short part of it.
     pub fn expire(&self, now: Instant) {
-        if let Occupation::Idle { until, .. } = self.state.get()
-            && until <= now
-        {
-            self.state.set(Occupation::TimedOut);
-            self.wake();
+        let Occupation::Idle { since, until, wait } = self.state.get() else {
+            return;
+        };
+        if until <= now {
+            self.set(Occupation::TimedOut);
+        } else if wait == Wait::Short && now - since >= WARM {
+            self.set(Occupation::Cold);
+        } else {
+            return;
         }
+        self.wake();
     }
 
     /// What the connection is busy with.
@@ -315,6 +337,67 @@ impl Control {
     }
 }
 
+/// How long a connection keeps what exchanges need: clients that send one request after the other are served without
+/// setting up anything, and those that were left open cost little.
+const WARM: Duration = Duration::from_millis(500);
 /// Codes of faults that happen before there is an exchange.
 const BAD_PROXY_HEADER: &str = "bad-proxy-header";
 const SLOW_HANDSHAKE: &str = "slow-handshake";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::Seed;
+    use telemetry::Telemetry;
+    use tokio::runtime::{Builder, LocalOptions};
+
+    fn on_a_worker<F: Future>(test: impl FnOnce(Rc<WorkerState>) -> F) -> F::Output {
+        let telemetry = Telemetry::new(1);
+        let seed = Seed {
+            index: 0,
+            workers: 1,
+            telemetry,
+            access_log: None,
+            random: 1,
+            default_connections: 10,
+        };
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
+            .unwrap();
+        runtime.block_on(test(WorkerState::new(seed)))
+    }
+
+    async fn socket() -> (TcpStream, std::net::TcpStream, SocketAddr) {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (other, address) = listener.accept().unwrap();
+        (tcp, other, address)
+    }
+
+    #[test]
+    fn the_future_of_a_connection_is_small() {
+        on_a_worker(|worker| async move {
+            let (tcp, _other, peer) = socket().await;
+            let size = size_of_val(&run(worker, tcp, peer, SocketSlot(0)));
+            assert!(size <= 1024, "{size} bytes");
+        });
+    }
+
+    #[test]
+    fn a_panic_ends_its_connection_and_nothing_else() {
+        on_a_worker(|worker| async move {
+            let seat = worker.connections.seat(Rc::default(), SocketSlot(0));
+            let guard = Guard {
+                seat,
+                worker: Rc::clone(&worker),
+            };
+            let task = tokio::task::spawn_local(async move {
+                let _guard = guard;
+                std::panic::resume_unwind(Box::new("a mistake of ours"));
+            });
+            assert!(task.await.unwrap_err().is_panic());
+            assert_eq!(worker.connections.open(), 0);
+        });
+    }
+}

@@ -160,11 +160,17 @@ impl Drop for Seat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::Wait;
     use std::time::Duration;
 
     fn idle_control(since: Instant) -> Rc<Control> {
         let control = Rc::new(Control::default());
-        control.set_idle(since, since + Duration::from_secs(60));
+        let until = since + Duration::from_secs(60);
+        control.set(Occupation::Idle {
+            since,
+            until,
+            wait: Wait::Long,
+        });
         control
     }
 

@@ -15,7 +15,7 @@ mod session;
 
 pub(crate) use answer::connection_line;
 
-use crate::connection::{Downstream, Idle};
+use crate::connection::{Downstream, Idle, Wait};
 use crate::fault::Fault;
 use crate::forwarded;
 use crate::http::buffer::Buffer;
@@ -34,30 +34,64 @@ use std::rc::Rc;
 pub async fn serve(worker: Rc<WorkerState>, downstream: Downstream) {
     let mut session = Session::new(worker, downstream);
     loop {
-        if session.input.is_empty() {
-            let until = session.idle_until();
-            match session.downstream.idle(&session.worker, until).await {
-                Idle::Readable => {}
-                Idle::Close | Idle::TimedOut => return session.close().await,
-            }
+        let until = session.idle_until();
+        match session.downstream.idle(&session.worker, until, Wait::Long).await {
+            // Boxed, and let go of when no request comes for a while: what exchanges need is many times as large as
+            // what waiting for them needs.
+            Idle::Readable => match Box::pin(serve_while_busy(&mut session)).await {
+                Over::No => {}
+                Over::Yes => return,
+            },
+            Idle::Close | Idle::TimedOut | Idle::Cold => return Box::pin(session.close()).await,
         }
+    }
+}
+
+/// Serves one request after the other, as long as they come soon.
+async fn serve_while_busy(session: &mut Session) -> Over {
+    loop {
         let mut work = Work::take();
         let after = match session.read_head(&mut work).await {
             // Nothing came after all (TLS has records of its own): wait on, without buffers.
             Arrival::Nothing => After::Continue,
             Arrival::Gone => After::Close,
-            Arrival::Bad(fault) => refuse(&mut session, &mut work, fault).await,
-            // Boxed: what an exchange needs would otherwise be there while the connection waits.
-            Arrival::Request => Box::pin(exchange(&mut session, &mut work)).await,
+            Arrival::Bad(fault) => refuse(session, &mut work, fault).await,
+            Arrival::Request => exchange(session, &mut work).await,
         };
         work.give_back();
         match after {
             After::Continue => {}
-            After::Close => return session.close().await,
-            After::Linger => return session.linger().await,
-            After::Cut => return session.cut(),
+            After::Close => {
+                session.close().await;
+                return Over::Yes;
+            }
+            After::Linger => {
+                session.linger().await;
+                return Over::Yes;
+            }
+            After::Cut => {
+                session.cut();
+                return Over::Yes;
+            }
+        }
+        if session.input.is_empty() {
+            let until = session.idle_until();
+            match session.downstream.idle(&session.worker, until, Wait::Short).await {
+                Idle::Readable => {}
+                Idle::Cold => return Over::No,
+                Idle::Close | Idle::TimedOut => {
+                    session.close().await;
+                    return Over::Yes;
+                }
+            }
         }
     }
+}
+
+/// Whether a connection has ended.
+enum Over {
+    No,
+    Yes,
 }
 
 /// What becomes of the connection.
