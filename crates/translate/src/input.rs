@@ -84,8 +84,8 @@ pub struct Settings {
     pub ingress_controller: String,
     /// Name of the one class to serve; unset: every class of our controller.
     pub ingress_class: Option<String>,
-    /// Serve Ingresses that name no class although no class is the default, as long as no IngressClass
-    /// exists at all (files on a laptop rarely have one).
+    /// Serve Ingresses that name no class although no class is the default. Where no IngressClass exists at all
+    /// (files on a laptop rarely have one) they are served in any case.
     pub watch_ingress_without_class: bool,
     /// Secret with the certificate for hosts that have none.
     pub default_certificate: Option<Key>,

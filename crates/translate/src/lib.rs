@@ -173,30 +173,28 @@ impl Translator {
                 };
                 ((Claimant::of(ingress), claims), left)
             });
-            if old.as_ref() == new.as_ref().map(|(value, _)| value) {
-                if let Some((value, left)) = new {
-                    self.ingress_claims.put(key, value, left);
-                }
-                continue;
-            }
-            if let Some((claimant, claims)) = old {
-                for claim in claims {
-                    if let Some(claimants) = self.claims.get_mut(&claim) {
-                        claimants.remove(&claimant);
-                        if claimants.is_empty() {
-                            self.claims.remove(&claim);
-                        }
+            let pairs = |value: Option<&(Claimant, BTreeSet<Claim>)>| -> BTreeSet<(Claim, Claimant)> {
+                let claims = value.into_iter().flat_map(|(claimant, claims)| {
+                    claims.iter().map(|claim| (claim.clone(), claimant.clone()))
+                });
+                claims.collect()
+            };
+            let (old, now) = (pairs(old.as_ref()), pairs(new.as_ref().map(|(value, _)| value)));
+            for (claim, claimant) in old.difference(&now) {
+                if let Some(claimants) = self.claims.get_mut(claim) {
+                    claimants.remove(claimant);
+                    if claimants.is_empty() {
+                        self.claims.remove(claim);
                     }
-                    changes.reads.insert(Read::IngressClaim(claim));
                 }
+                changes.reads.insert(Read::IngressClaim(claim.clone()));
+            }
+            for (claim, claimant) in now.difference(&old) {
+                let claimants = self.claims.entry(claim.clone()).or_default();
+                claimants.insert(claimant.clone());
+                changes.reads.insert(Read::IngressClaim(claim.clone()));
             }
             if let Some((value, left)) = new {
-                let (claimant, claims) = &value;
-                for claim in claims {
-                    let claimants = self.claims.entry(claim.clone()).or_default();
-                    claimants.insert(claimant.clone());
-                    changes.reads.insert(Read::IngressClaim(claim.clone()));
-                }
                 self.ingress_claims.put(key, value, left);
             }
         }

@@ -33,7 +33,11 @@ pub(super) fn endpoints(
     for ip in addresses {
         match refusal(ip.to_canonical(), local_allowed) {
             Some((kind, hint)) => {
-                let message = format!("{name} is {ip}, {kind}; it is left out");
+                let message = if name == ip.to_string() {
+                    format!("{name} is {kind}; it is left out")
+                } else {
+                    format!("{name} is {ip}, {kind}; it is left out")
+                };
                 let finding = Diagnostic::new(Code::ExternalNameRefused, origin.clone(), FIELD, message);
                 scope.report(match hint {
                     Some(hint) => finding.hint(hint),
@@ -96,7 +100,7 @@ fn refusal(ip: IpAddr, local_allowed: bool) -> Option<(&'static str, Option<&'st
         IpAddr::V6(ip) => ip.is_unicast_link_local(),
     };
     if ip.is_unspecified() || ip == IpAddr::from([255, 255, 255, 255]) {
-        Some(("which is no address of a host", None))
+        Some(("no address of a host", None))
     } else if ip.is_multicast() {
         Some(("a multicast address", None))
     } else if ip.is_loopback() && !local_allowed {

@@ -61,6 +61,9 @@ pub(super) fn routes(
             );
         }
         if builder.rules.is_empty() {
+            if rest_is_claimed(scope, host) {
+                continue;
+            }
             // The host is taken all the same: it hides a wildcard over it, as in ingress-nginx.
             let section = host
                 .rule
@@ -128,12 +131,7 @@ fn default_applies(scope: &mut Scope<'_>, ours: &Claimant, host: &Host<'_>) -> b
     if host.paths.iter().any(|path| is_root(&path.matched)) {
         return false;
     }
-    let root = Claim::Path {
-        host: Arc::clone(&host.name),
-        path: "".into(),
-        exact: false,
-    };
-    let by_root = scope.claimants(root).next();
+    let by_root = scope.claimants(root_claim(host)).next();
     let first = by_root.or_else(|| scope.claimants(Claim::Default(Arc::clone(&host.name))).next());
     if let Some(first) = first
         && first.key != ours.key
@@ -154,6 +152,22 @@ fn default_applies(scope: &mut Scope<'_>, ours: &Claimant, host: &Host<'_>) -> b
     by_root.is_none()
 }
 
+/// Whether some Ingress takes what no path of a host takes.
+fn rest_is_claimed(scope: &mut Scope<'_>, host: &Host<'_>) -> bool {
+    let claims = [root_claim(host), Claim::Default(Arc::clone(&host.name))];
+    claims
+        .into_iter()
+        .any(|claim| scope.claimants(claim).next().is_some())
+}
+
+fn root_claim(host: &Host<'_>) -> Claim {
+    Claim::Path {
+        host: Arc::clone(&host.name),
+        path: "".into(),
+        exact: false,
+    }
+}
+
 fn report_claimed(
     scope: &mut Scope<'_>,
     ours: &Claimant,
@@ -172,9 +186,9 @@ fn report_claimed(
         return;
     };
     let why = if first.created < ours.created {
-        "is older"
+        "is older and wins"
     } else {
-        "is as old and comes first by name"
+        "is as old, comes first by name and wins"
     };
     let on = match &host.pattern {
         HostPattern::Any => "without host".to_owned(),
@@ -186,7 +200,7 @@ fn report_claimed(
         PathMatch::Prefix(path) | PathMatch::Regex(path) => ("Prefix", path.as_str()),
     };
     let message = format!(
-        "{kind} {path} {on} is also claimed by Ingress {}, which {why} and wins",
+        "{kind} {path} {on} is also claimed by Ingress {}, which {why}",
         first.key
     );
     let origin = ours.key.origin("Ingress");
@@ -240,7 +254,7 @@ fn target(
         (Some(name), _) if !name.is_empty() => PortRef::Name(name),
         (_, Some(number)) if number != 0 => PortRef::Number(number),
         _ => {
-            let reason = format!("no port of Service {key} is named");
+            let reason = format!("the backend names no port of Service {key}");
             let hint = Some("Add port.number or port.name".to_owned());
             return Err(refuse(
                 scope,

@@ -6,6 +6,7 @@ use crate::input::Key;
 use api::networking::{HttpIngressPath, Ingress, IngressBackend, PathType};
 use ir::path::{self, PathError};
 use ir::{Code, Diagnostic, HostPattern, Origin, PathMatch, PathPolicy, Severity};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// An Ingress's rules, sorted by host.
@@ -53,6 +54,8 @@ pub(super) fn is_root(matched: &PathMatch) -> bool {
 /// Reads the rules of an Ingress.
 pub(super) fn read<'i>(ingress: &'i Ingress, policy: &PathPolicy) -> Shape<'i> {
     let mut reader = Reader {
+        known_hosts: HashMap::new(),
+        known_paths: HashMap::new(),
         origin: Key::of(&ingress.metadata).origin("Ingress"),
         policy,
         shape: Shape {
@@ -82,6 +85,10 @@ pub(super) fn read<'i>(ingress: &'i Ingress, policy: &PathPolicy) -> Shape<'i> {
 }
 
 struct Reader<'i, 'p> {
+    /// Positions of hosts by name.
+    known_hosts: HashMap<&'i str, usize>,
+    /// Sections of paths by position of their host. One host can have ten thousand paths.
+    known_paths: HashMap<(usize, PathMatch), String>,
     origin: Origin,
     policy: &'p PathPolicy,
     shape: Shape<'i>,
@@ -89,10 +96,10 @@ struct Reader<'i, 'p> {
 
 impl<'i> Reader<'i, '_> {
     /// Position of a host among the hosts, new or known; `None` if it can't be used.
-    fn host(&mut self, name: &str, rule: usize) -> Option<usize> {
+    fn host(&mut self, name: &'i str, rule: usize) -> Option<usize> {
         let hosts = &mut self.shape.hosts;
-        if let Some(known) = hosts.iter().position(|host| *host.name == *name) {
-            return Some(known);
+        if let Some(known) = self.known_hosts.get(name) {
+            return Some(*known);
         }
         match host::pattern(name) {
             Ok(pattern) => {
@@ -102,6 +109,7 @@ impl<'i> Reader<'i, '_> {
                     rule: Some(rule),
                     paths: Vec::new(),
                 });
+                self.known_hosts.insert(name, hosts.len() - 1);
                 Some(hosts.len() - 1)
             }
             Err(reason) => {
@@ -136,16 +144,13 @@ impl<'i> Reader<'i, '_> {
                 last.severity = Severity::Warning;
             }
         }
-        let host = &mut self.shape.hosts[host];
-        if let Some(first) = host.paths.iter().find(|known| known.matched == matched) {
-            let message = format!(
-                "the path is claimed twice in this Ingress; {} comes first and wins",
-                first.section
-            );
+        if let Some(first) = self.known_paths.get(&(host, matched.clone())) {
+            let message = format!("the path is claimed twice in this Ingress; {first} comes first and wins");
             self.report(Code::PathClaimedTwice, format!("spec.{section}"), message);
             return;
         }
-        host.paths.push(Path {
+        self.known_paths.insert((host, matched.clone()), section.clone());
+        self.shape.hosts[host].paths.push(Path {
             section,
             matched,
             backend: &path.backend,
