@@ -2,7 +2,7 @@
 
 use crate::backend::Backends;
 use crate::wiring::{Ports, Shown, ToLoopback};
-use crate::{Authority, Call, Connection, DEADLINE, Load, Scrape, WebSocket};
+use crate::{Authority, Call, Connection, DEADLINE, Expect, Load, Scrape, WebSocket};
 use control::{ControlOptions, Live, State};
 use proxy::DataPlane;
 use serde_json::Value;
@@ -100,7 +100,7 @@ impl Gateway {
     }
 
     /// Sends these requests again and again, several at once, until told to stop.
-    pub fn load(&self, calls: Vec<(Call, crate::load::Expect)>, clients: usize) -> Load {
+    pub fn load(&self, calls: Vec<(Call, Expect)>, clients: usize) -> Load {
         Load::start(calls, clients)
     }
 

@@ -27,7 +27,7 @@ pub use authority::Authority;
 pub use client::{Call, Response};
 pub use connection::Connection;
 pub use gateway::{Gateway, GatewayBuilder};
-pub use load::{Load, Outcome};
+pub use load::{Expect, Load, Outcome};
 pub use metrics::Scrape;
 pub use websocket::WebSocket;
 

@@ -75,8 +75,9 @@ pub fn request(chance: &mut Chance) -> RandomRequest {
     let query = chance
         .once_in(3)
         .then(|| format!("{}={}", chance.of(PARAMETERS), chance.of(VALUES)));
+    let method = *chance.of(METHODS);
     RandomRequest {
-        method: *chance.of(METHODS),
+        method,
         host,
         path,
         query,

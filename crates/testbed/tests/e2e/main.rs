@@ -1,6 +1,7 @@
 //! The gateway end to end: objects in files, requests through real sockets.
 
-#![allow(clippy::unwrap_used)]
+// Counters are whole numbers, and exact as floats.
+#![allow(clippy::unwrap_used, clippy::float_cmp, clippy::format_collect)]
 
 mod explain;
 mod observe;

@@ -1,7 +1,7 @@
 //! What the gateway tells about itself.
 
 use narthex_testbed::Gateway;
-use narthex_testbed::objects::{FRONT, route, services};
+use narthex_testbed::objects::{FRONT, endpoint_slice, route, services};
 use std::collections::BTreeSet;
 
 fn objects() -> String {
@@ -122,6 +122,49 @@ async fn counters_go_on_over_a_change_of_the_configuration() {
         .metrics_when(|scrape| scrape.sum("narthex_requests_total", &RULE) >= 2.0)
         .await;
     assert_eq!(metrics.sum("narthex_requests_total", &RULE), 2.0);
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_refused_and_counted_as_a_fault() {
+    let gw = Gateway::from_yaml(&objects()).await;
+    let mut connection = gw.connect(80).await;
+    connection
+        .send("GET / HTTP/1.1\nHost: a.example\n\n")
+        .await
+        .unwrap();
+    connection.response(false).await.unwrap().status(400);
+    assert_eq!(connection.rest().await.unwrap(), b"", "the connection is closed");
+    let metrics = gw
+        .metrics_when(|scrape| scrape.sum("narthex_faults_total", &[]) >= 1.0)
+        .await;
+    assert_eq!(metrics.sum("narthex_faults_total", &[]), 1.0);
+    gw.get("http://a.example/").await.status(200);
+}
+
+#[tokio::test]
+async fn a_service_that_refuses_connections_is_counted_and_named_in_the_log() {
+    // A port that was free a moment ago: nobody listens there.
+    let refused = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let yaml = format!("{}{}", objects(), endpoint_slice("shop", "shop", &[refused]));
+    let gw = Gateway::builder()
+        .file("objects.yaml", &yaml)
+        .access_log("json")
+        .start()
+        .await;
+    gw.get("http://a.example/").await.status(502);
+    let line: serde_json::Value = serde_json::from_str(&gw.access_log(1)[0]).unwrap();
+    assert_eq!(line["status"], 502);
+    let fault = line["fault"].as_str().expect("a fault").to_owned();
+    let upstream = &["upstream=\"default/shop:80\""];
+    let metrics = gw.metrics().await;
+    assert_eq!(
+        metrics.sum("narthex_faults_total", &[&format!("code=\"{fault}\"")]),
+        1.0
+    );
+    assert!(metrics.sum("narthex_upstream_connect_failures_total", upstream) >= 1.0);
 }
 
 #[tokio::test]

@@ -55,6 +55,26 @@ async fn a_server_name_that_no_listener_covers_is_refused() {
 }
 
 #[tokio::test]
+async fn handshakes_are_counted_by_version_and_result() {
+    let gw = Gateway::from_yaml(&https_gateway()).await;
+    gw.get("https://a.example/").await.status(200);
+    assert!(Connection::tls(gw.address(443), "unknown.example").await.is_err());
+    let name = "narthex_tls_handshakes_total";
+    let metrics = gw.metrics_when(|scrape| scrape.sum(name, &[]) >= 2.0).await;
+    assert_eq!(
+        metrics.sum(name, &["version=\"1.3\"", "resumed=\"false\"", "result=\"ok\""]),
+        1.0
+    );
+    assert_eq!(metrics.sum(name, &["result=\"failed\""]), 1.0);
+    assert!(
+        metrics.sum(
+            "narthex_certificate_expiry_timestamp_seconds",
+            &["certificate=\"default/a\""]
+        ) > 0.0
+    );
+}
+
+#[tokio::test]
 async fn a_request_for_the_host_of_another_listener_is_misdirected() {
     let gw = Gateway::from_yaml(&https_gateway()).await;
     gw.get("https://a.example/")
