@@ -1,13 +1,10 @@
 //! Turns an upstream's response head into the one that the client gets.
 
-use crate::connection::Control;
 use crate::filter::{self, CompiledFilter, CorsGrant};
 use crate::http::buffer::Buffer;
 use crate::http::date;
 use crate::http::h1::head::strip_hop_by_hop;
 use crate::http::h1::{BodyLength, BodyWriter, Name, ResponseHead, Version, write};
-use crate::worker::WorkerState;
-use std::rc::Rc;
 
 /// What decides about the response, known from the request and its rule.
 #[derive(Debug)]
@@ -18,10 +15,6 @@ pub(super) struct ResponseRules<'a> {
     pub client: Version,
     /// The connection closes after this response, and its head says so.
     pub close: bool,
-    /// May ask for the same while the upstream still thinks: a drain, a bind that goes away.
-    pub worker: &'a WorkerState,
-    /// Likewise.
-    pub control: Rc<Control>,
     /// The client asked to switch protocols and the upstream was told so.
     pub upgrade: bool,
     /// Filters of the rule, then those of the backend.
@@ -78,7 +71,6 @@ impl ResponseRules<'_> {
                 BodyWriter::Plain
             }
         };
-        self.close |= self.worker.draining() || self.control.closing();
         strip_hop_by_hop(&mut head.fields, raw, head.connection);
         self.apply_filters(head, raw);
         if let Some(server) = self.server {

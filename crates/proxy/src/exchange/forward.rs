@@ -102,8 +102,6 @@ impl<'p> Forward<'_, 'p> {
                 to_head: self.facts.to_head,
                 client: self.head.version,
                 close: self.close,
-                worker: self.worker,
-                control: Rc::clone(&self.session.downstream.control),
                 upgrade: self.head.upgrade,
                 filters: order.filters,
                 cors: cors.take(),
