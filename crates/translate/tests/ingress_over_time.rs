@@ -234,12 +234,13 @@ impl World {
 
     fn put(&mut self, value: &Value) {
         let mut value = value.clone();
-        value["apiVersion"] = json!(match value["kind"].as_str().unwrap() {
+        value["apiVersion"] = json!(match value["kind"].as_str().expect("a kind") {
             "Ingress" | "IngressClass" => "networking.k8s.io/v1",
             "EndpointSlice" => "discovery.k8s.io/v1",
             _ => "v1",
         });
-        self.objects.insert(Object::from_value(&value).unwrap().unwrap());
+        let object = Object::from_value(&value).expect("an object of its kind");
+        self.objects.insert(object.expect("a kind that is read"));
     }
 
     fn remove(&mut self, kind: &str, key: &Key) {
