@@ -165,6 +165,12 @@ pub fn covers(certificate: &Certificate, host: &HostPattern) -> bool {
     }
 }
 
+/// Whether a certificate's key is RSA. Of several certificates for a host the others come first: their signatures
+/// cost a tenth, and clients that can't check them fall through to the RSA one.
+pub fn is_rsa(certificate: &Certificate) -> bool {
+    certificate.chain.first().is_some_and(|leaf| parse::is_rsa(leaf))
+}
+
 /// `2026-11-21`
 fn date(seconds: i64) -> String {
     match jiff::Timestamp::from_second(seconds) {

@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
+use x509_parser::oid_registry::OID_PKCS1_RSAENCRYPTION;
 use x509_parser::prelude::FromDer;
 
 /// A certificate, and what is said of it besides.
@@ -68,6 +69,12 @@ pub(super) fn certificate(key: &Key, secret: &Secret) -> Result<Parsed, Wrong> {
         not_before,
         note,
     })
+}
+
+/// Whether the key of a certificate is RSA.
+pub(super) fn is_rsa(certificate: &[u8]) -> bool {
+    X509Certificate::from_der(certificate)
+        .is_ok_and(|(_, parsed)| parsed.public_key().algorithm.algorithm == OID_PKCS1_RSAENCRYPTION)
 }
 
 fn entry<'s>(secret: &'s Secret, name: &str, field: &'static str) -> Result<&'s [u8], Wrong> {

@@ -128,7 +128,8 @@ struct Table {
 
 struct Row {
     hostname: HostPattern,
-    own: Vec<CertificateId>,
+    /// Each with whether its key is RSA.
+    own: Vec<(bool, CertificateId)>,
     default: Vec<CertificateId>,
 }
 
@@ -146,9 +147,9 @@ impl Table {
         });
         let own = &mut self.rows[row].own;
         if let Some(certificate) = certificate
-            && !own.contains(&certificate.id)
+            && own.iter().all(|(_, id)| *id != certificate.id)
         {
-            own.push(certificate.id.clone());
+            own.push((certificates::is_rsa(certificate), certificate.id.clone()));
         }
     }
 
@@ -164,11 +165,13 @@ impl Table {
 
 impl Row {
     /// Own certificates if there are any: only without them is the default one served.
-    fn finish(self) -> TlsHost {
+    fn finish(mut self) -> TlsHost {
+        // Stable: apart from this the order is that of the entries.
+        self.own.sort_by_key(|(is_rsa, _)| *is_rsa);
         let certificates = if self.own.is_empty() {
             self.default
         } else {
-            self.own
+            self.own.into_iter().map(|(_, id)| id).collect()
         };
         TlsHost {
             hostname: self.hostname,
