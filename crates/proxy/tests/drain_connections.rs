@@ -19,7 +19,7 @@ fn an_exchange_under_way_is_finished_and_told_to_close() {
     let mut client = Peer::connect(address);
     client.send("GET / HTTP/1.1\r\nHost: x.example\r\n\r\n");
     held.request();
-    let drain = plane.plane.drain();
+    let drain = plane.inner.drain();
     until("new connections are refused", || refused(address));
     held.answer(&answer("late"));
     let (head, body) = client.response().expect("a response");
@@ -38,7 +38,7 @@ fn idle_connections_are_closed_soon() {
         assert_eq!(client.get("x.example").unwrap().1, "a");
     }
     let silent = Peer::connect(address);
-    let outcome = wait(plane.plane.drain());
+    let outcome = wait(plane.inner.drain());
     assert_eq!(outcome, DrainOutcome { finished: 6, cut: 0 });
     for client in clients.iter_mut().chain([&mut { silent }]) {
         assert!(client.is_closed());
@@ -52,7 +52,7 @@ fn a_request_that_was_on_its_way_when_the_drain_began_is_answered() {
     let address = plane.serve(&forwarding(upstream("up", &[server.address])));
     let mut client = Peer::connect(address);
     client.get("x.example").unwrap();
-    let drain = plane.plane.drain();
+    let drain = plane.inner.drain();
     let (head, _) = client.get("x.example").expect("an answer within the grace");
     assert_eq!(field(&head, "connection"), Some("close"));
     assert_eq!(wait(drain).cut, 0);
@@ -78,7 +78,7 @@ fn what_takes_longer_than_the_timeout_is_cut_and_counted() {
     client.send("GET / HTTP/1.1\r\nHost: held.example\r\n\r\n");
     held.request();
     let began = Instant::now();
-    let drain = plane.plane.drain();
+    let drain = plane.inner.drain();
     echoes(&mut websocket, "still here");
     assert_eq!(wait(drain), DrainOutcome { finished: 0, cut: 2 });
     assert!(began.elapsed() >= Duration::from_millis(300));
@@ -91,7 +91,7 @@ fn a_websocket_that_ends_during_the_drain_counts_as_finished() {
     let plane = Plane::start_with(1, Duration::from_secs(3600));
     let address = plane.serve(&forwarding(upstream("up", &[socket.address])));
     let mut websocket = upgrade(address, "x.example");
-    let drain = plane.plane.drain();
+    let drain = plane.inner.drain();
     echoes(&mut websocket, "going on");
     drop(websocket);
     assert_eq!(wait(drain), DrainOutcome { finished: 1, cut: 0 });
@@ -103,8 +103,8 @@ fn to_stop_now_closes_everything_at_once() {
     let plane = Plane::start(2);
     let address = plane.serve(&forwarding(upstream("up", &[socket.address])));
     let mut websocket = upgrade(address, "x.example");
-    let drain = plane.plane.drain();
-    plane.plane.stop_now();
+    let drain = plane.inner.drain();
+    plane.inner.stop_now();
     assert!(websocket.is_closed());
     wait(drain);
     assert!(refused(address));

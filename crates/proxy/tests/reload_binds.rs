@@ -23,11 +23,8 @@ fn plain(addresses: &[BindAddress]) -> Snapshot {
 
 /// A port that nobody has at the moment.
 fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    probe.local_addr().expect("an address").port()
 }
 
 fn connects(address: SocketAddr) -> bool {
@@ -49,7 +46,7 @@ fn an_address_that_is_taken_is_reported_and_the_others_work_and_it_is_tried_agai
             .to_string()
             .starts_with(&format!("127.0.0.1:{port}: "))
     );
-    let works = plane.plane.local_addresses();
+    let works = plane.inner.local_addresses();
     assert_eq!(works.len(), 1);
     assert!(connects(works[0].1));
     drop(taken);

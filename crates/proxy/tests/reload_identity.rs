@@ -11,7 +11,10 @@ use support::*;
 use telemetry::Telemetry;
 
 fn plans() -> (Builder, Plan) {
-    (Builder::new(Telemetry::new(1)).unwrap(), Plan::default())
+    (
+        Builder::new(Telemetry::new(1)).expect("a builder"),
+        Plan::default(),
+    )
 }
 
 fn with_routes(routes: &[&Arc<Route>], endpoints: &[u16]) -> Snapshot {
@@ -29,7 +32,7 @@ fn with_routes(routes: &[&Arc<Route>], endpoints: &[u16]) -> Snapshot {
 }
 
 fn compiled<'p>(plan: &'p Plan, host: &str) -> &'p Arc<CompiledRoute> {
-    let socket = plan.socket(SocketSlot(0)).unwrap();
+    let socket = plan.socket(SocketSlot(0)).expect("a socket");
     let head = Head {
         method: "GET",
         host,

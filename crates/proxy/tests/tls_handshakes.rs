@@ -183,7 +183,7 @@ fn a_certificate_that_cannot_be_used_is_reported_and_the_others_work() {
     let applied = plane.publish(&snapshot);
     let broken: Vec<&str> = applied.broken.iter().map(|broken| &*broken.id.0).collect();
     assert_eq!(broken, ["garbage", "mixed"]);
-    let address = plane.plane.local_addresses()[0].1;
+    let address = plane.inner.local_addresses()[0].1;
     assert!(Client::new().connect(address, Some("good.example")).is_ok());
     assert!(Client::new().connect(address, Some("mixed.example")).is_err());
 }

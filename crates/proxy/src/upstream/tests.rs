@@ -326,8 +326,9 @@ fn a_worker_keeps_its_part_of_the_idle_connections() {
             open.push(bench.get().await.unwrap());
         }
         assert_eq!(bench.cell.state().endpoints[0].connections, 4);
-        open.into_iter()
-            .for_each(|connection| connection.give_back(&bench.worker));
+        for connection in open {
+            connection.give_back(&bench.worker);
+        }
         assert_eq!(bench.idle(), 2, "a third of five, rounded up");
         assert_eq!(bench.cell.state().endpoints[0].connections, 2);
     });

@@ -22,7 +22,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A data plane under test.
 pub struct Plane {
-    pub plane: DataPlane,
+    pub inner: DataPlane,
     pub telemetry: Arc<Telemetry>,
     generation: std::cell::Cell<u64>,
 }
@@ -40,9 +40,9 @@ impl Plane {
             access_log: None,
             drain_timeout,
         };
-        let plane = DataPlane::start(options).expect("a data plane starts");
+        let inner = DataPlane::start(options).expect("a data plane starts");
         Self {
-            plane,
+            inner,
             telemetry,
             generation: std::cell::Cell::new(0),
         }
@@ -51,7 +51,7 @@ impl Plane {
     /// Publishes and waits until every worker serves by it.
     pub fn publish(&self, snapshot: &Snapshot) -> Applied {
         self.generation.set(self.generation.get() + 1);
-        let applied = wait(self.plane.publish(snapshot, self.generation.get()));
+        let applied = wait(self.inner.publish(snapshot, self.generation.get()));
         assert!(applied.stragglers.is_empty(), "{applied:?}");
         applied
     }
@@ -65,7 +65,7 @@ impl Plane {
         );
         let bind = snapshot.binds[0].address;
         let local = self
-            .plane
+            .inner
             .local_addresses()
             .into_iter()
             .find(|(address, _)| *address == bind);

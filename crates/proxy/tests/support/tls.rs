@@ -61,7 +61,7 @@ pub fn handshake(
     let outcome = stream
         .write_all(request.as_bytes())
         .and_then(|()| stream.read_to_end(&mut Vec::new()));
-    match outcome.map_err(|error| error.downcast::<Error>()) {
+    match outcome.map_err(std::io::Error::downcast::<Error>) {
         Err(Ok(error)) => Err(error),
         // However the connection ended, the handshake was over.
         _ if !session.is_handshaking() => Ok(session),
