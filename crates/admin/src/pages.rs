@@ -63,14 +63,16 @@ async fn ready(State(source): Shared) -> Response {
 async fn metrics(State(source): Shared, headers: HeaderMap) -> Response {
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
     let format = telemetry::Format::negotiate(accept);
-    let page = source.telemetry().scrape(format);
-    ([(CONTENT_TYPE, format.content_type())], page).into_response()
+    let telemetry = source.telemetry();
+    aside(move || ([(CONTENT_TYPE, format.content_type())], telemetry.scrape(format)).into_response()).await
 }
 
 async fn snapshot(State(source): Shared) -> Response {
     let generation = source.generation();
     match source.snapshot() {
-        Some(snapshot) => fresh(json!({"generation": generation, "snapshot": &*snapshot})),
+        Some(snapshot) => {
+            aside(move || fresh(json!({"generation": generation, "snapshot": &*snapshot}))).await
+        }
         None => nothing_yet(),
     }
 }
@@ -147,6 +149,18 @@ async fn method_not_allowed() -> Response {
 fn nothing_yet() -> Response {
     let message = "no configuration is live yet";
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"error": message}))).into_response()
+}
+
+/// Makes a page that may be large on a thread of its own: with thousands of rules it takes a tenth of a second, and
+/// probes must not wait for that.
+async fn aside(page: impl FnOnce() -> Response + Send + 'static) -> Response {
+    match tokio::task::spawn_blocking(page).await {
+        Ok(response) => response,
+        Err(error) => {
+            let message = format!("the page could not be made: {error}");
+            (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"error": message}))).into_response()
+        }
+    }
 }
 
 /// JSON that no cache may keep.
