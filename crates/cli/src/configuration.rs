@@ -41,16 +41,11 @@ impl Configuration {
         Ok(Self { loaded, translation })
     }
 
-    /// `routes.yaml:14` where an object, or the part of it that the origin names, begins.
-    pub fn place(&self, origin: &Origin) -> Option<String> {
-        place(&self.loaded.locations, origin)
-    }
-
-    /// `routes.yaml:31` where a rule begins.
-    pub fn rule_place(&self, rule: &ir::Rule) -> Option<String> {
+    /// `routes.yaml:31` where a rule begins, by its origin and its position in the route.
+    pub fn rule_place(&self, rule: &Origin, index: u32) -> Option<String> {
         place(
             &self.loaded.locations,
-            &rule.origin.object().section(rule_section(rule)),
+            &rule.object().section(rule_section(rule, index)),
         )
     }
 
@@ -72,9 +67,11 @@ impl Configuration {
 }
 
 /// `routes.yaml:14` where an object, or the part of it that the origin names, begins.
-pub fn place(locations: &control::Locations, origin: &Origin) -> Option<String> {
+fn place(locations: &control::Locations, origin: &Origin) -> Option<String> {
     let field = match origin.section.as_deref() {
-        Some(section) if section.starts_with("rules[") => format!("spec.{section}"),
+        Some(section) if section.starts_with("rules[") || section == "defaultBackend" => {
+            format!("spec.{section}")
+        }
         _ => String::new(),
     };
     let place = locations.field(&origin.object(), &field)?;
@@ -82,9 +79,9 @@ pub fn place(locations: &control::Locations, origin: &Origin) -> Option<String> 
 }
 
 /// What [`place`] understands: rules with names of their own are found by their position.
-fn rule_section(rule: &ir::Rule) -> String {
-    match (&*rule.origin.kind, rule.origin.section.as_deref()) {
+fn rule_section(rule: &Origin, index: u32) -> String {
+    match (&*rule.kind, rule.section.as_deref()) {
         ("Ingress", Some(section)) => section.to_owned(),
-        _ => format!("rules[{}]", rule.index),
+        _ => format!("rules[{index}]"),
     }
 }

@@ -182,12 +182,19 @@ fn collect(about: &str, value: &Value, lines: &mut String, wrong: &mut bool) {
         let about = format!("on {name}{}: ", section.unwrap_or_default());
         collect(&about, parent, lines, wrong);
     }
-    for ingress in value["loadBalancer"]["ingress"].as_array().into_iter().flatten() {
-        let address = ingress["ip"]
-            .as_str()
-            .or(ingress["hostname"].as_str())
-            .unwrap_or_default();
-        add(lines, format_args!("  {} {address}\n", styled(FAINT, "address")));
+    if let Some(addresses) = value.get("loadBalancer") {
+        let addresses: Vec<&str> = addresses["ingress"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|address| address["ip"].as_str().or(address["hostname"].as_str()))
+            .collect();
+        let shown = if addresses.is_empty() {
+            "no address; --status-address gives one".to_owned()
+        } else {
+            addresses.join(", ")
+        };
+        add(lines, format_args!("  {} {shown}\n", styled(FAINT, "·")));
     }
 }
 

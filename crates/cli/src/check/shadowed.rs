@@ -15,9 +15,15 @@ pub fn find(snapshot: &Snapshot) -> Vec<Diagnostic> {
     let mut whole = BTreeSet::new();
     let mut findings = Vec::new();
     for shadowed in router::shadowed(snapshot) {
-        let Some(rule) = rules.get(&shadowed.rule) else { continue };
+        let Some(rule) = rules.get(&shadowed.rule) else {
+            continue;
+        };
         if !shadowed.whole_rule {
-            findings.push(finding(rule, &format!(".matches[{}]", shadowed.matched), &shadowed.by));
+            findings.push(finding(
+                rule,
+                &format!(".matches[{}]", shadowed.matched),
+                &shadowed.by,
+            ));
         } else if whole.insert(shadowed.rule) {
             findings.push(finding(rule, "", &shadowed.by));
         }

@@ -16,6 +16,8 @@ pub struct Seen<'a> {
     pub port: u16,
     /// Path as matched.
     pub path: &'a str,
+    /// Path in the client's spelling, as it is forwarded if nothing rewrites it.
+    pub forward: &'a str,
     /// The match that held.
     pub matched: &'a Match,
 }
@@ -86,6 +88,7 @@ fn location(filter: &Filter, seen: &Seen<'_>) -> Option<String> {
         host: seen.host,
         port: seen.port,
         path: seen.path,
+        own_path: seen.forward,
         query: seen.request.query.as_deref(),
         prefix: prefix(seen.matched),
     };

@@ -131,7 +131,7 @@ impl<'c> Explainer<'c> {
             namespace: rule.origin.namespace.to_string(),
             name: rule.origin.name.to_string(),
             rule: rule.origin.section.as_ref().map(ToString::to_string),
-            place: self.configuration.rule_place(rule),
+            place: self.configuration.rule_place(&rule.origin, rule.index),
             host: winner.host.to_string(),
             conditions: words::conditions(found.matched()),
             over_other_layer: winner
@@ -144,6 +144,7 @@ impl<'c> Explainer<'c> {
             host,
             port: chosen.port,
             path: path.normal,
+            forward: path.forward,
             matched: found.matched(),
         };
         Ok(self.carry_out(rule, &seen, answer))
@@ -244,7 +245,9 @@ impl<'c> Explainer<'c> {
                 for candidate in &host.candidates {
                     answer.considered.push(CandidateShown {
                         rule: candidate.rule.to_string(),
-                        place: self.configuration.place(&candidate.rule),
+                        place: self
+                            .configuration
+                            .rule_place(&candidate.rule, candidate.rule_index),
                         host: host.pattern.to_string(),
                         conditions: words::conditions(&candidate.conditions),
                         won: candidate.verdict == router::explain::Verdict::Won,

@@ -19,24 +19,30 @@ pub fn first_line(answer: &Answer) -> String {
     )
 }
 
-/// Everything.
+/// Everything. Where request and answer don't fit on one line, the answer begins the second.
 pub fn whole(answer: &Answer) -> String {
     let mut text = first_line(answer);
+    let length = |part: &str| part.chars().count();
+    if length(&answer.request.method) + length(&answer.request.url) + length(&answer.summary) + 6 > WIDTH {
+        let (mark, style) = mark(answer.outcome);
+        let Answer { request, summary, .. } = answer;
+        text = format!("{} {} {}\n", styled(style, mark), request.method, request.url);
+        for (position, line) in wrapped(summary, WIDTH - 4).into_iter().enumerate() {
+            let arrow = if position == 0 { "→" } else { " " };
+            add(
+                &mut text,
+                format_args!("  {} {}\n", styled(FAINT, arrow), styled(STRONG, line)),
+            );
+        }
+    }
     if let Some(listener) = &answer.listener {
-        let origin = listener
-            .origin
-            .as_deref()
-            .unwrap_or("no listener covers the host");
-        let hostname = listener
-            .hostname
-            .as_ref()
-            .map(|host| format!(" for {host}"))
-            .unwrap_or_default();
-        row(
-            &mut text,
-            "listener",
-            &format!("{} {origin}{hostname}", listener.socket),
-        );
+        let origin = match (&listener.origin, &listener.hostname) {
+            (Some(origin), Some(host)) if host != "*" => format!(" {origin} for {host}"),
+            (Some(origin), _) => format!(" {origin} for every host"),
+            (None, _) if answer.outcome == Outcome::NoRule => " no listener covers the host".to_owned(),
+            (None, _) => String::new(),
+        };
+        row(&mut text, "listener", &format!("{}{origin}", listener.socket));
         if let Some(note) = &listener.note {
             row(&mut text, "", note);
         }
