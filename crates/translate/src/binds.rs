@@ -2,6 +2,7 @@
 //! and hostname, and who comes too late.
 
 use crate::IngressResult;
+use crate::attached::Attached;
 use crate::gateway::status::{self, Standing};
 use crate::gateway::{GatewayUnit, ListenerUnit, RouteUnit};
 use crate::input::{Key, Settings};
@@ -21,6 +22,7 @@ pub(crate) struct Binds {
     by_address: BTreeMap<BindAddress, Arc<Bind>>,
     listeners: BTreeMap<(Key, usize), Arc<Listener>>,
     statuses: BTreeMap<Key, Arc<ObjectStatus>>,
+    attached: Attached,
     ingress: Option<IngressListeners>,
     /// The last assembly, as long as nothing that goes into it changed.
     assembled: Option<Assembled>,
@@ -51,9 +53,6 @@ struct Socket {
     listeners: Vec<Arc<Listener>>,
 }
 
-/// Routes attached to each listener of a Gateway, with the number that its status shows.
-type Attached<'a> = HashMap<&'a Key, Vec<(Vec<Arc<Route>>, i32)>>;
-
 impl Binds {
     /// Says that some Ingress changed, so that the Ingress listener has to be put together again.
     pub fn ingress_changed(&mut self) {
@@ -61,9 +60,16 @@ impl Binds {
         self.assembled = None;
     }
 
-    /// Says that a Gateway, a route or the default certificate changed.
+    /// Says that a Gateway or the default certificate changed.
     pub fn changed(&mut self) {
         self.assembled = None;
+    }
+
+    /// Says what a route gives now and what it gave before.
+    pub fn route_changed(&mut self, key: &Key, old: Option<&RouteUnit>, new: Option<&RouteUnit>) {
+        if self.attached.replace(key, old, new) {
+            self.assembled = None;
+        }
     }
 
     /// Puts the sockets together.
@@ -71,7 +77,6 @@ impl Binds {
         &mut self,
         settings: &Settings,
         gateways: &Memo<Key, GatewayUnit>,
-        routes: &Memo<Key, RouteUnit>,
         ingresses: &Memo<Key, IngressResult>,
         default_certificates: &[CertificateId],
     ) -> Assembled {
@@ -93,14 +98,7 @@ impl Binds {
             Vec::new()
         };
         let mut assembled = Assembled::default();
-        self.gateways(
-            settings,
-            gateways,
-            routes,
-            &reserved,
-            &mut sockets,
-            &mut assembled,
-        );
+        self.gateways(settings, gateways, &reserved, &mut sockets, &mut assembled);
         let ingress =
             with_ingress.then(|| &*self.ingress.get_or_insert_with(|| ingress_listeners(ingresses)));
         let binds = sockets.into_iter().filter_map(|(address, socket)| {
@@ -115,13 +113,27 @@ impl Binds {
         assembled
     }
 
+    /// A listener of a Gateway with its routes: the last one, if nothing about it changed.
+    fn listener(&mut self, position: &(Key, usize), listener: &ListenerUnit) -> Arc<Listener> {
+        let previous = self.listeners.get(position);
+        let routes = self.attached.list(position);
+        if let (Some(previous), None) = (previous, &routes)
+            && previous.origin == listener.origin
+            && previous.hostname == listener.hostname
+            && previous.tls == tls_hosts(listener)
+        {
+            return Arc::clone(previous);
+        }
+        let routes = routes.unwrap_or_else(|| self.attached.list_anyway(position));
+        share_with(gateway_listener(listener, routes), previous)
+    }
+
     /// Hands addresses, ports and hostnames out: the oldest Gateway first, then by namespace and name, then by
     /// the order of its listeners.
     fn gateways(
         &mut self,
         settings: &Settings,
         gateways: &Memo<Key, GatewayUnit>,
-        routes: &Memo<Key, RouteUnit>,
         reserved: &[(u16, Transport)],
         sockets: &mut BTreeMap<BindAddress, Socket>,
         assembled: &mut Assembled,
@@ -131,26 +143,22 @@ impl Binds {
             .filter_map(|(key, unit)| Some((key, unit, unit.gateway.as_ref()?)))
             .collect();
         ours.sort_by_key(|(key, _, gateway)| (gateway.metadata.created, *key));
-        let mut attached = attached(gateways, routes);
         let mut listeners = BTreeMap::new();
         let mut statuses = BTreeMap::new();
         for (key, unit, gateway) in ours {
-            let mut routes = attached.remove(key).unwrap_or_default();
             let mut standings = Vec::with_capacity(unit.listeners.len());
             for (index, listener) in unit.listeners.iter().enumerate() {
-                let (routes, count) = routes.get_mut(index).map(std::mem::take).unwrap_or_default();
+                let position = (key.clone(), index);
                 let mut standing = Standing {
                     conflict: None,
-                    attached_routes: count,
+                    attached_routes: self.attached.count(&position),
                     programmed: false,
                 };
                 if unit.refused.is_none() && listener.refused.is_none() {
                     match claim(unit, listener, reserved, sockets) {
                         Ok(()) if !unit.addresses.is_empty() && listener.can_serve() => {
                             standing.programmed = true;
-                            let position = (key.clone(), index);
-                            let ir =
-                                share_with(gateway_listener(listener, routes), self.listeners.get(&position));
+                            let ir = self.listener(&position, listener);
                             for address in bind_addresses(unit, listener) {
                                 if let Some(socket) = sockets.get_mut(&address) {
                                     socket.listeners.push(Arc::clone(&ir));
@@ -181,6 +189,7 @@ impl Binds {
         assembled.gateway_statuses = statuses.values().cloned().collect();
         self.listeners = listeners;
         self.statuses = statuses;
+        self.attached.forget_empty();
     }
 }
 
@@ -268,39 +277,24 @@ fn bind_addresses<'a>(
     unit.addresses.iter().map(move |&ip| BindAddress { ip, port })
 }
 
-fn attached<'a>(gateways: &'a Memo<Key, GatewayUnit>, routes: &'a Memo<Key, RouteUnit>) -> Attached<'a> {
-    let mut attached: Attached<'a> = gateways
-        .iter()
-        .map(|(key, unit)| (key, vec![(Vec::new(), 0); unit.listeners.len()]))
-        .collect();
-    for (_, unit) in routes.iter() {
-        for (gateway, index) in &unit.accepted {
-            if let Some((_, count)) = attached.get_mut(gateway).and_then(|all| all.get_mut(*index)) {
-                *count += 1;
-            }
-        }
-        let Some(route) = &unit.route else { continue };
-        for (gateway, index) in &unit.attached {
-            if let Some((routes, _)) = attached.get_mut(gateway).and_then(|all| all.get_mut(*index)) {
-                routes.push(Arc::clone(route));
-            }
-        }
-    }
-    attached
-}
-
 fn gateway_listener(listener: &ListenerUnit, routes: Vec<Arc<Route>>) -> Listener {
-    let tls = (!listener.certificates.is_empty()).then(|| TlsHost {
-        hostname: listener.hostname.clone(),
-        certificates: listener.certificates.clone(),
-    });
     Listener {
         origin: listener.origin.clone(),
         layer: Layer::Gateway,
         hostname: listener.hostname.clone(),
-        tls: tls.into_iter().collect(),
+        tls: tls_hosts(listener),
         routes,
     }
+}
+
+fn tls_hosts(listener: &ListenerUnit) -> Vec<TlsHost> {
+    if listener.certificates.is_empty() {
+        return Vec::new();
+    }
+    vec![TlsHost {
+        hostname: listener.hostname.clone(),
+        certificates: listener.certificates.clone(),
+    }]
 }
 
 impl Socket {

@@ -5,6 +5,7 @@
 //! last time, and only units concerned by that are translated again. What comes out equal to before is handed
 //! out as the same allocation, so that whoever compiles the snapshot recognises it by pointer.
 
+mod attached;
 pub mod backends;
 mod binds;
 pub mod certificates;
@@ -133,7 +134,6 @@ impl Translator {
         let assembled = self.binds.assemble(
             &self.settings,
             &self.gateways,
-            &self.routes,
             &self.ingresses,
             &default_certificates,
         );
@@ -247,16 +247,15 @@ impl Translator {
         }
         let mut dirty = self.routes.readers_of(&changes.reads);
         dirty.extend(changes.http_routes.iter().cloned());
-        if !dirty.is_empty() {
-            self.binds.changed();
-        }
         for key in dirty {
+            let previous = self.routes.get(&key);
             let result = objects.http_routes.get(&key).map(|route| {
-                let previous = self.routes.get(&key);
                 run!(self, objects, |scope| gateway::route::translate(
                     scope, route, previous
                 ))
             });
+            let new = result.as_ref().map(|(unit, _)| unit);
+            self.binds.route_changed(&key, previous, new);
             replace(&mut self.routes, &mut self.ledger, key, result);
         }
     }

@@ -1,0 +1,94 @@
+//! Routes by the listener they are attached to, kept from one translation to the next: a changed route touches its
+//! own listeners and no other.
+
+use crate::gateway::RouteUnit;
+use crate::input::Key;
+use ir::Route;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// Routes by Gateway and position of the listener in its spec.
+#[derive(Debug, Default)]
+pub(crate) struct Attached {
+    slots: HashMap<(Key, usize), Slot>,
+}
+
+/// The routes of one listener.
+#[derive(Debug, Default)]
+struct Slot {
+    routes: BTreeMap<Key, Arc<Route>>,
+    /// Accepted routes, the number that the status shows.
+    count: i32,
+    /// Whether `routes` changed since they were last listed.
+    touched: bool,
+}
+
+impl Attached {
+    /// Replaces what a route gave before by what it gives now. Whether that makes a difference.
+    pub fn replace(&mut self, key: &Key, old: Option<&RouteUnit>, new: Option<&RouteUnit>) -> bool {
+        if let (Some(old), Some(new)) = (old, new)
+            && old.route.as_ref().map(Arc::as_ptr) == new.route.as_ref().map(Arc::as_ptr)
+            && old.attached == new.attached
+            && old.accepted == new.accepted
+        {
+            return false;
+        }
+        if let Some(old) = old {
+            for place in &old.accepted {
+                self.slot(place).count -= 1;
+            }
+            for place in &old.attached {
+                let slot = self.slot(place);
+                slot.routes.remove(key);
+                slot.touched = true;
+            }
+        }
+        if let Some(new) = new {
+            for place in &new.accepted {
+                self.slot(place).count += 1;
+            }
+            for (place, route) in new
+                .attached
+                .iter()
+                .flat_map(|place| new.route.iter().map(move |route| (place, route)))
+            {
+                let slot = self.slot(place);
+                slot.routes.insert(key.clone(), Arc::clone(route));
+                slot.touched = true;
+            }
+        }
+        true
+    }
+
+    /// Accepted routes of a listener.
+    pub fn count(&self, place: &(Key, usize)) -> i32 {
+        self.slots.get(place).map_or(0, |slot| slot.count)
+    }
+
+    /// The routes of a listener, in order of their keys; `None` if they are what they were when last asked for.
+    pub fn list(&mut self, place: &(Key, usize)) -> Option<Vec<Arc<Route>>> {
+        let slot = self.slots.get_mut(place)?;
+        std::mem::take(&mut slot.touched).then(|| slot.listed())
+    }
+
+    /// The routes of a listener, whether they changed or not.
+    pub fn list_anyway(&self, place: &(Key, usize)) -> Vec<Arc<Route>> {
+        self.slots.get(place).map(Slot::listed).unwrap_or_default()
+    }
+
+    /// Forgets listeners without routes, perhaps gone. Asked for when every listener that is served was listed.
+    pub fn forget_empty(&mut self) {
+        self.slots
+            .retain(|_, slot| slot.count > 0 || !slot.routes.is_empty());
+    }
+
+    fn slot(&mut self, place: &(Key, usize)) -> &mut Slot {
+        self.slots.entry(place.clone()).or_default()
+    }
+}
+
+impl Slot {
+    fn listed(&self) -> Vec<Arc<Route>> {
+        self.routes.values().cloned().collect()
+    }
+}
