@@ -1,1 +1,29 @@
-//! Placeholder.
+//! What is fuzzed: every parser of bytes from the network or from users. Each target is a plain function that panics
+//! when a property does not hold, so that it runs under libFuzzer and, over the corpus, in the tests.
+
+mod bytes;
+mod chunks;
+mod heads;
+mod objects;
+mod routes;
+mod spelling;
+
+pub use chunks::chunked;
+pub use heads::{proxy_header, request_head, response_head};
+pub use objects::yaml;
+pub use routes::router;
+pub use spelling::uri;
+
+/// A target: it panics if what it is given breaks a property.
+pub type Target = fn(&[u8]);
+
+/// All targets, by the name of their corpus.
+pub const TARGETS: [(&str, Target); 7] = [
+    ("request_head", request_head),
+    ("response_head", response_head),
+    ("chunked", chunked),
+    ("proxy_header", proxy_header),
+    ("uri", uri),
+    ("yaml", yaml),
+    ("router", router),
+];
