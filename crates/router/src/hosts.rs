@@ -6,6 +6,7 @@ use ir::HostPattern;
 
 /// Values by host pattern. A lookup costs one hash for the exact names and one per label for the wildcards, however
 /// many patterns there are.
+#[derive(Clone)]
 pub(crate) struct Hosts<V> {
     exact: HashMap<Box<str>, V, RandomState>,
     wildcards: HashMap<Box<str>, Wildcards<V>, RandomState>,
@@ -16,6 +17,7 @@ pub(crate) struct Hosts<V> {
 
 /// What is kept under the wildcards of one suffix. They are equally specific, so where both cover a host
 /// whatever is kept under `one_label` must hold the other's as well.
+#[derive(Clone)]
 struct Wildcards<V> {
     one_label: Option<V>,
     many_labels: Option<V>,
@@ -31,25 +33,21 @@ impl<V> Hosts<V> {
         }
     }
 
-    /// Makes room for this many exact names.
-    pub fn with_capacity(names: usize) -> Self {
-        Self {
-            exact: HashMap::with_capacity_and_hasher(names, RandomState::default()),
-            ..Self::new()
-        }
-    }
-
-    /// The place of exactly this pattern.
-    pub fn get(&self, pattern: &HostPattern) -> Option<&V> {
+    /// Forgets what is kept under exactly this pattern.
+    pub fn remove(&mut self, pattern: &HostPattern) {
         match pattern {
-            HostPattern::Any => self.any.as_ref(),
-            HostPattern::Exact(name) => self.exact.get(name.as_str()),
+            HostPattern::Any => self.any = None,
+            HostPattern::Exact(name) => {
+                self.exact.remove(name.as_str());
+            }
             HostPattern::Wildcard { suffix, one_label } => {
-                let wildcards = self.wildcards.get(suffix.as_str())?;
-                if *one_label {
-                    wildcards.one_label.as_ref()
-                } else {
-                    wildcards.many_labels.as_ref()
+                if let Some(wildcards) = self.wildcards.get_mut(suffix.as_str()) {
+                    let place = if *one_label {
+                        &mut wildcards.one_label
+                    } else {
+                        &mut wildcards.many_labels
+                    };
+                    *place = None;
                 }
             }
         }
@@ -182,18 +180,20 @@ mod tests {
     }
 
     #[test]
-    fn the_first_value_of_a_pattern_stays() {
+    fn the_first_value_of_a_pattern_stays_until_it_is_removed() {
         let mut hosts = Hosts::new();
-        for pattern in [
-            HostPattern::Any,
-            HostPattern::Exact("a".into()),
-            wildcard(".a", true),
+        for (pattern, host) in [
+            (HostPattern::Any, "z"),
+            (HostPattern::Exact("a".into()), "a"),
+            (wildcard(".a", true), "x.a"),
+            (wildcard(".b", false), "x.y.b"),
         ] {
             hosts.insert(&pattern, 1);
             hosts.insert(&pattern, 2);
-            assert_eq!(hosts.get(&pattern), Some(&1));
+            assert_eq!(hosts.first(host), Some(&1));
+            hosts.remove(&pattern);
+            assert_eq!(hosts.first(host), None);
         }
-        assert_eq!(hosts.get(&wildcard(".a", false)), None);
-        assert_eq!(hosts.values().count(), 3);
+        assert_eq!(hosts.values().count(), 0);
     }
 }

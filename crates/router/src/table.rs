@@ -6,7 +6,7 @@ use crate::host_rules::HostRules;
 use crate::hosts::Hosts;
 use crate::rank::{self, HostRank, PathRank, Rank};
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use ir::{HostPattern, Layer, Listener, Origin, Route};
 use serde::Serialize;
 use std::sync::Arc;
@@ -19,8 +19,10 @@ pub struct Table<R> {
     /// By the routes' own hostnames.
     hosts: Hosts<Arc<HostRules<R>>>,
     /// The caller's part of each route, by address of the route, which is kept alive beside it.
-    compiled: HashMap<usize, (Arc<Route>, R), RandomState>,
+    compiled: Parts<R>,
 }
+
+type Parts<R> = HashMap<usize, (Arc<Route>, R), RandomState>;
 
 /// Makes the caller's part of a route. Any `FnMut(&Arc<Route>) -> R` will do where compiled parts never go stale.
 pub trait Compile<R> {
@@ -102,45 +104,43 @@ impl<R: Clone> Table<R> {
     /// Compiles the routes of a listener. What `previous` compiled from the same routes (the same allocations) is
     /// kept, so the cost follows the size of the change.
     pub fn build(listener: &Listener, previous: Option<&Self>, compile: &mut dyn Compile<R>) -> Self {
-        let mut changed = hashbrown::HashSet::<usize, RandomState>::default();
-        let mut compiled = HashMap::with_capacity_and_hasher(listener.routes.len(), RandomState::default());
+        let mut changed: Vec<&Route> = Vec::new();
+        let mut compiled = Parts::with_capacity_and_hasher(listener.routes.len(), RandomState::default());
         for route in &listener.routes {
             let kept = previous.and_then(|previous| previous.compiled.get(&address(route)));
             let part = match kept {
                 Some((_, part)) if compile.is_fresh(route, part) => part.clone(),
                 _ => {
-                    changed.insert(address(route));
+                    changed.push(route);
                     compile.compile(route)
                 }
             };
             compiled.insert(address(route), (Arc::clone(route), part));
         }
-        let by_host = by_host(&listener.routes);
-        let mut hosts = Hosts::with_capacity(by_host.len());
+        let mut hosts;
+        let by_host = match previous {
+            None => {
+                hosts = Hosts::new();
+                by_host(&listener.routes, |_| true)
+            }
+            Some(previous) => {
+                let gone = previous.compiled.values().map(|(route, _)| route);
+                changed.extend(
+                    gone.filter(|route| !compiled.contains_key(&address(route)))
+                        .map(|route| &**route),
+                );
+                let touched = touched(&changed);
+                hosts = previous.hosts.clone();
+                for pattern in &touched {
+                    hosts.remove(pattern);
+                }
+                by_host(&listener.routes, |pattern| touched.contains(pattern))
+            }
+        };
         for (pattern, routes) in by_host {
-            let kept = previous
-                .and_then(|previous| previous.hosts.get(pattern))
-                .filter(|kept| {
-                    kept.routes.len() == routes.len()
-                        && kept
-                            .routes
-                            .iter()
-                            .zip(&routes)
-                            .all(|((old, _), new)| Arc::ptr_eq(old, new))
-                        && (changed.is_empty()
-                            || !routes.iter().any(|route| changed.contains(&address(route))))
-                });
-            let rules = kept.map_or_else(
-                || {
-                    let with_part = |route: &&Arc<Route>| compiled[&address(route)].clone();
-                    Arc::new(HostRules::compile(
-                        pattern.clone(),
-                        routes.iter().map(with_part).collect(),
-                    ))
-                },
-                Arc::clone,
-            );
-            hosts.insert(pattern, rules);
+            let with_part = |route: &&Arc<Route>| compiled[&address(route)].clone();
+            let routes = routes.iter().map(with_part).collect();
+            hosts.insert(pattern, Arc::new(HostRules::compile(pattern.clone(), routes)));
         }
         Self {
             layer: listener.layer,
@@ -210,12 +210,30 @@ impl<R> Table<R> {
     }
 }
 
-/// Routes by host pattern, the oldest first in each.
-fn by_host(routes: &[Arc<Route>]) -> HashMap<&HostPattern, Vec<&Arc<Route>>, RandomState> {
-    let mut by_host: HashMap<&HostPattern, Vec<&Arc<Route>>, RandomState> =
-        HashMap::with_capacity_and_hasher(routes.len(), RandomState::default());
+/// The patterns whose rules change with these routes.
+fn touched(routes: &[&Route]) -> HashSet<HostPattern, RandomState> {
+    let mut patterns = HashSet::default();
+    for pattern in routes.iter().flat_map(|route| &route.hostnames) {
+        // The rules for many labels are among those for one label, see `by_host`.
+        if let HostPattern::Wildcard { suffix, one_label } = pattern {
+            patterns.insert(HostPattern::Wildcard {
+                suffix: suffix.clone(),
+                one_label: !one_label,
+            });
+        }
+        patterns.insert(pattern.clone());
+    }
+    patterns
+}
+
+/// Routes by host pattern, the oldest first in each, for the patterns that are wanted.
+fn by_host(
+    routes: &[Arc<Route>],
+    wanted: impl Fn(&HostPattern) -> bool,
+) -> HashMap<&HostPattern, Vec<&Arc<Route>>, RandomState> {
+    let mut by_host: HashMap<&HostPattern, Vec<&Arc<Route>>, RandomState> = HashMap::default();
     for route in routes {
-        for pattern in &route.hostnames {
+        for pattern in route.hostnames.iter().filter(|pattern| wanted(pattern)) {
             by_host.entry(pattern).or_default().push(route);
         }
     }

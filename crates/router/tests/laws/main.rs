@@ -35,7 +35,7 @@ fn compile(route: &Arc<Route>) -> usize {
 fn the_router_answers_as_the_specification_reads() {
     let mut dice = Dice::new(1);
     let (mut pairs, mut answered, mut both_layers) = (0, 0, 0);
-    for _ in 0..2_500 {
+    for _ in 0..1_500 {
         let bind = random::bind(&mut dice);
         let socket = Socket::build(&bind, None, &mut compile);
         for _ in 0..8 {
@@ -49,7 +49,7 @@ fn the_router_answers_as_the_specification_reads() {
             both_layers += usize::from(reading::both_layers_answer(&bind, &head));
         }
     }
-    assert_eq!(pairs, 20_000);
+    assert_eq!(pairs, 12_000);
     // The generator must hit what matters.
     assert!(
         answered > pairs / 4 && answered < pairs * 19 / 20,
@@ -64,7 +64,7 @@ fn the_router_answers_as_the_specification_reads() {
 #[test]
 fn a_table_built_upon_another_is_the_table_built_from_nothing() {
     let mut dice = Dice::new(2);
-    for _ in 0..300 {
+    for _ in 0..150 {
         let mut bind = random::bind(&mut dice);
         let mut socket = Socket::build(&bind, None, &mut compile);
         for _ in 0..5 {
@@ -133,7 +133,7 @@ fn only_what_changed_or_went_stale_is_compiled_again() {
 #[test]
 fn an_explanation_names_the_winner_that_the_lookup_finds_and_one_reason_for_each_loser() {
     let mut dice = Dice::new(3);
-    for _ in 0..1_500 {
+    for _ in 0..600 {
         let bind = random::bind(&mut dice);
         let socket = Socket::build(&bind, None, &mut compile);
         for _ in 0..7 {
@@ -158,7 +158,7 @@ fn an_explanation_names_the_winner_that_the_lookup_finds_and_one_reason_for_each
 fn a_match_that_is_said_to_be_shadowed_never_answers() {
     let mut dice = Dice::new(4);
     let mut found = 0;
-    for _ in 0..600 {
+    for _ in 0..300 {
         let bind = random::bind(&mut dice);
         let socket = Socket::build(&bind, None, &mut compile);
         let snapshot = Snapshot {
@@ -180,7 +180,7 @@ fn a_match_that_is_said_to_be_shadowed_never_answers() {
             assert_eq!(shadowed.iter().find(dead), None, "\n{request:?}\n{bind:#?}");
         }
     }
-    assert!(found > 500, "only {found} were found");
+    assert!(found > 200, "only {found} were found");
 }
 
 /// Exactly one match won if anybody answers, and whoever is said to have been beaten does match.
