@@ -113,18 +113,25 @@ pub enum Occupation {
     TimedOut,
 }
 
-/// Serves one connection from the moment that it was accepted.
-pub async fn run(worker: Rc<WorkerState>, tcp: TcpStream, peer: SocketAddr, slot: SocketSlot) {
+/// Takes in a connection that was just accepted, and serves it in a task of its own. It counts as open from here on.
+pub fn begin(worker: &Rc<WorkerState>, tcp: TcpStream, peer: SocketAddr, slot: SocketSlot) {
     let control = Rc::new(Control::default());
-    let _guard = Guard {
-        seat: worker.connections.seat(Rc::clone(&control), slot),
-        worker: Rc::clone(&worker),
-    };
+    let seat = worker.connections.seat(Rc::clone(&control), slot);
     worker.shard.connection_opened();
+    let guard = Guard {
+        seat,
+        worker: Rc::clone(worker),
+    };
+    tokio::task::spawn_local(run(guard, tcp, peer, slot, control));
+}
+
+async fn run(guard: Guard, tcp: TcpStream, peer: SocketAddr, slot: SocketSlot, control: Rc<Control>) {
+    let worker = Rc::clone(&guard.worker);
     // Boxed: what comes before the first request shall not make the future larger that waits between requests.
     if let Some(downstream) = Box::pin(prepare(&worker, tcp, peer, slot, control)).await {
         exchange::serve(worker, downstream).await;
     }
+    drop(guard);
 }
 
 /// From a socket to something that HTTP can be spoken on. None: the connection was closed.
@@ -379,7 +386,14 @@ mod tests {
     fn the_future_of_a_connection_is_small() {
         on_a_worker(|worker| async move {
             let (tcp, _other, peer) = socket().await;
-            let size = size_of_val(&run(worker, tcp, peer, SocketSlot(0)));
+            let seat = worker.connections.seat(Rc::default(), SocketSlot(0));
+            let size = size_of_val(&run(
+                Guard { seat, worker },
+                tcp,
+                peer,
+                SocketSlot(0),
+                Rc::default(),
+            ));
             assert!(size <= 1024, "{size} bytes");
         });
     }

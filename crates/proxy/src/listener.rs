@@ -90,7 +90,7 @@ pub async fn run(worker: Rc<WorkerState>, listener: TcpListener, listening: Rc<L
         match accepted {
             Ok((tcp, peer)) => {
                 room(&worker, &listening).await;
-                begin(&worker, tcp, peer, listening.slot.get());
+                connection::begin(&worker, tcp, peer, listening.slot.get());
             }
             Err(error) => after_failure(&worker, &error).await,
         }
@@ -141,10 +141,6 @@ async fn room(worker: &WorkerState, listening: &Listening) {
     }
 }
 
-fn begin(worker: &Rc<WorkerState>, tcp: TcpStream, peer: SocketAddr, slot: SocketSlot) {
-    tokio::task::spawn_local(connection::run(Rc::clone(worker), tcp, peer, slot));
-}
-
 async fn after_failure(worker: &WorkerState, error: &io::Error) {
     match error.raw_os_error() {
         // No file, or no memory, for one more: accepting again at once would fail again at once. The connection stays in
@@ -171,7 +167,7 @@ fn accept_queue(worker: &Rc<WorkerState>, listener: TcpListener, slot: SocketSlo
         if tcp.set_nonblocking(true).is_ok()
             && let Ok(tcp) = TcpStream::from_std(tcp)
         {
-            begin(worker, tcp, peer, slot);
+            connection::begin(worker, tcp, peer, slot);
         }
     }
 }

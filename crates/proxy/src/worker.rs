@@ -15,6 +15,7 @@ use std::time::Duration;
 use telemetry::{AccessLog, RouteMetrics, Shard, Telemetry};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
 /// A worker's own state. Not shared with other threads, so none of it needs a lock.
@@ -115,7 +116,7 @@ pub(crate) async fn run(
 struct Work {
     worker: Rc<WorkerState>,
     default_connections: usize,
-    listening: HashMap<ir::BindAddress, Rc<Listening>, foldhash::fast::RandomState>,
+    listening: HashMap<ir::BindAddress, (Rc<Listening>, JoinHandle<()>), foldhash::fast::RandomState>,
 }
 
 impl Work {
@@ -160,7 +161,7 @@ impl Work {
         worker.connections.set_limit(limit);
         worker.upstreams.refresh(&worker.random);
         worker.connections.close_where(|slot| plan.socket(slot).is_none());
-        self.listening.retain(|address, listening| {
+        self.listening.retain(|address, (listening, _)| {
             match plan.sockets().find(|socket| socket.bind.address == *address) {
                 Some(socket) => {
                     listening.slot.set(socket.slot);
@@ -182,12 +183,9 @@ impl Work {
             match TcpListener::from_std(listener) {
                 Ok(listener) => {
                     let listening = Listening::new(socket.slot);
-                    tokio::task::spawn_local(listener::run(
-                        Rc::clone(worker),
-                        listener,
-                        Rc::clone(&listening),
-                    ));
-                    if let Some(before) = self.listening.insert(address, listening) {
+                    let accepting = listener::run(Rc::clone(worker), listener, Rc::clone(&listening));
+                    let task = tokio::task::spawn_local(accepting);
+                    if let Some((before, _)) = self.listening.insert(address, (listening, task)) {
                         before.stop(Stop::AtOnce);
                     }
                 }
@@ -206,11 +204,11 @@ impl Work {
         let connections = &worker.connections;
         let mut drain = Drain::new(Instant::now(), timeout, connections.ended());
         worker.draining.set(true);
-        for (_, listening) in self.listening.drain() {
+        for (_, (listening, task)) in self.listening.drain() {
             listening.stop(Stop::AfterQueue);
+            // Its queue is taken in before connections are counted. A panic in there ended it as well.
+            let _ = task.await;
         }
-        // The listeners' tasks take in their queues before the connections are counted.
-        tokio::task::yield_now().await;
         let mut tick = tokio::time::interval(TICK);
         loop {
             let until = match drain.step(Instant::now(), connections.open(), connections.ended()) {
