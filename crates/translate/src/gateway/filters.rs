@@ -1,15 +1,14 @@
 //! Filters of HTTPRoute rules and backends. A filter that can't be applied is never skipped: its requests are
 //! answered with 500.
 
-use super::matches::is_token;
 use super::rule::{Look, Trouble, all_prefixes};
-use super::{backend, cors};
+use super::{backend, cors, headers};
 use crate::hosts::{self, Star};
 use api::gateway::{
-    FilterType, HeaderModifier, HttpHeader, HttpRouteFilter, HttpRouteRule, PathModifier, PathModifierType,
-    RequestMirror, RequestRedirect,
+    FilterType, HttpRouteFilter, HttpRouteRule, PathModifier, PathModifierType, RequestMirror,
+    RequestRedirect,
 };
-use ir::{Code, Filter, Fraction, HeaderEdit, HostPattern, Match, Mirror, PathRewrite, Redirect, UrlRewrite};
+use ir::{Code, Filter, Fraction, HostPattern, Match, Mirror, PathRewrite, Redirect, UrlRewrite};
 
 /// Reads a rule's filters; what is wrong with them makes the rule answer 500.
 pub(crate) fn of_rule(look: &mut Look<'_, '_>, rule: &HttpRouteRule, matches: &[Match]) -> Vec<Filter> {
@@ -67,7 +66,7 @@ struct List<'a> {
 }
 
 /// A mistake: its code, the field below the filter, what is wrong, what to do, and the reason in the status.
-struct Mistake {
+pub(super) struct Mistake {
     code: Code,
     field: &'static str,
     message: String,
@@ -151,12 +150,12 @@ impl<'a> List<'a> {
         match given.kind {
             FilterType::RequestHeaderModifier => {
                 let edit = given.request_header_modifier.as_ref();
-                headers(look, edit, field, "requestHeaderModifier")
+                headers::edit(look, edit, field, "requestHeaderModifier")
                     .map(|edit| edit.map(Filter::RequestHeaders))
             }
             FilterType::ResponseHeaderModifier => {
                 let edit = given.response_header_modifier.as_ref();
-                headers(look, edit, field, "responseHeaderModifier")
+                headers::edit(look, edit, field, "responseHeaderModifier")
                     .map(|edit| edit.map(Filter::ResponseHeaders))
             }
             FilterType::RequestRedirect => given
@@ -347,91 +346,6 @@ fn payload(given: &HttpRouteFilter) -> Result<(), Mistake> {
     Ok(())
 }
 
-/// Each name once per list; the first counts.
-fn headers(
-    look: &mut Look<'_, '_>,
-    given: Option<&HeaderModifier>,
-    field: &str,
-    name: &'static str,
-) -> Result<Option<HeaderEdit>, Mistake> {
-    let Some(given) = given else { return Ok(None) };
-    let mut edit = HeaderEdit::default();
-    for (list, given, edited) in [
-        ("set", &given.set, &mut edit.set),
-        ("add", &given.add, &mut edit.add),
-    ] {
-        for (index, HttpHeader { name: header, value }) in given.iter().enumerate() {
-            editable(header, name)?;
-            if !is_field_value(value) {
-                return Err(invalid(
-                    name,
-                    format!("the value for header {header} has a control character, or a space at its edge"),
-                    "Remove it",
-                ));
-            }
-            if edited
-                .iter()
-                .any(|(before, _)| before.eq_ignore_ascii_case(header))
-            {
-                repeated(look, header, &format!("{field}.{name}.{list}[{index}].name"));
-                continue;
-            }
-            edited.push((header.clone(), value.clone()));
-        }
-    }
-    for header in &given.remove {
-        editable(header, name)?;
-        if !edit
-            .remove
-            .iter()
-            .any(|before| before.eq_ignore_ascii_case(header))
-        {
-            edit.remove.push(header.clone());
-        }
-    }
-    let nothing = edit == HeaderEdit::default();
-    Ok((!nothing).then_some(edit))
-}
-
-fn repeated(look: &mut Look<'_, '_>, header: &str, field: &str) {
-    look.report(
-        Code::NameRepeated,
-        field,
-        format!("{header} stands twice in this list; the first one counts"),
-        "Remove one of them",
-    );
-}
-
-/// Whether a filter may edit a header field. Framing and the connection are the proxy's own business, and
-/// `Host` has a filter of its own.
-fn editable(header: &str, field: &'static str) -> Result<(), Mistake> {
-    if !is_token(header) {
-        return Err(invalid(
-            field,
-            format!("\"{header}\" is not the name of a header field"),
-            "Use letters, digits and -",
-        ));
-    }
-    let lower = header.to_ascii_lowercase();
-    if lower == "host" {
-        return Err(invalid(
-            field,
-            "the Host header can't be edited".into(),
-            "Use a URLRewrite filter with hostname",
-        ));
-    }
-    if OURS.contains(&lower.as_str()) {
-        return Err(invalid(
-            field,
-            format!(
-                "header {header} belongs to the connection or to the framing of the message and can't be edited"
-            ),
-            "Remove it from the filter",
-        ));
-    }
-    Ok(())
-}
-
 fn mirror(look: &mut Look<'_, '_>, given: &RequestMirror, field: &str) -> Read {
     let fraction = match (given.percent, &given.fraction) {
         (Some(_), Some(_)) => {
@@ -503,18 +417,7 @@ fn plain<'a>(path: &'a str, field: &'static str) -> Result<&'a str, Mistake> {
     ))
 }
 
-/// `field-value` of RFC 9110 §5.5, not empty.
-fn is_field_value(value: &str) -> bool {
-    let edge = |byte: Option<u8>| matches!(byte, Some(b' ' | b'\t'));
-    let bytes = value.as_bytes();
-    !edge(bytes.first().copied())
-        && !edge(bytes.last().copied())
-        && bytes
-            .iter()
-            .all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
-}
-
-fn invalid(field: &'static str, message: String, hint: &str) -> Mistake {
+pub(super) fn invalid(field: &'static str, message: String, hint: &str) -> Mistake {
     Mistake {
         code: Code::FilterInvalid,
         field,
@@ -531,16 +434,3 @@ fn unsupported(message: String, hint: &str) -> Mistake {
         ..invalid("", message, hint)
     }
 }
-
-/// Hop-by-hop fields (RFC 9110 §7.6.1) and framing (RFC 9112 §6).
-const OURS: [&str; 9] = [
-    "connection",
-    "content-length",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "http2-settings",
-];

@@ -8,6 +8,7 @@ mod durations;
 mod filters;
 #[allow(clippy::module_inception)] // the Gateway object, as the other files here are named after theirs
 pub(crate) mod gateway;
+mod headers;
 mod listener;
 mod matches;
 mod owners;
