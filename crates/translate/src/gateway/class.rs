@@ -59,11 +59,9 @@ pub(crate) fn translate(
 /// Features of Gateway API that are built, by their names in its `pkg/features`. Sorted.
 pub(crate) const FEATURES: &[&str] = &[
     "Gateway",
-    "GatewayAddressEmpty",
     "GatewayHTTPListenerIsolation",
     "GatewayPort8080",
     "GatewayRouteHostnameIntersectionPrecedence",
-    "GatewayStaticAddresses",
     "HTTPRoute",
     "HTTPRoute303RedirectStatusCode",
     "HTTPRoute307RedirectStatusCode",
