@@ -102,10 +102,19 @@ impl UpstreamCell {
         }
     }
 
+    fn lose_endpoints(&self) {
+        let last = self.now();
+        self.replace(&Arc::new(ir::Upstream {
+            endpoints: Arc::default(),
+            ..(*last.upstream).clone()
+        }));
+    }
+
     /// Takes over a newer version of the upstream. Endpoints that stay keep their state.
     fn replace(&self, upstream: &Arc<ir::Upstream>) {
         let before = self.now.load();
-        if before.upstream == *upstream {
+        // Pointers first, as whole upstreams are long to compare.
+        if Arc::ptr_eq(&before.upstream, upstream) || before.upstream == *upstream {
             return;
         }
         let state = |endpoint: &ir::Endpoint| {
@@ -137,9 +146,12 @@ impl EndpointState {
     }
 }
 
-/// All cells. Belongs to whoever builds plans; holds no cell alive by itself.
+/// All cells. Belongs to whoever builds plans.
 #[derive(Debug, Default)]
 pub struct Cells {
+    /// Those of the last snapshot, by id.
+    current: Vec<Arc<UpstreamCell>>,
+    /// These and those that only something old refers to any more.
     known: HashMap<ir::UpstreamId, Weak<UpstreamCell>, foldhash::fast::RandomState>,
     free: Vec<u32>,
     slots: u32,
@@ -153,19 +165,24 @@ impl Cells {
         upstreams: &BTreeMap<ir::UpstreamId, Arc<ir::Upstream>>,
         telemetry: &Telemetry,
     ) -> Vec<Arc<UpstreamCell>> {
-        let cells = upstreams
-            .values()
-            .map(|upstream| self.cell(&upstream.id, Some(upstream), telemetry))
-            .collect();
-        for cell in self.known.values().filter_map(Weak::upgrade) {
-            if !upstreams.contains_key(&cell.id) {
-                let last = cell.now();
-                cell.replace(&Arc::new(ir::Upstream {
-                    endpoints: Arc::default(),
-                    ..(*last.upstream).clone()
-                }));
+        // Both are sorted by id and mostly the same, so one walk along both finds what changed without looking anything
+        // up.
+        let mut before = std::mem::take(&mut self.current).into_iter().peekable();
+        let mut cells = Vec::with_capacity(upstreams.len());
+        for (id, upstream) in upstreams {
+            while let Some(gone) = before.next_if(|cell| cell.id < *id) {
+                gone.lose_endpoints();
             }
+            cells.push(match before.next_if(|cell| cell.id == *id) {
+                Some(stays) => {
+                    stays.replace(upstream);
+                    stays
+                }
+                None => self.cell(id, Some(upstream), telemetry),
+            });
         }
+        before.for_each(|gone| gone.lose_endpoints());
+        self.current.clone_from(&cells);
         cells
     }
 
@@ -301,6 +318,7 @@ mod tests {
         let gone = a[0].slot;
         let keep = Arc::clone(&a[1]);
         drop(a);
+        cells.update(&[upstream("b", &[1])].into(), &telemetry);
         cells.prune();
         let c = cells.get(&ir::UpstreamId("c".into()), &telemetry);
         assert_eq!(c.slot, gone);

@@ -393,8 +393,10 @@ fn an_upstream_that_nothing_refers_to_any_more_leaves_no_connections() {
         let (_listener, address) = listen();
         let bench = Bench::new(UpstreamSettings::default(), &[address]);
         bench.get().await.unwrap().give_back(&bench.worker);
-        let Bench { worker, cell, .. } = bench;
-        drop(cell);
+        let Bench {
+            worker, cell, cells, ..
+        } = bench;
+        drop((cell, cells));
         worker.upstreams.refresh(&worker.random);
         assert_eq!(worker.upstreams.idle_connections(), 0);
     });
