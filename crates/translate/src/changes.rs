@@ -154,9 +154,14 @@ fn keys<T>(changes: Vec<Change<T>>) -> BTreeSet<Key> {
     changes.into_iter().map(|change| change.key).collect()
 }
 
-/// Makes `old` equal to `new` and tells what was different.
-fn replace<T: Resource>(old: &mut BTreeMap<Key, Arc<T>>, new: &BTreeMap<Key, Arc<T>>) -> Vec<Change<T>> {
+/// Makes `old` equal to `new` and tells what was different. An object that was read again and says the same (its
+/// status was written, or the file around it changed) is no difference.
+fn replace<T: Resource + PartialEq>(
+    old: &mut BTreeMap<Key, Arc<T>>,
+    new: &BTreeMap<Key, Arc<T>>,
+) -> Vec<Change<T>> {
     let mut changes = Vec::new();
+    let mut read_again = Vec::new();
     let mut before = old.iter().peekable();
     let mut after = new.iter().peekable();
     loop {
@@ -188,16 +193,21 @@ fn replace<T: Resource>(old: &mut BTreeMap<Key, Arc<T>>, new: &BTreeMap<Key, Arc
             }
             Ordering::Equal => {
                 before.next();
-                if let (Some((key, _)), Some((was, is))) = (after.next(), pair) {
-                    changes.push(Change {
+                match (after.next(), pair) {
+                    (Some((key, _)), Some((was, is))) if was == is => {
+                        read_again.push((key.clone(), Arc::clone(is)));
+                    }
+                    (Some((key, _)), Some((was, is))) => changes.push(Change {
                         key: key.clone(),
                         old: Some(Arc::clone(was)),
                         new: Some(Arc::clone(is)),
-                    });
+                    }),
+                    _ => {}
                 }
             }
         }
     }
+    old.extend(read_again);
     for change in &changes {
         match &change.new {
             Some(object) => old.insert(change.key.clone(), Arc::clone(object)),
@@ -210,4 +220,43 @@ fn replace<T: Resource>(old: &mut BTreeMap<Key, Arc<T>>, new: &BTreeMap<Key, Arc
 fn service_of(slice: &EndpointSlice) -> Option<Key> {
     let name = slice.metadata.labels.get(SERVICE_NAME_LABEL)?;
     Some(Key::new(Arc::clone(&slice.metadata.namespace), name.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Read, Seen};
+    use crate::input::{Key, Object, Objects};
+    use serde_json::json;
+
+    fn service(name: &str, port: u16) -> Object {
+        let value = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+            "spec": {"ports": [{"port": port}]}});
+        Object::from_value(&value).unwrap().unwrap()
+    }
+
+    #[test]
+    fn what_came_changed_or_went_is_told_and_nothing_else() {
+        let (mut seen, mut objects) = (Seen::default(), Objects::default());
+        for name in ["a", "b", "c"] {
+            objects.insert(service(name, 80));
+        }
+        assert_eq!(seen.update(&objects).reads.len(), 3);
+        assert!(seen.update(&objects).reads.is_empty());
+        objects.insert(service("b", 81));
+        objects.remove("Service", &Key::new("default", "a"));
+        objects.insert(service("d", 80));
+        let mut told: Vec<_> = seen.update(&objects).reads.into_iter().collect();
+        told.sort();
+        let expected = ["a", "b", "d"].map(|name| Read::Service(Key::new("default", name)));
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn an_object_read_again_that_says_the_same_is_no_change() {
+        let (mut seen, mut objects) = (Seen::default(), Objects::default());
+        objects.insert(service("a", 80));
+        seen.update(&objects);
+        objects.insert(service("a", 80));
+        assert!(seen.update(&objects).reads.is_empty());
+    }
 }
