@@ -331,5 +331,5 @@ fn same_path(a: &PathMatch, b: &PathMatch) -> Ordering {
     }
 }
 
-/// Below this many entries of one path, trying one after the other is as quick.
-const INDEX_FROM: usize = 12;
+/// Up to this many entries of one path, trying one after the other is as quick.
+const INDEX_FROM: usize = 4;
