@@ -127,8 +127,23 @@ pub fn begin(worker: &Rc<WorkerState>, tcp: TcpStream, peer: SocketAddr, slot: S
 
 async fn run(guard: Guard, tcp: TcpStream, peer: SocketAddr, slot: SocketSlot, control: Rc<Control>) {
     let worker = Rc::clone(&guard.worker);
+    // Who has not even shaken hands makes room for others like who waits between requests.
+    let since = worker.clock.now();
+    control.set(Occupation::Idle {
+        since,
+        until: since + LONGEST_PREPARATION,
+        wait: Wait::Long,
+    });
     // Boxed: what comes before the first request shall not make the future larger that waits between requests.
-    if let Some(downstream) = Box::pin(prepare(&worker, tcp, peer, slot, control)).await {
+    let mut preparation = Box::pin(prepare(&worker, tcp, peer, slot, Rc::clone(&control)));
+    let prepared = poll_fn(|cx| match control.poll_told(cx) {
+        Poll::Ready(_) => Poll::Ready(None),
+        Poll::Pending => preparation.as_mut().poll(cx),
+    })
+    .await;
+    drop(preparation);
+    control.set(Occupation::Busy);
+    if let Some(downstream) = prepared {
         exchange::serve(worker, downstream).await;
     }
     drop(guard);
@@ -347,6 +362,8 @@ impl Control {
 /// How long a connection keeps what exchanges need: clients that send one request after the other are served without
 /// setting up anything, and those that were left open cost little.
 const WARM: Duration = Duration::from_millis(500);
+/// The handshake and the PROXY header have time-outs of their own, which tell in the metrics what happened.
+const LONGEST_PREPARATION: Duration = Duration::from_secs(3600);
 /// Codes of faults that happen before there is an exchange.
 const BAD_PROXY_HEADER: &str = "bad-proxy-header";
 const SLOW_HANDSHAKE: &str = "slow-handshake";

@@ -8,6 +8,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use support::tls::Client;
 use support::*;
 
 /// Answers with the request's head.
@@ -68,6 +69,32 @@ fn beyond_the_limit_the_longest_idle_connection_makes_room() {
     assert_eq!(third.get("x.example").expect("room was made").1, "a");
     assert!(first.is_closed());
     assert_eq!(second.get("x.example").unwrap().1, "a");
+}
+
+#[test]
+fn who_does_not_shake_hands_makes_room_too() {
+    let one = certificate("one", &["a.example"], false);
+    let listeners = vec![listener(
+        pattern("*"),
+        vec![tls_host("a.example", &[&one])],
+        vec![status_route("*", 404)],
+    )];
+    let snapshot = snapshot(vec![bind(0, Transport::Https, listeners)], vec![], vec![one]);
+    let limits = Limits {
+        connections: 1,
+        ..Limits::default()
+    };
+    let plane = Plane::start(1);
+    let address = plane.serve(&with_http(
+        snapshot,
+        HttpSettings {
+            limits,
+            ..HttpSettings::default()
+        },
+    ));
+    let mut silent = Peer::connect(address);
+    assert!(Client::new().connect(address, Some("a.example")).is_ok());
+    assert!(silent.is_closed());
 }
 
 #[test]

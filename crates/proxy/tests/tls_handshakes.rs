@@ -2,7 +2,7 @@
 
 mod support;
 
-use ir::{Bind, Certificate, Snapshot, Transport};
+use ir::{Bind, Certificate, HostPattern, Snapshot, Transport};
 use rustls::{AlertDescription, Error, HandshakeKind, SignatureScheme};
 use std::io::Read;
 use std::sync::Arc;
@@ -57,6 +57,28 @@ fn an_exact_name_goes_before_a_wildcard_and_a_wildcard_before_the_default() {
         (None, &default),
     ] {
         let session = Client::new().connect(address, sni).expect("a handshake");
+        assert_eq!(leaf(&session), expected.chain[0], "{sni:?}");
+    }
+}
+
+#[test]
+fn the_star_of_an_ingress_stands_for_one_label_only() {
+    let [wide, default] = ["wide", "default"].map(|id| certificate(id, &["x.example"], false));
+    let plane = Plane::start(1);
+    let mut snapshot = tls_snapshot(&[("*.example.com", &[&wide])], &[&default]);
+    let mut changed = (*snapshot.binds[0].listeners[0]).clone();
+    changed.tls[0].hostname = HostPattern::Wildcard {
+        suffix: ".example.com".into(),
+        one_label: true,
+    };
+    Arc::make_mut(&mut snapshot.binds[0]).listeners = vec![Arc::new(changed)];
+    let address = plane.serve(&snapshot);
+    for (sni, expected) in [
+        ("a.example.com", &wide),
+        ("a.b.example.com", &default),
+        ("example.com", &default),
+    ] {
+        let session = Client::new().connect(address, Some(sni)).expect("a handshake");
         assert_eq!(leaf(&session), expected.chain[0], "{sni:?}");
     }
 }

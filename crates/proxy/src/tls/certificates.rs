@@ -30,8 +30,10 @@ pub struct BrokenCertificate {
 #[derive(Default)]
 pub struct Certificates {
     exact: hashbrown::HashMap<Box<str>, Candidates, foldhash::fast::RandomState>,
-    /// By suffix, `.example.com`; the longest that covers a name wins.
-    wildcards: hashbrown::HashMap<Box<str>, Candidates, foldhash::fast::RandomState>,
+    /// For one label before a suffix, `.example.com`.
+    one_label: hashbrown::HashMap<Box<str>, Candidates, foldhash::fast::RandomState>,
+    /// For several labels before a suffix; the longest suffix wins.
+    several_labels: hashbrown::HashMap<Box<str>, Candidates, foldhash::fast::RandomState>,
     /// For names that nothing above covers, and for clients that name none.
     fallback: Candidates,
     /// What it was made from, to tell whether anything changed.
@@ -101,18 +103,23 @@ impl Certificates {
     fn from_parts(parts: Vec<(HostPattern, Candidates)>) -> Self {
         let mut all = Self::default();
         for (pattern, candidates) in &parts {
-            let place = match pattern {
-                HostPattern::Exact(name) => all.exact.entry(name.as_str().into()).or_default(),
-                HostPattern::Wildcard { suffix, .. } => {
-                    all.wildcards.entry(suffix.as_str().into()).or_default()
+            match pattern {
+                HostPattern::Exact(name) => {
+                    add(all.exact.entry(name.as_str().into()).or_default(), candidates)
                 }
-                HostPattern::Any => &mut all.fallback,
-            };
-            // Two listeners may have certificates for one name: the first listed stand first.
-            for candidate in candidates {
-                if !place.iter().any(|known| Arc::ptr_eq(known, candidate)) {
-                    place.push(Arc::clone(candidate));
+                HostPattern::Wildcard { suffix, one_label } => {
+                    add(
+                        all.one_label.entry(suffix.as_str().into()).or_default(),
+                        candidates,
+                    );
+                    if !one_label {
+                        add(
+                            all.several_labels.entry(suffix.as_str().into()).or_default(),
+                            candidates,
+                        );
+                    }
                 }
+                HostPattern::Any => add(&mut all.fallback, candidates),
             }
         }
         all.parts = parts;
@@ -124,14 +131,16 @@ impl Certificates {
         if let Some(found) = self.exact.get(name) {
             return found;
         }
-        // The star of a Gateway listener stands for several labels, so each suffix is looked up, longest first.
+        // The star of an Ingress stands for one label, that of a Gateway listener for one or more.
+        let mut wildcards = &self.one_label;
         let mut rest = name;
         while let Some(dot) = memchr::memchr(b'.', rest.as_bytes()) {
             if dot > 0
-                && let Some(found) = self.wildcards.get(&rest[dot..])
+                && let Some(found) = wildcards.get(&rest[dot..])
             {
                 return found;
             }
+            wildcards = &self.several_labels;
             rest = &rest[dot + 1..];
         }
         &self.fallback
@@ -157,6 +166,15 @@ impl fmt::Debug for Certificates {
         f.debug_struct("Certificates")
             .field("names", &names)
             .finish_non_exhaustive()
+    }
+}
+
+/// Two listeners may have certificates for one name: the first listed stand first.
+fn add(place: &mut Candidates, candidates: &Candidates) {
+    for candidate in candidates {
+        if !place.iter().any(|known| Arc::ptr_eq(known, candidate)) {
+            place.push(Arc::clone(candidate));
+        }
     }
 }
 
