@@ -33,6 +33,7 @@ pub fn run(words: &[String]) -> Outcome {
 /// Path in the project and text of each page.
 fn pages() -> Vec<(&'static str, String)> {
     vec![
+        ("docs/reference/cli.md", narthex_cli::cli_reference_markdown()),
         ("docs/reference/diagnostics.md", diagnostics()),
         (
             "docs/reference/metrics.md",

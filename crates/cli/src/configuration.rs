@@ -43,10 +43,23 @@ impl Configuration {
 
     /// `routes.yaml:31` where a rule begins, by its origin and its position in the route.
     pub fn rule_place(&self, rule: &Origin, index: u32) -> Option<String> {
-        place(
-            &self.loaded.locations,
-            &rule.object().section(rule_section(rule, index)),
-        )
+        let field = match (&*rule.kind, rule.section.as_deref()) {
+            ("Ingress", Some(section)) => format!("spec.{section}"),
+            _ => format!("spec.rules[{index}]"),
+        };
+        let place = self.loaded.locations.field(&rule.object(), &field)?;
+        Some(format!("{}:{}", place.file.display(), place.line))
+    }
+
+    /// The same for a rule that is one of many: where its file is large, which would have to be read again for each,
+    /// the beginning of the object has to do.
+    pub fn rule_place_cheaply(&self, rule: &Origin, index: u32) -> Option<String> {
+        let object = self.loaded.locations.of(&rule.object())?;
+        let is_small = std::fs::metadata(&object.file).is_ok_and(|file| file.len() <= SMALL_FILE);
+        if is_small {
+            return self.rule_place(rule, index);
+        }
+        Some(format!("{}:{}", object.file.display(), object.line))
     }
 
     /// How many objects were read.
@@ -66,22 +79,4 @@ impl Configuration {
     }
 }
 
-/// `routes.yaml:14` where an object, or the part of it that the origin names, begins.
-fn place(locations: &control::Locations, origin: &Origin) -> Option<String> {
-    let field = match origin.section.as_deref() {
-        Some(section) if section.starts_with("rules[") || section == "defaultBackend" => {
-            format!("spec.{section}")
-        }
-        _ => String::new(),
-    };
-    let place = locations.field(&origin.object(), &field)?;
-    Some(format!("{}:{}", place.file.display(), place.line))
-}
-
-/// What [`place`] understands: rules with names of their own are found by their position.
-fn rule_section(rule: &Origin, index: u32) -> String {
-    match (&*rule.kind, rule.section.as_deref()) {
-        ("Ingress", Some(section)) => section.to_owned(),
-        _ => format!("rules[{index}]"),
-    }
-}
+const SMALL_FILE: u64 = 64 * 1024;

@@ -1,7 +1,6 @@
 //! `narthex check`: mistakes in objects, found without running anything.
 
 mod hosts;
-mod owners;
 mod report;
 mod shadowed;
 mod text;
@@ -49,18 +48,17 @@ fn findings(configuration: &Configuration) -> Vec<Diagnostic> {
     findings
 }
 
-/// Findings about the routes as a whole: rules that never match, paths with two owners, hosts claimed twice.
+/// Findings about the routes as a whole: rules that never match, hosts claimed twice.
 /// `known` are the findings so far; what they tell already is not told again.
 pub fn of_the_whole(snapshot: &Snapshot, known: &[Diagnostic]) -> Vec<Diagnostic> {
-    let mut findings = owners::find(snapshot);
-    let shadowed = shadowed::find(snapshot);
-    findings.extend(shadowed.into_iter().filter(|finding| {
+    let mut findings = shadowed::find(snapshot);
+    findings.retain(|finding| {
         let told = |other: &Diagnostic| {
             other.origin.object() == finding.origin.object()
                 && matches!(other.code, ir::Code::PathClaimedTwice | ir::Code::OwnerConflict)
         };
         !known.iter().any(told)
-    }));
+    });
     findings.extend(hosts::find(snapshot));
     findings.sort_by(|a, b| {
         (&a.origin, &a.field, a.code, &a.message).cmp(&(&b.origin, &b.field, b.code, &b.message))

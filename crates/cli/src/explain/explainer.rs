@@ -240,14 +240,19 @@ impl<'c> Explainer<'c> {
     }
 
     fn show_candidates(&self, explanation: &Explanation, answer: &mut Answer) {
+        let hosts = explanation.layers.iter().flat_map(|layer| &layer.hosts);
+        let candidates: usize = hosts.map(|host| host.candidates.len()).sum();
         for layer in &explanation.layers {
             for host in &layer.hosts {
                 for candidate in &host.candidates {
                     answer.considered.push(CandidateShown {
                         rule: candidate.rule.to_string(),
-                        place: self
-                            .configuration
-                            .rule_place(&candidate.rule, candidate.rule_index),
+                        place: if candidates <= MANY {
+                            self.configuration
+                                .rule_place_cheaply(&candidate.rule, candidate.rule_index)
+                        } else {
+                            None
+                        },
                         host: host.pattern.to_string(),
                         conditions: words::conditions(&candidate.conditions),
                         won: candidate.verdict == router::explain::Verdict::Won,
@@ -310,3 +315,6 @@ pub fn listener_name(listener: &ir::Listener) -> String {
         ir::Layer::Ingress => "Ingress listener".into(),
     }
 }
+
+/// With more candidates than these, looking up the place of each would take longer than the answer.
+const MANY: usize = 200;

@@ -42,10 +42,12 @@ pub fn run(flags: &Run, color: flags::Color) -> Exit {
     }
 }
 
-/// What runs, and the runtime of the main thread.
+/// What runs, and the runtimes that must outlive it.
 struct System {
     main: Runtime,
     parts: Parts,
+    /// Where the echo backends run; they end when it is dropped.
+    _echo: Option<Runtime>,
 }
 
 /// What runs.
@@ -54,8 +56,6 @@ struct Parts {
     state: Arc<State>,
     telemetry: Arc<Telemetry>,
     access_log: Option<AccessLog>,
-    /// Ends the echo backends when dropped.
-    echo: Option<Runtime>,
 }
 
 /// Why it can't start: exit code and sentence.
@@ -91,8 +91,8 @@ fn start(flags: &Run, color: flags::Color) -> Result<System, Failure> {
             state,
             telemetry,
             access_log,
-            echo,
         },
+        _echo: echo,
     })
 }
 
@@ -130,9 +130,6 @@ impl Parts {
         let exit = self.drain(flags, &mut signals).await;
         if let Some(access_log) = &self.access_log {
             access_log.flush(Duration::from_secs(1));
-        }
-        if let Some(echo) = self.echo {
-            echo.shutdown_background();
         }
         exit
     }

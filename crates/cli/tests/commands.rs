@@ -1,0 +1,270 @@
+//! The commands that run nothing: their answers, exit codes and manners.
+
+mod support;
+
+use std::io::Write;
+use std::process::Stdio;
+use support::{Answer, command, run};
+
+#[test]
+fn explain_tells_listener_rule_place_backends_and_who_lost() {
+    let answer = run(&[
+        "explain",
+        "--echo",
+        "-f",
+        "examples/quickstart",
+        "GET",
+        "http://shop.localhost:8080/cart/7",
+        "-H",
+        "x-beta: yes",
+    ]);
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let first = answer.out.lines().next().unwrap();
+    assert_eq!(
+        first,
+        "✓ GET http://shop.localhost:8080/cart/7 → shop/cart-beta:80 by HTTPRoute shop/shop#cart-beta"
+    );
+    for part in [
+        "listener    *:8080 Gateway shop/front#http",
+        "HTTPRoute shop/shop#cart-beta (examples/quickstart/routes.yaml:32)",
+        "host shop.localhost, path is /cart or below, header x-beta is yes",
+        "100 % shop/cart-beta:80 → built-in echo",
+        "matches, but the winner has more header conditions",
+        "Ingress shop/legacy#rules[0].http.paths[0] (examples/quickstart/ingress.yaml:20)",
+    ] {
+        assert!(answer.out.contains(part), "{part} in\n{}", answer.out);
+    }
+}
+
+#[test]
+fn explain_shows_a_redirect_as_the_answer_it_gives() {
+    let url = "http://shop.localhost:8080/basket/9?x=1";
+    let answer = run(&["explain", "-f", "examples/quickstart", "--output", "json", url]);
+    let json = answer.json();
+    assert_eq!(json["outcome"], "redirected");
+    assert!(
+        json["summary"]
+            .as_str()
+            .unwrap()
+            .starts_with("301 to http://shop.localhost:8080/cart/9?x=1"),
+        "{json}"
+    );
+}
+
+#[test]
+fn explain_answers_with_weights_and_the_certificate() {
+    let answer = run(&[
+        "explain",
+        "--echo",
+        "-f",
+        "examples/quickstart",
+        "-o",
+        "json",
+        "GET",
+        "https://shop.localhost:8443/",
+    ]);
+    let json = answer.json();
+    assert_eq!(json["listener"]["certificate"]["id"], "shop/shop-tls");
+    assert_eq!(json["listener"]["certificate"]["coversHost"], true);
+    assert_eq!(json["backends"][0]["percent"], 90.0);
+    assert_eq!(json["backends"][1]["upstream"], "shop/catalogue-next:80");
+}
+
+#[test]
+fn explain_says_where_a_request_ends_that_no_rule_answers() {
+    for (url, part) in [
+        ("http://nobody.example:8080/", "404 Not Found"),
+        (
+            "http://shop.localhost:8080/../etc",
+            "400 Bad Request: the path leads above the root",
+        ),
+        ("http://shop.localhost:81/", "nothing listens on port 81"),
+        ("https://shop.localhost:8080/", "port 8080 speaks plain HTTP"),
+        (
+            "http://shop..localhost:8080/",
+            "400 Bad Request: the host has an empty label",
+        ),
+    ] {
+        let answer = run(&["explain", "-f", "examples/quickstart", "--quiet", url]);
+        assert_eq!(answer.code, 1, "{answer:?}");
+        assert!(answer.out.contains(part), "{part} in {}", answer.out);
+        assert_eq!(answer.out.lines().count(), 1);
+    }
+}
+
+#[test]
+fn explain_reads_many_requests_and_answers_a_line_for_each() {
+    let mut child = command(&["explain", "--echo", "-f", "examples/quickstart", "--data", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = "# comment\nGET http://shop.localhost:8080/cart\n\n\
+                 POST http://shop.localhost:8080/cart 'x-beta: yes'\n\
+                 {\"url\": \"http://shop.localhost:8080/legacy\"}\n\
+                 curl -k -H 'x-beta: yes' https://shop.localhost:8443/cart/1\n";
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    let answer = Answer::of(&child.wait_with_output().unwrap());
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let rules: Vec<&str> = answer
+        .out
+        .lines()
+        .filter_map(|line| line.split(" by ").nth(1))
+        .collect();
+    assert_eq!(
+        rules,
+        [
+            "HTTPRoute shop/shop#cart",
+            "HTTPRoute shop/shop#cart-beta",
+            "Ingress shop/legacy#rules[0].http.paths[0]",
+            "HTTPRoute shop/shop#cart-beta",
+        ]
+    );
+}
+
+#[test]
+fn check_follows_fail_on_and_tells_what_it_cannot_read() {
+    let mistakes = "examples/mistakes/20-two-owners.yaml";
+    let with_base = |fail_on| {
+        run(&[
+            "check",
+            "--echo",
+            "-q",
+            "--fail-on",
+            fail_on,
+            mistakes,
+            "examples/mistakes/base.yaml",
+        ])
+    };
+    assert_eq!(with_base("error").code, 0);
+    assert_eq!(with_base("warning").code, 1);
+    assert_eq!(with_base("note").code, 1);
+    let missing = run(&["check", "examples/nowhere"]);
+    assert_eq!(missing.code, 2);
+    assert!(missing.err.contains("can't read examples/nowhere"), "{missing:?}");
+}
+
+#[test]
+fn a_broken_manifest_on_standard_input_is_a_finding_with_its_line() {
+    let mut child = command(&["check", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"kind: Service\nmetadata:\n  name: [\n")
+        .unwrap();
+    let answer = Answer::of(&child.wait_with_output().unwrap());
+    assert_eq!(answer.code, 1, "{answer:?}");
+    assert!(
+        answer.out.contains("NTX0001") && answer.out.contains("-:"),
+        "{}",
+        answer.out
+    );
+}
+
+#[test]
+fn flags_that_make_no_sense_end_with_code_2_and_a_hint() {
+    for (arguments, part) in [
+        (&["run", "--no-such-flag", "x"][..], "--no-such-flag"),
+        (&["run"], "PATH"),
+        (&["run", "--drain-timeout", "soon", "x"], "write 500ms, 30s"),
+        (
+            &["run", "--endpoint", "shop/web:80", "x"],
+            "namespace/service:port=",
+        ),
+        (
+            &["explain", "-f", "examples/quickstart", "GET", "/cart"],
+            "names no host",
+        ),
+        (&["schema", "nothing"], "explain"),
+        (&["chekc"], "check"),
+    ] {
+        let answer = run(arguments);
+        assert_eq!(answer.code, 2, "{arguments:?}: {answer:?}");
+        assert!(answer.err.contains(part), "{part} in {}", answer.err);
+    }
+}
+
+#[test]
+fn flags_can_come_from_the_environment_and_the_command_line_wins() {
+    let output = |environment: &str, arguments: &[&str]| {
+        let output = command(arguments)
+            .env("NARTHEX_OUTPUT", environment)
+            .output()
+            .unwrap();
+        Answer::of(&output).out
+    };
+    assert!(output("json", &["version"]).starts_with('{'));
+    assert!(output("json", &["version", "--output", "text"]).starts_with("narthex "));
+    let echo = command(&["check", "--fail-on", "note", "examples/quickstart"])
+        .env("NARTHEX_ECHO", "true")
+        .output()
+        .unwrap();
+    assert_eq!(Answer::of(&echo).code, 0);
+}
+
+#[test]
+fn colour_is_for_terminals_or_on_demand() {
+    let coloured = |arguments: &[&str]| run(arguments).out.contains('\x1b');
+    assert!(!coloured(&["check", "examples/mistakes"]));
+    assert!(coloured(&["--color", "always", "check", "examples/mistakes"]));
+}
+
+#[test]
+fn every_output_has_a_schema_that_its_own_output_names() {
+    let names = run(&["schema"]).out;
+    assert_eq!(
+        names.lines().collect::<Vec<_>>(),
+        ["check", "explain", "snapshot", "status", "version"]
+    );
+    for name in names.lines() {
+        let schema = run(&["schema", name]).json();
+        assert_eq!(schema["title"], name);
+        assert!(schema["properties"].is_object(), "{schema}");
+    }
+}
+
+#[test]
+fn snapshot_and_status_come_in_three_forms_and_hold_no_key() {
+    for command in ["snapshot", "status"] {
+        for form in ["json", "yaml", "text"] {
+            let answer = run(&[command, "--echo", "-o", form, "examples/quickstart"]);
+            assert_eq!(answer.code, 0, "{answer:?}");
+            assert!(
+                !answer.out.contains("PRIVATE KEY") && !answer.out.contains("MIG"),
+                "{command} {form}"
+            );
+            assert!(answer.out.contains("shop"), "{command} {form}");
+        }
+    }
+    let snapshot = || run(&["snapshot", "--echo", "examples/quickstart"]).out;
+    assert_eq!(snapshot(), snapshot(), "the same input gives the same bytes");
+}
+
+#[test]
+fn there_are_completions_for_the_shells() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let answer = run(&["completion", shell]);
+        assert!(answer.code == 0 && answer.out.contains("explain"), "{shell}");
+    }
+}
+
+#[test]
+fn the_help_of_every_command_begins_with_what_it_does_and_lists_the_exit_codes() {
+    let help = run(&["--help"]).out;
+    assert!(
+        help.contains("Exit codes:") && help.contains("NARTHEX_FLAG"),
+        "{help}"
+    );
+    for name in [
+        "run", "echo", "check", "explain", "snapshot", "status", "version", "schema",
+    ] {
+        let help = run(&[name, "--help"]).out;
+        assert!(help.contains("Example: narthex"), "{name}: {help}");
+    }
+}
