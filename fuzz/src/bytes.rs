@@ -3,7 +3,7 @@
 /// Bytes that are used up from the front.
 pub(crate) struct Bytes<'a>(pub &'a [u8]);
 
-impl<'a> Bytes<'a> {
+impl Bytes<'_> {
     /// The next byte, or 0.
     pub(crate) fn next(&mut self) -> u8 {
         match self.0.split_first() {

@@ -34,7 +34,7 @@ fn read(parts: &[&[u8]], writer: BodyWriter) -> Option<(Vec<u8>, Vec<u8>)> {
             let before = (input.len(), content.len());
             reader
                 .transfer(writer, &mut input, &mut output, 4096, |bytes| {
-                    content.extend_from_slice(bytes)
+                    content.extend_from_slice(bytes);
                 })
                 .ok()?;
             let mut written = std::mem::take(&mut output);

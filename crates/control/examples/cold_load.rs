@@ -37,7 +37,7 @@ fn main() -> std::io::Result<()> {
             let total = start.elapsed();
             println!(
                 "{name}: read {read:?}, translated {:?}, {} routes",
-                total - read,
+                total.saturating_sub(read),
                 translation
                     .snapshot
                     .binds

@@ -61,7 +61,9 @@ impl FromStr for StaticEndpoint {
             return Err(EndpointError::NotAService(service.into()));
         }
         let by_number = port.parse::<u16>().is_ok_and(|port| port != 0);
-        if !by_number && !(is_label(port) && port.bytes().any(|byte| byte.is_ascii_lowercase())) {
+        // RFC 6335 §5.1: a name has at least one letter.
+        let by_name = is_label(port) && port.bytes().any(|byte| byte.is_ascii_lowercase());
+        if !by_number && !by_name {
             return Err(EndpointError::NotAPort(port.into()));
         }
         let addresses = addresses

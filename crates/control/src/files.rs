@@ -273,12 +273,9 @@ fn text(bytes: Vec<u8>) -> Contents {
         Ok(text) => Contents::Text(text),
         Err(error) => {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-            let start = valid
-                .iter()
-                .rposition(|byte| *byte == b'\n')
-                .map_or(0, |at| at + 1);
-            let column = String::from_utf8_lossy(&valid[start..]).chars().count() + 1;
+            let valid = String::from_utf8_lossy(valid);
+            let line = valid.matches('\n').count() + 1;
+            let column = valid.chars().rev().take_while(|c| *c != '\n').count() + 1;
             Contents::NotText(SyntaxError {
                 mark: Mark {
                     line: u32::try_from(line).unwrap_or(u32::MAX),

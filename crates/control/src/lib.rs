@@ -17,6 +17,7 @@ mod overlay;
 mod publish;
 mod report;
 mod run;
+mod shape;
 mod state;
 mod store;
 pub mod text;

@@ -47,7 +47,11 @@ impl<'a> Overlay<'a> {
             diagnostics: Vec::new(),
         };
         for (key, ports) in self.endpoints_by_service(objects, &mut overlaid.diagnostics) {
-            hide(&mut overlaid.slices, &key, ports.keys().copied());
+            hide(
+                &mut overlaid.slices,
+                &key,
+                &ports.keys().copied().collect::<Vec<_>>(),
+            );
             for (port, addresses) in ports {
                 add(&mut overlaid.slices, &key, port, &addresses);
             }
@@ -121,7 +125,7 @@ fn port<'s>(service: &'s Service, wanted: &str) -> Option<&'s ServicePort> {
 }
 
 /// Takes ports of a Service out of the slices of the files.
-fn hide<'p>(slices: &mut Slices, service: &Key, names: impl Iterator<Item = PortName<'p>> + Clone) {
+fn hide(slices: &mut Slices, service: &Key, names: &[PortName<'_>]) {
     let of_service: Vec<Key> = slices
         .iter()
         .filter(|(key, slice)| {
@@ -131,7 +135,7 @@ fn hide<'p>(slices: &mut Slices, service: &Key, names: impl Iterator<Item = Port
         .collect();
     for key in of_service {
         let Some(slice) = slices.get(&key) else { continue };
-        let hidden = |port: &EndpointPort| names.clone().any(|name| name.names(port));
+        let hidden = |port: &EndpointPort| names.iter().any(|name| name.names(port));
         if !slice.ports.iter().any(hidden) {
             continue;
         }
@@ -275,7 +279,7 @@ mod tests {
         objects
     }
 
-    fn service(name: &str, ports: serde_json::Value) -> serde_json::Value {
+    fn service(name: &str, ports: &serde_json::Value) -> serde_json::Value {
         serde_json::json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"ports": ports}})
     }
 
@@ -314,7 +318,7 @@ mod tests {
     #[test]
     fn an_endpoint_replaces_the_slices_of_its_port_by_name_or_number() {
         let ports = serde_json::json!([{"name": "http", "port": 80}, {"name": "other", "port": 81}]);
-        let objects = objects(&[service("web", ports), slice("web", "http")]);
+        let objects = objects(&[service("web", &ports), slice("web", "http")]);
         for port in ["80", "http"] {
             let text = format!("default/web:{port}=127.0.0.1:1,127.0.0.1:2,[::1]:1");
             let overlay = Overlay::new(vec![endpoint(&text)], None);
@@ -334,7 +338,7 @@ mod tests {
 
     #[test]
     fn an_endpoint_that_names_nothing_is_a_finding() {
-        let objects = objects(&[service("web", serde_json::json!([{"port": 80}]))]);
+        let objects = objects(&[service("web", &serde_json::json!([{"port": 80}]))]);
         let endpoints = vec![
             endpoint("shop/web:80=127.0.0.1:1"),
             endpoint("default/web:81=127.0.0.1:1"),
@@ -359,8 +363,8 @@ mod tests {
     fn services_without_endpoints_are_echoed_and_others_are_not() {
         let ports = serde_json::json!([{"name": "http", "port": 80}]);
         let mut objects = objects(&[
-            service("web", ports.clone()),
-            service("api", ports),
+            service("web", &ports),
+            service("api", &ports),
             slice("web", "http"),
         ]);
         let overlay = Overlay::new(Vec::new(), Some(&Echo));

@@ -2,9 +2,9 @@
 //! an object that says the same as before keeps its `Arc`, so that nothing downstream sees a change.
 
 use crate::locations::{Index, Locations, Place, Spot};
-use crate::text::decode::Unread;
+use crate::shape::{self, Unknown};
 use crate::text::{Item, Outcome, SyntaxError};
-use ir::{Code, Diagnostic, Origin, Severity};
+use ir::{Code, Diagnostic};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(crate) struct Touched {
 }
 
 /// Kind and key.
-type Id = (&'static str, Key);
+pub(crate) type Id = (&'static str, Key);
 
 #[derive(Default)]
 struct Contents {
@@ -43,14 +43,6 @@ struct Contents {
     unknown: Vec<Unknown>,
     /// Why the file can't be read now; the rest is from when it could.
     broken: Option<(Diagnostic, Place)>,
-}
-
-/// An object of a kind that is not read.
-#[derive(PartialEq)]
-struct Unknown {
-    api_version: String,
-    origin: Origin,
-    place: Place,
 }
 
 struct Candidate {
@@ -102,11 +94,13 @@ impl Store {
             match outcome {
                 Outcome::Object { object, unread } => {
                     let id = (object.kind(), object.key());
-                    let findings = unread.into_iter().map(|field| unread_field(file, &object, field));
+                    let findings = unread
+                        .into_iter()
+                        .map(|field| shape::unread_field(file, &object, field));
                     new.findings.extend(findings);
                     if !seen.insert(id.clone()) {
                         let earlier = "it stands in this file already; the first one is used";
-                        new.findings.push((duplicate(&id, earlier), place));
+                        new.findings.push((shape::duplicate(&id, earlier), place));
                         continue;
                     }
                     let spot = Spot {
@@ -164,7 +158,7 @@ impl Store {
         };
         let mark = error.mark;
         let message = format!("{}{kept}", error.reason);
-        let diagnostic = Diagnostic::new(Code::UnreadableFile, origin_of(file), "", message);
+        let diagnostic = Diagnostic::new(Code::UnreadableFile, shape::file(file), "", message);
         let broken = Some((diagnostic, Place::new(file, mark)));
         let findings = contents.broken != broken;
         contents.broken = broken;
@@ -217,7 +211,7 @@ impl Store {
             );
             for other in others {
                 findings.push((
-                    duplicate(id, &message),
+                    shape::duplicate(id, &message),
                     Place::new(&other.spot.file, other.spot.mark),
                 ));
             }
@@ -334,59 +328,6 @@ impl Touched {
         self.objects = true;
         self.endpoints |= matches!(kind, "Service" | "EndpointSlice");
     }
-}
-
-impl Unknown {
-    fn finding(&self) -> (Diagnostic, Place) {
-        let kind = &self.origin.kind;
-        let version = &self.api_version;
-        let message = format!("{kind} ({version}) is not read; all objects of this kind are left alone");
-        let mut diagnostic = Diagnostic::new(Code::UnknownKind, self.origin.clone(), "", message);
-        // An old version of a kind that is read is more than other people's business.
-        if let Some(read) = version_read(kind, version) {
-            diagnostic.severity = Severity::Warning;
-            diagnostic.field = "apiVersion".into();
-            diagnostic.message = format!("{kind} is read in version {read}, not in {version}");
-            diagnostic = diagnostic.hint(format!("Write apiVersion: {read}"));
-        }
-        (diagnostic, self.place.clone())
-    }
-}
-
-/// The version that is read of a kind whose other version was met.
-fn version_read(kind: &str, version: &str) -> Option<&'static str> {
-    let group = version.split_once('/').map_or("", |(group, _)| group);
-    match (kind, group) {
-        ("Ingress" | "IngressClass", "networking.k8s.io" | "extensions") => Some("networking.k8s.io/v1"),
-        ("EndpointSlice", "discovery.k8s.io") => Some("discovery.k8s.io/v1"),
-        (
-            "GatewayClass" | "Gateway" | "HTTPRoute" | "ReferenceGrant",
-            "gateway.networking.k8s.io" | "networking.x-k8s.io",
-        ) => Some("gateway.networking.k8s.io/v1"),
-        ("Service" | "Secret" | "ConfigMap" | "Namespace", "") => Some("v1"),
-        _ => None,
-    }
-}
-
-fn unread_field(file: &Arc<Path>, object: &Object, unread: Unread) -> (Diagnostic, Place) {
-    let Unread { path, mark, similar } = unread;
-    let kind = object.kind();
-    let message = format!("{kind} has no such field; it is ignored");
-    let mut diagnostic = Diagnostic::new(Code::UnknownField, object.origin(), path, message);
-    if let Some(similar) = similar {
-        diagnostic = diagnostic.hint(format!("Write {similar}, if that is what is meant"));
-    }
-    (diagnostic, Place::new(file, mark))
-}
-
-fn duplicate(id: &Id, message: &str) -> Diagnostic {
-    Diagnostic::new(Code::DuplicateObject, id.1.origin(id.0), "", message)
-        .hint("Remove one of the two, or rename it")
-}
-
-/// A file as something that findings are about.
-pub(crate) fn origin_of(file: &Path) -> Origin {
-    Origin::new("File", "", file.to_string_lossy().as_ref())
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub(crate) enum Subject {
 
 /// Follows directories and files.
 pub(crate) struct Watcher {
-    watcher: Option<RecommendedWatcher>,
+    inotify: Option<RecommendedWatcher>,
     events: mpsc::UnboundedReceiver<notify::Result<Event>>,
     watched: BTreeSet<PathBuf>,
     directories: BTreeSet<PathBuf>,
@@ -40,11 +40,11 @@ impl Watcher {
             // Nobody listens any more: the program is about to end.
             let _ = sender.send(event);
         });
-        let watcher = watcher
+        let inotify = watcher
             .inspect_err(|error| tracing::warn!(%error, "no file events; changes are found by looking every few seconds"))
             .ok();
         Self {
-            watcher,
+            inotify,
             events,
             watched: BTreeSet::new(),
             directories: BTreeSet::new(),
@@ -77,7 +77,7 @@ impl Watcher {
             .cloned()
             .chain(self.files.keys().map(|file| parent(file).to_owned()))
             .collect();
-        let Some(watcher) = &mut self.watcher else {
+        let Some(watcher) = &mut self.inotify else {
             return false;
         };
         for gone in self.watched.difference(&wanted) {
@@ -130,7 +130,7 @@ impl Watcher {
             };
             if change == Change::Gone && self.watched.remove(path) {
                 // The watch went with the directory; one of the same name needs a new one.
-                if let Some(watcher) = &mut self.watcher {
+                if let Some(watcher) = &mut self.inotify {
                     let _ = watcher.unwatch(path);
                 }
             }

@@ -1,4 +1,5 @@
 //! Endpoints of flags and the built-in echo, while files change.
+#![allow(clippy::unwrap_used)] // in a test
 
 mod support;
 

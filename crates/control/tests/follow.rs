@@ -1,4 +1,5 @@
 //! What happens to files while they are followed.
+#![allow(clippy::unwrap_used)] // in a test
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What is read from files, once.
+#![allow(clippy::unwrap_used)] // in a test
 
 mod support;
 

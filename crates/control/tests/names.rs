@@ -1,4 +1,5 @@
 //! ExternalName Services, with a resolver of our own that speaks DNS over UDP.
+#![allow(clippy::unwrap_used)] // in a test
 
 mod support;
 

@@ -86,7 +86,7 @@ impl<'de> Decoder<'de, '_> {
             });
         }
         visitor.visit_map(Entries {
-            entries: map.entries.iter(),
+            left: map.entries.iter(),
             current: None,
             nulls: fields.is_none(),
             parent: self,
@@ -191,7 +191,7 @@ impl<'de> Deserializer<'de> for Decoder<'de, '_> {
 
 /// The entries of a map, one after the other.
 struct Entries<'de, 't> {
-    entries: std::slice::Iter<'de, Entry<'de>>,
+    left: std::slice::Iter<'de, Entry<'de>>,
     current: Option<&'de Entry<'de>>,
     /// Whether `null` values count as values (in maps) or as absent (in structs).
     nulls: bool,
@@ -204,7 +204,7 @@ impl<'de> MapAccess<'de> for Entries<'de, '_> {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
         let nulls = self.nulls;
         let entry = self
-            .entries
+            .left
             .find(|entry| nulls || !matches!(entry.value.value, Value::Null));
         let Some(entry) = entry else { return Ok(None) };
         self.current = Some(entry);
@@ -227,7 +227,7 @@ impl<'de> MapAccess<'de> for Entries<'de, '_> {
     }
 
     fn size_hint(&self) -> Option<usize> {
-        self.nulls.then(|| self.entries.len())
+        self.nulls.then(|| self.left.len())
     }
 }
 

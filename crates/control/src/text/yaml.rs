@@ -4,7 +4,7 @@
 use super::tree::{Entry, Map, Mark, Node, SyntaxError, Value};
 use granit_parser::{Event, Marker, Options, Parser, ScalarStyle, Tag};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Nodes that aliases and merge keys of one file may add: plenty for anchors written by hand, nothing for a bomb.
 const EXPANSION_BUDGET: usize = 200_000;
@@ -62,10 +62,15 @@ impl<'a> Composer<'a> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
-                if let Some(text) = self.as_key(text, plain, mark)? {
+                if !self.takes_key() {
                     let value = scalar(text, plain, tag.as_deref());
-                    self.finish(Node { mark, value }, anchor)?;
+                    return self.finish(Node { mark, value }, anchor);
                 }
+                if anchor != 0 {
+                    let value = Value::Text(text.clone());
+                    self.anchors.insert(anchor, Node { mark, value });
+                }
+                self.key(text, plain, mark);
             }
             Event::SequenceStart(_, anchor, _) => self.open(mark, anchor, Content::List(Vec::new()))?,
             Event::MappingStart(_, anchor, _) => {
@@ -84,27 +89,29 @@ impl<'a> Composer<'a> {
         Ok(())
     }
 
-    /// Takes a scalar as the next key if a map waits for one; gives it back otherwise.
-    fn as_key(
-        &mut self,
-        text: Cow<'a, str>,
-        plain: bool,
-        mark: Mark,
-    ) -> Result<Option<Cow<'a, str>>, SyntaxError> {
-        let Some(Content::Map { key: key @ None, .. }) = self.open.last_mut().map(|open| &mut open.content)
-        else {
-            return Ok(Some(text));
-        };
-        *key = Some(if plain && text == "<<" {
-            Key::Merge
-        } else {
-            Key::Plain(text, mark)
-        });
-        Ok(None)
+    /// Whether a map waits for its next key.
+    fn takes_key(&self) -> bool {
+        matches!(
+            self.open.last().map(|open| &open.content),
+            Some(Content::Map { key: None, .. })
+        )
+    }
+
+    /// The map that waits for a key has it.
+    fn key(&mut self, text: Cow<'a, str>, plain: bool, mark: Mark) {
+        if let Some(Content::Map { key, .. }) = self.open.last_mut().map(|open| &mut open.content) {
+            *key = Some(if plain && text == "<<" {
+                Key::Merge
+            } else {
+                Key::Plain(text, mark)
+            });
+        }
     }
 
     fn open(&mut self, mark: Mark, anchor: usize, content: Content<'a>) -> Result<(), SyntaxError> {
-        self.not_a_key(mark)?;
+        if self.takes_key() {
+            return Err(SyntaxError::new(mark, "a key must be text"));
+        }
         if self.open.len() >= DEPTH {
             return Err(SyntaxError::new(
                 mark,
@@ -130,7 +137,7 @@ impl<'a> Composer<'a> {
         };
         let value = match content {
             Content::List(items) => Value::List(items),
-            Content::Map { entries, merges, .. } => Value::Map(self.merged(entries, merges)?),
+            Content::Map { entries, merges, .. } => Value::Map(merged(entries, merges)?),
         };
         self.finish(Node { mark, value }, anchor)
     }
@@ -167,52 +174,11 @@ impl<'a> Composer<'a> {
         };
         let node = node.clone();
         self.spend(node.count(), mark)?;
-        if let Value::Text(text) = &node.value
-            && self.as_key(text.clone(), false, mark)?.is_none()
-        {
-            return Ok(());
+        match node.value {
+            Value::Text(text) if self.takes_key() => self.key(text, false, mark),
+            _ => return self.finish(node, 0),
         }
-        self.finish(node, 0)
-    }
-
-    fn merged(&mut self, mut entries: Vec<Entry<'a>>, merges: Vec<Node<'a>>) -> Result<Map<'a>, SyntaxError> {
-        let mut sources = Vec::new();
-        for node in merges {
-            match node.value {
-                Value::Map(map) => sources.push(map),
-                Value::List(items) => {
-                    for item in items {
-                        let Value::Map(map) = item.value else {
-                            return Err(SyntaxError::new(item.mark, "`<<` takes maps"));
-                        };
-                        sources.push(map);
-                    }
-                }
-                _ => return Err(SyntaxError::new(node.mark, "`<<` takes a map or a list of maps")),
-            }
-        }
-        let own = Map::new(std::mem::take(&mut entries));
-        if sources.is_empty() {
-            return Ok(own);
-        }
-        // What the map says itself wins, then the first source that has the key.
-        let repeated = own.repeated;
-        let mut entries = own.entries;
-        let mut keys: std::collections::HashSet<Cow<'a, str>> =
-            entries.iter().map(|entry| entry.key.clone()).collect();
-        for entry in sources.into_iter().flat_map(|map| map.entries) {
-            if keys.insert(entry.key.clone()) {
-                entries.push(entry);
-            }
-        }
-        Ok(Map { entries, repeated })
-    }
-
-    fn not_a_key(&self, mark: Mark) -> Result<(), SyntaxError> {
-        match self.open.last().map(|open| &open.content) {
-            Some(Content::Map { key: None, .. }) => Err(SyntaxError::new(mark, "a key must be text")),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     fn spend(&mut self, nodes: usize, mark: Mark) -> Result<(), SyntaxError> {
@@ -223,6 +189,36 @@ impl<'a> Composer<'a> {
         }
         Ok(())
     }
+}
+
+/// What a map says itself wins, then the first source that has the key.
+fn merged<'a>(own: Vec<Entry<'a>>, merges: Vec<Node<'a>>) -> Result<Map<'a>, SyntaxError> {
+    let mut sources = Vec::new();
+    for node in merges {
+        match node.value {
+            Value::Map(map) => sources.push(map),
+            Value::List(items) => {
+                for item in items {
+                    let Value::Map(map) = item.value else {
+                        return Err(SyntaxError::new(item.mark, "`<<` takes maps"));
+                    };
+                    sources.push(map);
+                }
+            }
+            _ => return Err(SyntaxError::new(node.mark, "`<<` takes a map or a list of maps")),
+        }
+    }
+    let mut map = Map::new(own);
+    if sources.is_empty() {
+        return Ok(map);
+    }
+    let mut keys: HashSet<Cow<'a, str>> = map.entries.iter().map(|entry| entry.key.clone()).collect();
+    for entry in sources.into_iter().flat_map(|source| source.entries) {
+        if keys.insert(entry.key.clone()) {
+            map.entries.push(entry);
+        }
+    }
+    Ok(map)
 }
 
 /// YAML 1.2.2 §10.3: only plain scalars can be anything but text, unless a tag says so.
@@ -303,6 +299,7 @@ fn mark(marker: &Marker) -> Mark {
 #[cfg(test)]
 mod tests {
     use super::super::tree::{Format, Mark, Node, Value, parse};
+    use std::fmt::Write as _;
 
     fn one(text: &str) -> Node<'_> {
         parse(text, Format::Yaml).unwrap().remove(0)
@@ -361,6 +358,8 @@ mod tests {
 
     #[test]
     fn anchors_aliases_and_merge_keys_are_expanded() {
+        assert!(one("a: &k key\n*k : value\n").get("key").is_some());
+        assert!(one("&k key: value\nb: [*k]\n").get("b").is_some());
         let node = one("base: &b {a: 1, b: 2}\nx:\n  <<: *b\n  b: 3\ny: [*b]\n");
         let x = node.get("x").unwrap();
         assert!(matches!(x.get("a").unwrap().value, Value::Int(1)));
@@ -377,7 +376,7 @@ mod tests {
         for level in 1..12 {
             let alias = format!("*a{}", level - 1);
             let list = [alias.as_str(); 9].join(",");
-            text.push_str(&format!("a{level}: &a{level} [{list}]\n"));
+            let _ = writeln!(text, "a{level}: &a{level} [{list}]");
         }
         assert!(error(&text).2.contains("aliases stand for more than"));
     }
@@ -386,9 +385,10 @@ mod tests {
     fn depth_is_limited() {
         let text = format!("{}1{}", "[".repeat(500), "]".repeat(500));
         assert!(parse(&text, Format::Yaml).is_err());
-        let text: String = (0..500)
-            .map(|depth| format!("{}a:\n", " ".repeat(depth)))
-            .collect();
+        let mut text = String::new();
+        for depth in 0..500 {
+            let _ = writeln!(text, "{}a:", " ".repeat(depth));
+        }
         assert!(parse(&text, Format::Yaml).is_err());
     }
 

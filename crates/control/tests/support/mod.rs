@@ -1,5 +1,6 @@
 //! A control loop over real files, with a publisher that keeps what it is given.
 #![allow(dead_code)] // each test binary uses its part of it
+#![allow(clippy::unwrap_used)] // in a test
 
 use narthex_control::{ApplyReport, ControlOptions, Live, Publish, Published, State};
 use std::fmt::Write as _;
