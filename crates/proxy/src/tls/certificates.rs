@@ -105,7 +105,7 @@ impl Certificates {
         for (pattern, candidates) in &parts {
             match pattern {
                 HostPattern::Exact(name) => {
-                    add(all.exact.entry(name.as_str().into()).or_default(), candidates)
+                    add(all.exact.entry(name.as_str().into()).or_default(), candidates);
                 }
                 HostPattern::Wildcard { suffix, one_label } => {
                     add(
