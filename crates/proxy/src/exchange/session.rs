@@ -111,7 +111,8 @@ impl Session {
     pub fn idle_until(&self) -> Instant {
         let plan = self.worker.plan();
         let timeouts = &plan.http.timeouts;
-        self.worker.clock.now()
+        // The end of the last exchange, or the start of the connection, has just read the clock.
+        self.worker.clock.recent()
             + if self.served == 0 {
                 timeouts.head
             } else {

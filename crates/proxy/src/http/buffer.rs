@@ -128,9 +128,7 @@ impl Buffer {
         limit: usize,
     ) -> Poll<std::io::Result<Fill>> {
         if self.bytes.is_empty() {
-            let unflushed = self.unflushed;
-            *self = Self::take();
-            self.unflushed = unflushed;
+            self.borrow_memory();
         }
         let room = limit.saturating_sub(self.len());
         if room == 0 {
@@ -190,8 +188,21 @@ impl Buffer {
         self.is_empty() && !self.unflushed
     }
 
-    #[cold]
+    /// Takes the memory of a spare, if there is one.
+    #[inline]
+    fn borrow_memory(&mut self) {
+        if let Some(spare) = SPARE.with_borrow_mut(Vec::pop) {
+            self.bytes = spare.bytes;
+        }
+    }
+
     fn make_room(&mut self, more: usize) {
+        if self.bytes.is_empty() {
+            self.borrow_memory();
+            if self.bytes.len() >= more {
+                return;
+            }
+        }
         let len = self.len();
         if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);

@@ -276,6 +276,14 @@ fn read_authority(raw: &[u8], facts: &Facts, head: &mut RequestHead) -> Result<(
 
 /// Host with an optional port, no user (RFC 3986 §3.2.2). Whether the name makes sense is the router's question.
 fn is_authority(text: &[u8]) -> bool {
+    // Nearly all of them: letters, digits, dots, dashes.
+    if !text.is_empty()
+        && text
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
+    {
+        return true;
+    }
     let (host, port) = split_port(text);
     let valid_host = match host {
         [b'[', inner @ .., b']'] => {
