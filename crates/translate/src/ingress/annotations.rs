@@ -104,7 +104,7 @@ fn nearest(name: &str) -> Option<&'static Row> {
 }
 
 /// How many characters must be put in, taken out or changed to make `a` into `b` (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
+pub(super) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (above, from) in a.chars().enumerate() {

@@ -4,6 +4,7 @@
 //! IngressClass object (a directory on a laptop rarely has one) nobody else can be meant, so an Ingress without
 //! class, or with our own name as class, is served too. A class named by `--ingress-class` needs no object.
 
+use super::annotations::distance;
 use crate::input::Key;
 use crate::scope::Scope;
 use api::networking::{CLASS_ANNOTATION, DEFAULT_CLASS_ANNOTATION, Ingress, IngressClass};
@@ -41,10 +42,22 @@ pub(super) fn not_ours(scope: &mut Scope<'_>, ingress: &Ingress) -> Option<Diagn
         None if classes.is_empty() && name == OUR_NAME => None,
         None => {
             let message = format!("there is no IngressClass {name}");
-            let hint = format!(
-                "Create an IngressClass {name} with controller {}, or run with --ingress-class {name}",
-                settings.ingress_controller
-            );
+            let mut ours: Vec<&str> = classes
+                .values()
+                .filter(|class| class.spec.controller == settings.ingress_controller)
+                .map(|class| &*class.metadata.name)
+                .collect();
+            if classes.is_empty() {
+                ours.push(OUR_NAME);
+            }
+            let meant = ours.into_iter().find(|ours| distance(ours, name) <= 2);
+            let hint = match meant {
+                Some(meant) => format!("Did you mean {meant}?"),
+                None => format!(
+                    "Create an IngressClass {name} with controller {}, or run with --ingress-class {name}",
+                    settings.ingress_controller
+                ),
+            };
             Some(unknown(ingress, field, &message).hint(hint))
         }
     }
