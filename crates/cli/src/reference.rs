@@ -10,7 +10,7 @@ pub fn cli_reference_markdown() -> String {
     let mut page = String::from(
         "# Command line\n\nGenerated from `crates/cli/src/flags.rs` by `cargo xtask gen`.\n\n\
          Every flag can also be given in the environment: `--drain-timeout` is `NARTHEX_DRAIN_TIMEOUT`. A flag on the \
-         command line wins. Flags that take several values take them repeated or with commas between them.\n",
+         command line wins. A flag that is repeatable takes its values with commas between them there.\n",
     );
     let command = flags::command();
     page.push_str("\n## Exit codes\n\n| code | meaning |\n|---|---|\n");
@@ -103,7 +103,7 @@ fn help(argument: &Arg) -> String {
     let words: Vec<String> = argument
         .get_possible_values()
         .iter()
-        .filter(|word| !matches!(word.get_name(), "true" | "false"))
+        .filter(|word| argument.get_action().takes_values() && !matches!(word.get_name(), "true" | "false"))
         .map(|word| match word.get_help() {
             Some(help) => format!(
                 "`{}` ({})",
