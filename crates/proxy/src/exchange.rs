@@ -17,6 +17,7 @@ pub(crate) use answer::connection_line;
 
 use crate::connection::{Downstream, Idle, Wait};
 use crate::fault::Fault;
+use crate::filter::cors;
 use crate::forwarded;
 use crate::http::buffer::Buffer;
 use crate::http::h1::{BodyLength, BodyReader, BodyWriter};
@@ -156,6 +157,7 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
     let (reply, fault) = match decision.step {
         Step::Reply(reply, fault) => (reply, fault),
         Step::Forward(order) => {
+            let grant = order.changes.cors.clone();
             let forward = Forward {
                 worker: &worker,
                 session: &mut *session,
@@ -196,7 +198,11 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
                 Err(fault) => {
                     // Nothing of the response has left yet: a clear answer is better than a torn one.
                     to_client.clear();
-                    (Reply::fault(fault, fault.status()), Some(fault))
+                    let mut reply = Reply::fault(fault, fault.status());
+                    if let Some(grant) = &grant {
+                        cors::allow_reply(grant, &mut reply);
+                    }
+                    (reply, Some(fault))
                 }
             }
         }

@@ -50,6 +50,11 @@ fn echo() -> Server {
     })
 }
 
+/// Takes a request and closes.
+fn closed() -> Server {
+    Server::start(|mut peer| drop(peer.head()))
+}
+
 fn filtered(filters: Vec<Filter>) -> Rule {
     Rule {
         filters,
@@ -168,7 +173,7 @@ fn preflights_are_answered_here_and_grants_come_with_responses() {
         allow_credentials: true,
         max_age: 60,
     });
-    let (_plane, mut client) = gate(vec![filtered(vec![cors])], &[("app", &origin)]);
+    let (_plane, mut client) = gate(vec![filtered(vec![cors.clone()])], &[("app", &origin)]);
     let preflight = "OPTIONS / HTTP/1.1\r\nHost: a\r\nAccess-Control-Request-Method: PUT\r\n";
     client.send(&format!("{preflight}Origin: https://app.example\r\n\r\n"));
     let head = client.head().expect("a response");
@@ -200,6 +205,15 @@ fn preflights_are_answered_here_and_grants_come_with_responses() {
         field(&head, "access-control-allow-origin"),
         None,
         "the gateway is the authority"
+    );
+
+    // Scripts may read our own answers, too.
+    let (_plane, mut client) = gate(vec![filtered(vec![cors])], &[("app", &closed())]);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nOrigin: https://app.example\r\n\r\n");
+    let (head, _) = client.response().expect("a response");
+    assert_eq!(
+        (status(&head), field(&head, "access-control-allow-origin")),
+        ("502", Some("https://app.example"))
     );
 }
 

@@ -141,18 +141,19 @@ fn step<'p>(
     };
     let rule = found.rule;
     if let Some(reply) = run(&rule.filters, &mut changes) {
-        return Step::Reply(reply, None);
+        return answer(reply, None, &changes);
     }
+    let answer = |reply, fault| answer(reply, fault, &changes);
     match &rule.action {
         Action::Forward { .. } => {}
         // For `Answer`, a filter should have answered: with HTTPS there is nothing to redirect to.
         Action::Status(404) | Action::Answer => {
-            return Step::Reply(Reply::fault(Fault::NoRoute, 404), Some(Fault::NoRoute));
+            return answer(Reply::fault(Fault::NoRoute, 404), Some(Fault::NoRoute));
         }
-        Action::Status(status) => return Step::Reply(Reply::status(*status), None),
+        Action::Status(status) => return answer(Reply::status(*status), None),
     }
     let broken = |status| {
-        Step::Reply(
+        answer(
             Reply::fault(Fault::BrokenBackend, status),
             Some(Fault::BrokenBackend),
         )
@@ -165,7 +166,7 @@ fn step<'p>(
         Target::Broken(status) => return broken(*status),
     };
     if let Some(reply) = run(&backend.filters, &mut changes) {
-        return Step::Reply(reply, None);
+        return self::answer(reply, None, &changes);
     }
     Step::Forward(Order {
         cell,
@@ -174,6 +175,14 @@ fn step<'p>(
         timeouts: &rule.timeouts,
         edited,
     })
+}
+
+/// An answer of our own, with what a CORS filter grants.
+fn answer<'p>(mut reply: Reply, fault: Option<Fault>, changes: &Changes<'_>) -> Step<'p> {
+    if let Some(grant) = &changes.cors {
+        filter::cors::allow_reply(grant, &mut reply);
+    }
+    Step::Reply(reply, fault)
 }
 
 /// Takes out what is not to be sent on.

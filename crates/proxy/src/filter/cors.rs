@@ -30,7 +30,7 @@ enum Values {
 }
 
 /// What a page gets, for as long as the exchange lasts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CorsGrant<'p> {
     cors: &'p CompiledCors,
     /// Value of `Access-Control-Allow-Origin`; unset: the page gets nothing.
@@ -155,6 +155,19 @@ pub fn allow(grant: &CorsGrant<'_>, fields: &mut Fields, raw: &[u8]) {
     // Caches must not hand one site's answer to another (Fetch §3.2.5); only the plain star is the same for all.
     if grant.cors.credentials || !grant.cors.any_origin {
         fields.add(raw, b"Vary", b"Origin");
+    }
+}
+
+/// Puts the grant's fields on an answer of our own: a page shall see what went wrong, too.
+pub fn allow_reply(grant: &CorsGrant<'_>, reply: &mut Reply) {
+    if let Some(origin) = &grant.origin {
+        reply.field("Access-Control-Allow-Origin", origin);
+        if grant.cors.credentials {
+            reply.field("Access-Control-Allow-Credentials", b"true");
+        }
+    }
+    if grant.cors.credentials || !grant.cors.any_origin {
+        reply.field("Vary", b"Origin");
     }
 }
 
