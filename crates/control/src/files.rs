@@ -33,16 +33,18 @@ pub(crate) struct Found {
     /// Those that are links.
     pub links: BTreeSet<Arc<Path>>,
     /// Directories that were looked into.
-    pub directories: BTreeSet<PathBuf>,
+    pub directories: BTreeMap<PathBuf, Identity>,
     /// What could not be looked at, and why.
     pub failures: BTreeMap<PathBuf, String>,
 }
 
+/// Device and inode: tells a file or directory from another one that takes its name.
+pub(crate) type Identity = (u64, u64);
+
 /// What a file looks like from outside. Equal: not changed since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    device: u64,
-    inode: u64,
+    identity: Identity,
     size: u64,
     modified: (i64, i64),
 }
@@ -85,6 +87,11 @@ impl Files {
             }
             match fs::metadata(root) {
                 Ok(metadata) if metadata.is_dir() => walk(root, &metadata, &mut Vec::new(), &mut found),
+                // A pipe is read once, like standard input.
+                Ok(metadata) if !metadata.is_file() && self.known.contains_key(root.as_path()) => {
+                    let stamp = self.known[root.as_path()];
+                    found.files.insert(root.as_path().into(), stamp);
+                }
                 Ok(metadata) => {
                     let link = fs::symlink_metadata(root).is_ok_and(|metadata| metadata.is_symlink());
                     found.file(root, link, &metadata);
@@ -96,9 +103,7 @@ impl Files {
         }
         // A file that can be reached by two names is read once.
         let mut seen = HashSet::new();
-        found
-            .files
-            .retain(|_, stamp| seen.insert((stamp.device, stamp.inode)));
+        found.files.retain(|_, stamp| seen.insert(stamp.identity));
         found
     }
 
@@ -195,15 +200,14 @@ impl Found {
 impl Stamp {
     fn of(metadata: &Metadata) -> Self {
         Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
+            identity: identity(metadata),
             size: metadata.len(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
         }
     }
 
     fn is_file_of(&self, other: &Self) -> bool {
-        (self.device, self.inode) == (other.device, other.inode)
+        self.identity == other.identity
     }
 
     fn is_younger_than(&self, age: Duration) -> bool {
@@ -218,8 +222,8 @@ impl Stamp {
 }
 
 /// `inside`: the directories on the way here, so that a link to one of them is not followed in circles.
-fn walk(directory: &Path, metadata: &Metadata, inside: &mut Vec<(u64, u64)>, found: &mut Found) {
-    let identity = (metadata.dev(), metadata.ino());
+fn walk(directory: &Path, metadata: &Metadata, inside: &mut Vec<Identity>, found: &mut Found) {
+    let identity = identity(metadata);
     if inside.contains(&identity) {
         return;
     }
@@ -230,7 +234,7 @@ fn walk(directory: &Path, metadata: &Metadata, inside: &mut Vec<(u64, u64)>, fou
             return;
         }
     };
-    found.directories.insert(directory.to_owned());
+    found.directories.insert(directory.to_owned(), identity);
     inside.push(identity);
     for entry in entries.flatten() {
         if !is_visible(&entry.file_name()) {
@@ -249,6 +253,11 @@ fn walk(directory: &Path, metadata: &Metadata, inside: &mut Vec<(u64, u64)>, fou
         }
     }
     inside.pop();
+}
+
+/// See [`Identity`].
+pub(crate) fn identity(metadata: &Metadata) -> Identity {
+    (metadata.dev(), metadata.ino())
 }
 
 /// `None`: it changed while it was being read.

@@ -35,7 +35,8 @@ pub struct Once {
 /// `creationTimestamp` are all equally old, so that their names decide where age would.
 pub fn load(paths: &[PathBuf]) -> Loaded {
     let mut world = World::new(paths.to_vec(), Overlay::new(Vec::new(), None));
-    world.load();
+    let (found, _) = world.look();
+    world.load(&found);
     Loaded::from(world)
 }
 
@@ -49,7 +50,8 @@ pub fn once(
     now: i64,
 ) -> Once {
     let mut world = World::new(paths.to_vec(), Overlay::new(endpoints.to_vec(), echo));
-    world.load();
+    let (found, _) = world.look();
+    world.load(&found);
     let mut translation = world.translate(&mut Translator::new(settings), now);
     translation.diagnostics = world.findings(&translation.diagnostics);
     Once {

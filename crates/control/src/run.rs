@@ -75,10 +75,13 @@ pub async fn run(options: ControlOptions, publish: impl Publish, state: Arc<Stat
         state,
         latest: Latest::default(),
     };
-    // Watched first, so that nothing is lost between reading and watching.
     let (found, _) = control.world.look();
     control.watcher.follow(&found);
-    control.world.load();
+    control.world.load(&found);
+    // Something may have come between looking and watching.
+    control
+        .waiting
+        .note(Subject::Everything, Change::Settled, started);
     control.translate();
     control.apply(started).await;
     control.follow(options.rescan).await;
@@ -177,7 +180,8 @@ impl<P: Publish> Control<'_, P> {
         }
         // Last, so that what moved to another file is not missing in between.
         for path in gone {
-            touched.and(if path.exists() {
+            let back = std::fs::metadata(&path).is_ok_and(|metadata| !metadata.is_dir());
+            touched.and(if back {
                 self.refresh(&path, since, now, patient)
             } else {
                 self.world.remove(&path)

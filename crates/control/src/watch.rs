@@ -1,12 +1,12 @@
 //! File events. They are hints: what they lead to is looked up on the file system, and a re-scan every few seconds
 //! finds what was missed.
 
-use crate::files::{self, Found};
+use crate::files::{self, Found, Identity};
 use crate::holdoff::Change;
 use crate::text::Format;
 use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RenameMode};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -26,8 +26,8 @@ pub(crate) enum Subject {
 pub(crate) struct Watcher {
     inotify: Option<RecommendedWatcher>,
     events: mpsc::UnboundedReceiver<notify::Result<Event>>,
-    watched: BTreeSet<PathBuf>,
-    directories: BTreeSet<PathBuf>,
+    watched: BTreeMap<PathBuf, Identity>,
+    directories: BTreeMap<PathBuf, Identity>,
     /// Files that were named, and where links lead: by the path that events about them have.
     files: BTreeMap<PathBuf, Arc<Path>>,
 }
@@ -46,8 +46,8 @@ impl Watcher {
         Self {
             inotify,
             events,
-            watched: BTreeSet::new(),
-            directories: BTreeSet::new(),
+            watched: BTreeMap::new(),
+            directories: BTreeMap::new(),
             files: BTreeMap::new(),
         }
     }
@@ -59,7 +59,7 @@ impl Watcher {
         self.files.clear();
         for file in found.files.keys() {
             let parent = parent(file);
-            if !found.directories.contains(parent) {
+            if !found.directories.contains_key(parent) {
                 self.files.insert(
                     parent.join(file.file_name().unwrap_or_default()),
                     Arc::clone(file),
@@ -71,29 +71,34 @@ impl Watcher {
                 self.files.insert(target, Arc::clone(file));
             }
         }
-        let wanted: BTreeSet<PathBuf> = found
-            .directories
-            .iter()
-            .cloned()
-            .chain(self.files.keys().map(|file| parent(file).to_owned()))
-            .collect();
-        let Some(watcher) = &mut self.inotify else {
+        let mut wanted = found.directories.clone();
+        for file in self.files.keys() {
+            let parent = parent(file);
+            if let Ok(metadata) = std::fs::metadata(parent) {
+                wanted.insert(parent.to_owned(), files::identity(&metadata));
+            }
+        }
+        let Some(inotify) = &mut self.inotify else {
             return false;
         };
-        for gone in self.watched.difference(&wanted) {
-            // Most are deleted, and with them their watches.
-            let _ = watcher.unwatch(gone);
-        }
+        // A watch is for what had the name when it began, not for what has it now.
+        self.watched.retain(|path, identity| {
+            let same = wanted.get(path) == Some(identity);
+            if !same {
+                // Most are deleted, and with them their watches.
+                let _ = inotify.unwatch(path);
+            }
+            same
+        });
         let mut fresh = false;
-        self.watched.retain(|path| wanted.contains(path));
-        for path in wanted {
-            if self.watched.contains(&path) {
+        for (path, identity) in wanted {
+            if self.watched.contains_key(&path) {
                 continue;
             }
-            match watcher.watch(&path, RecursiveMode::NonRecursive) {
+            match inotify.watch(&path, RecursiveMode::NonRecursive) {
                 Ok(()) => {
                     fresh = true;
-                    self.watched.insert(path);
+                    self.watched.insert(path, identity);
                 }
                 Err(error) => {
                     tracing::debug!(path = %path.display(), %error, "not watched; looked at every few seconds");
@@ -128,7 +133,7 @@ impl Watcher {
             let Some(change) = change(event.kind, path) else {
                 continue;
             };
-            if change == Change::Gone && self.watched.remove(path) {
+            if change == Change::Gone && self.watched.remove(path).is_some() {
                 // The watch went with the directory; one of the same name needs a new one.
                 if let Some(watcher) = &mut self.inotify {
                     let _ = watcher.unwatch(path);
@@ -147,10 +152,10 @@ impl Watcher {
         if let Some(file) = self.files.get(path) {
             return Some(Subject::File(Arc::clone(file)));
         }
-        if self.directories.contains(path) {
+        if self.directories.contains_key(path) {
             return Some(Subject::Everything);
         }
-        if !self.directories.contains(parent(path)) {
+        if !self.directories.contains_key(parent(path)) {
             return None;
         }
         let name = path.file_name()?;
@@ -161,10 +166,10 @@ impl Watcher {
         if !files::is_visible(name) {
             return None;
         }
-        if Format::of(path).is_some() {
-            return Some(Subject::File(path.into()));
+        if path.is_dir() {
+            return Some(Subject::Everything);
         }
-        path.is_dir().then_some(Subject::Everything)
+        Format::of(path).map(|_| Subject::File(path.into()))
     }
 }
 

@@ -48,7 +48,7 @@ impl<'a> World<'a> {
     }
 
     /// Reads everything for the first time.
-    pub(crate) fn load(&mut self) {
+    pub(crate) fn load(&mut self, found: &Found) {
         if self
             .files
             .roots()
@@ -58,7 +58,6 @@ impl<'a> World<'a> {
             let path: Arc<Path> = Path::new(files::STDIN).into();
             self.take(&path, files::read_stdin());
         }
-        let (found, _) = self.look();
         for path in found.files.keys() {
             self.refresh(path, false, Duration::ZERO);
         }

@@ -275,3 +275,24 @@ async fn of_three_thousand_files_the_one_that_changed_is_parsed_and_the_rest_sta
     assert_eq!(new.difference(&old).count(), 1);
     assert_eq!(old.difference(&new).count(), 1);
 }
+
+#[tokio::test]
+async fn a_root_that_is_a_link_is_followed_to_where_it_leads_now() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("current");
+    support::write(&directory.path().join("v1/a.yaml"), &ingress("a", "v1.example"));
+    support::write(&directory.path().join("v2/a.yaml"), &ingress("a", "v2.example"));
+    std::os::unix::fs::symlink("v1", &root).unwrap();
+    let mut options = ControlOptions::new(vec![root.clone()]);
+    options.rescan = Duration::from_millis(200);
+    let followed = Followed::with(directory, options).await;
+    followed.until_hosts(&["v1.example"]).await;
+    std::os::unix::fs::symlink("v2", followed.path("next")).unwrap();
+    std::fs::rename(followed.path("next"), &root).unwrap();
+    followed.until_hosts(&["v2.example"]).await;
+    // A directory with the name of a file is looked into, and nothing else.
+    followed.write("v2/d.yaml/b.yaml", &ingress("b", "b.example"));
+    followed.until_hosts(&["b.example", "v2.example"]).await;
+    std::fs::remove_dir_all(followed.path("v2/d.yaml")).unwrap();
+    followed.until_hosts(&["v2.example"]).await;
+}
