@@ -123,7 +123,7 @@ impl Name {
     /// an accident. Other names with underscores pass: unlike nginx we don't need to drop them all.
     pub fn is_disguised(name: &[u8]) -> bool {
         const LONGEST: usize = 32;
-        if name.len() > LONGEST || !name.iter().fold(false, |found, &byte| found | (byte == b'_')) {
+        if name.len() > LONGEST || !name.contains(&b'_') {
             return false;
         }
         let mut plain = [0; LONGEST];
