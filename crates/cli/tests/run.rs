@@ -215,6 +215,41 @@ fn a_port_that_another_program_has_is_said_with_a_way_out() {
     assert_eq!(running.code(), 0);
 }
 
+#[test]
+fn a_change_is_seen_also_where_the_directory_was_named_relative_to_here() {
+    let directory = tempfile::tempdir().unwrap();
+    let inner = directory.path().join("manifests");
+    fs::create_dir(&inner).unwrap();
+    let (http, https) = (free().port().to_string(), free().port().to_string());
+    for name in ["manifests", "./manifests", "."] {
+        let mut command = command(&[
+            "run",
+            "--admin-address",
+            "off",
+            "--http-port",
+            &http,
+            "--https-port",
+            &https,
+            name,
+        ]);
+        command.current_dir(if name == "." { &inner } else { directory.path() });
+        let mut running = Running::start(command);
+        running.until("findings");
+        // A look at everything, every few seconds, would find it too; this long before that, only an event does.
+        let start = Instant::now();
+        fs::write(inner.join("broken.yaml"), "a: [").unwrap();
+        running.until_error("NTX0001");
+        assert!(
+            start.elapsed() < Duration::from_secs(4),
+            "{name}: {:?}",
+            start.elapsed()
+        );
+        fs::remove_file(inner.join("broken.yaml")).unwrap();
+        running.signal("TERM");
+        assert_eq!(running.code(), 0);
+    }
+}
+
 /// Ports below this one need a permission.
 fn first_open_port() -> u16 {
     let text = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap_or_default();

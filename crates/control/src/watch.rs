@@ -30,6 +30,8 @@ pub(crate) struct Watcher {
     directories: BTreeMap<PathBuf, Identity>,
     /// Files that were named, and where links lead: by the path that events about them have.
     files: BTreeMap<PathBuf, Arc<Path>>,
+    /// Events have absolute paths, also about what was named by a relative one.
+    here: PathBuf,
 }
 
 impl Watcher {
@@ -49,6 +51,7 @@ impl Watcher {
             watched: BTreeMap::new(),
             directories: BTreeMap::new(),
             files: BTreeMap::new(),
+            here: std::env::current_dir().unwrap_or_default(),
         }
     }
 
@@ -130,6 +133,7 @@ impl Watcher {
         };
         let mut subjects = Vec::new();
         for path in &event.paths {
+            let path = &self.as_named(path);
             let Some(change) = change(event.kind, path) else {
                 continue;
             };
@@ -146,6 +150,25 @@ impl Watcher {
         // `rename(2)` within watched directories is reported a third time, with both names.
         subjects.dedup();
         subjects
+    }
+
+    /// The path of an event, spelt as its file or directory was named: `./shop`, `shop` or absolute.
+    fn as_named(&self, path: &Path) -> PathBuf {
+        let known = |path: &PathBuf| {
+            self.files.contains_key(path)
+                || self.directories.contains_key(path)
+                || self.directories.contains_key(parent(path))
+        };
+        let below = path.strip_prefix(&self.here).map(Path::to_owned).ok();
+        // `./` first: a file `x.yaml` of directory `.` is known as `./x.yaml`.
+        let spellings = below
+            .into_iter()
+            .flat_map(|below| [Path::new(".").join(&below), below]);
+        let own = path.to_owned();
+        if known(&own) {
+            return own;
+        }
+        spellings.into_iter().find(known).unwrap_or(own)
     }
 
     fn subject(&self, path: &Path) -> Option<Subject> {
@@ -193,5 +216,49 @@ fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Watcher;
+    use std::collections::BTreeMap;
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+
+    fn watcher(directories: &[&str], file: Option<&str>) -> Watcher {
+        let mut watcher = Watcher::new();
+        watcher.directories = directories
+            .iter()
+            .map(|directory| (PathBuf::from(directory), (0, 0)))
+            .collect();
+        watcher.files = file.map_or_else(BTreeMap::new, |file| {
+            BTreeMap::from([(PathBuf::from(file), Arc::from(Path::new(file)))])
+        });
+        watcher.here = PathBuf::from("/home/me");
+        watcher
+    }
+
+    #[test]
+    fn an_event_is_about_the_file_as_it_was_named() {
+        for (directory, event, named) in [
+            ("shop", "/home/me/shop/a.yaml", "shop/a.yaml"),
+            ("./shop", "/home/me/./shop/a.yaml", "./shop/a.yaml"),
+            (".", "/home/me/./a.yaml", "./a.yaml"),
+            ("../x", "/home/me/../x/a.yaml", "../x/a.yaml"),
+            ("/home/me/shop", "/home/me/shop/a.yaml", "/home/me/shop/a.yaml"),
+        ] {
+            let watcher = watcher(&[directory], None);
+            assert_eq!(
+                watcher.as_named(Path::new(event)),
+                PathBuf::from(named),
+                "{directory}"
+            );
+        }
+        let single = watcher(&[], Some("./a.yaml"));
+        assert_eq!(
+            single.as_named(Path::new("/home/me/a.yaml")),
+            PathBuf::from("./a.yaml")
+        );
     }
 }
