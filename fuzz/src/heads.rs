@@ -51,7 +51,7 @@ pub fn request_head(bytes: &[u8]) {
     let read = parse_request(again.filled(), &limits, &mut second);
     assert_eq!(read, Ok(Some(again.len())), "what was written is not read");
     assert_eq!(second.body, head.body);
-    assert_eq!(second.fields.len(), head.fields.len());
+    assert_eq!(second.fields.iter().count(), head.fields.iter().count());
     assert_eq!(second.upgrade, head.upgrade);
     assert_eq!(
         second.authority.of_bytes(again.filled()),
@@ -93,7 +93,7 @@ pub fn response_head(bytes: &[u8]) {
     let mut second = ResponseHead::default();
     assert_eq!(parse_response(again.filled(), &mut second), Ok(Some(again.len())));
     assert_eq!(second.body(false), head.body(false));
-    assert_eq!(second.fields.len(), head.fields.len());
+    assert_eq!(second.fields.iter().count(), head.fields.iter().count());
 }
 
 /// A PROXY header: never a panic; a part of a header is never taken for something else; what is written is read.

@@ -11,7 +11,8 @@ pub fn yaml(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
-    let lines = u32::try_from(text.split('\n').count()).unwrap_or(u32::MAX);
+    // YAML 1.2.2 §5.4: a carriage return alone ends a line, too.
+    let lines = u32::try_from(text.split(['\n', '\r']).count()).unwrap_or(u32::MAX);
     for format in [Format::Yaml, Format::Json] {
         let items = match items(text, format) {
             Ok(items) => items,
