@@ -124,8 +124,11 @@ pub fn installed(program: &str) -> bool {
     places.into_iter().any(|folder| folder.join(program).is_file())
 }
 
-/// The release build of `narthex`, built now if it is not up to date.
+/// The release build of `narthex`, built now if it is not up to date, or the program that `NARTHEX` names.
 pub fn narthex() -> Result<String, String> {
+    if let Ok(program) = std::env::var("NARTHEX") {
+        return Ok(program);
+    }
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let status = Command::new(cargo)
         .args(["build", "--release", "--quiet", "--package", "narthex-cli"])
