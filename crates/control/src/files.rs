@@ -15,6 +15,8 @@ use std::time::{Duration, SystemTime};
 pub(crate) const STDIN: &str = "-";
 /// Larger than any cluster's dump that is worth translating; a guard against a path that is not meant.
 const SIZE_LIMIT: u64 = 256 << 20;
+/// How often a file may change while it is read for the first time.
+const TRIES: u32 = 5;
 /// A file that had content and is empty now is being rewritten, usually. After this time it is empty for good.
 const EMPTY_GRACE: Duration = Duration::from_secs(1);
 
@@ -157,10 +159,28 @@ impl Files {
             .any(|metadata| metadata.is_ok_and(|metadata| Stamp::of(&metadata).is_file_of(&stamp)))
     }
 
+    /// A file was read by [`read_now`].
+    pub(crate) fn remember(&mut self, path: &Arc<Path>, stamp: Stamp) {
+        self.known.insert(Arc::clone(path), stamp);
+    }
+
     /// A file is gone.
     pub(crate) fn forget(&mut self, path: &Path) {
         self.known.remove(path);
     }
+}
+
+/// Reads a file for the first time, with what it looks like.
+pub(crate) fn read_now(path: &Path) -> (Option<Stamp>, Contents) {
+    for _ in 0..TRIES {
+        match read(path) {
+            Ok(Some((stamp, bytes))) => return (Some(stamp), text(bytes)),
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return (None, Contents::Gone),
+            Err(error) => return (None, Contents::Failed(reason(&error))),
+        }
+    }
+    (None, Contents::Failed("it changes while it is read".into()))
 }
 
 /// Reads standard input to its end.

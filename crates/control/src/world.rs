@@ -1,14 +1,16 @@
 //! Files, what they hold, and what is added to it: everything that a translation needs, kept up to date.
 
 use crate::Locations;
-use crate::files::{self, Contents, Files, Found};
+use crate::files::{self, Contents, Files, Found, Stamp};
 use crate::overlay::{Overlaid, Overlay};
 use crate::store::{Store, Touched};
-use crate::text::{self, Mark, SyntaxError};
+use crate::text::{self, Item, Mark, SyntaxError};
 use ir::Diagnostic;
 use std::collections::BTreeSet;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::{self, available_parallelism};
 use std::time::Duration;
 use translate::{Objects, Translation, Translator};
 
@@ -56,10 +58,14 @@ impl<'a> World<'a> {
             .any(|root| root.as_os_str() == files::STDIN)
         {
             let path: Arc<Path> = Path::new(files::STDIN).into();
-            self.take(&path, files::read_stdin());
+            let parsed = Parsed::new(&path, files::read_stdin());
+            self.take(&path, parsed);
         }
-        for path in found.files.keys() {
-            self.refresh(path, false, Duration::ZERO);
+        for (path, stamp, parsed) in parse_all(found) {
+            if let Some(stamp) = stamp {
+                self.files.remember(path, stamp);
+            }
+            self.take(path, parsed);
         }
         self.overlay();
     }
@@ -97,7 +103,7 @@ impl<'a> World<'a> {
         match self.files.read(path, patient, quiet) {
             Contents::Unsettled => Refreshed::Unsettled,
             Contents::Gone => Refreshed::Missing,
-            contents => Refreshed::Done(self.take(path, contents)),
+            contents => Refreshed::Done(self.take(path, Parsed::new(path, contents))),
         }
     }
 
@@ -169,20 +175,21 @@ impl<'a> World<'a> {
         self.store.into_objects()
     }
 
-    fn take(&mut self, path: &Arc<Path>, contents: Contents) -> Touched {
-        let text = match contents {
-            Contents::Text(text) => text,
-            Contents::NotText(error) => return self.store.fail(path, &error),
-            Contents::Failed(reason) => {
-                self.failed.insert(path.to_path_buf());
-                return self.store.fail(path, &at_start(&reason));
+    fn take(&mut self, path: &Arc<Path>, parsed: Parsed) -> Touched {
+        match parsed {
+            Parsed::Items(text, items) => {
+                self.parsed += 1;
+                self.store.replace(path, &text, items)
             }
-            Contents::Gone | Contents::Unsettled => return Touched::default(),
-        };
-        self.parsed += 1;
-        match text::items(&text, files::format(path, &text)) {
-            Ok(items) => self.store.replace(path, &text, items),
-            Err(error) => self.store.fail(path, &error),
+            Parsed::Broken(error) => {
+                self.parsed += 1;
+                self.store.fail(path, &error)
+            }
+            Parsed::Failed(reason) => {
+                self.failed.insert(path.to_path_buf());
+                self.store.fail(path, &at_start(&reason))
+            }
+            Parsed::Nothing => Touched::default(),
         }
     }
 
@@ -196,6 +203,63 @@ impl<'a> World<'a> {
         }
     }
 }
+
+/// A file taken apart.
+enum Parsed {
+    Items(String, Vec<Item>),
+    Broken(SyntaxError),
+    Failed(String),
+    Nothing,
+}
+
+impl Parsed {
+    fn new(path: &Path, contents: Contents) -> Self {
+        match contents {
+            Contents::Text(text) => match text::items(&text, files::format(path, &text)) {
+                Ok(items) => Self::Items(text, items),
+                Err(error) => Self::Broken(error),
+            },
+            Contents::NotText(error) => Self::Broken(error),
+            Contents::Failed(reason) => Self::Failed(reason),
+            Contents::Gone | Contents::Unsettled => Self::Nothing,
+        }
+    }
+}
+
+/// Reads and parses files on several threads: at the start nothing is served until all of them are read.
+fn parse_all(found: &Found) -> Vec<(&Arc<Path>, Option<Stamp>, Parsed)> {
+    let paths: Vec<&Arc<Path>> = found.files.keys().collect();
+    let parse = |path: &Arc<Path>| {
+        let (stamp, contents) = files::read_now(path);
+        (stamp, Parsed::new(path, contents))
+    };
+    let threads = available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+    let share = paths.len().div_ceil(threads).max(LEAST_SHARE);
+    thread::scope(|scope| {
+        let start = |paths| scope.spawn(move || each(paths, parse));
+        let threads: Vec<_> = paths.chunks(share).map(start).collect();
+        let finished = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        finished.flatten().collect()
+    })
+}
+
+fn each<'p>(
+    paths: &[&'p Arc<Path>],
+    parse: impl Fn(&Arc<Path>) -> (Option<Stamp>, Parsed),
+) -> Vec<(&'p Arc<Path>, Option<Stamp>, Parsed)> {
+    let parsed = paths.iter().map(|path| {
+        let (stamp, parsed) = parse(path);
+        (*path, stamp, parsed)
+    });
+    parsed.collect()
+}
+
+/// Beyond this the disk and the store are what is waited for.
+const MOST_THREADS: usize = 8;
+/// Files that are not worth a thread of their own.
+const LEAST_SHARE: usize = 64;
 
 fn at_start(reason: &str) -> SyntaxError {
     SyntaxError {
