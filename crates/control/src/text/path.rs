@@ -20,7 +20,10 @@ impl fmt::Display for Trail<'_> {
         match self {
             Self::Root => Ok(()),
             Self::Item(parent, index) => write!(f, "{parent}[{index}]"),
-            Self::Key(parent, key) if !is_plain(key) => write!(f, "{parent}[{key:?}]"),
+            Self::Key(parent, key) if !is_plain(key) => {
+                // As JSON writes it: what stands in a path can be read back.
+                write!(f, "{parent}[{}]", serde_json::Value::from(*key))
+            }
             Self::Key(Trail::Root, key) => f.write_str(key),
             Self::Key(parent, key) => write!(f, "{parent}.{key}"),
         }
@@ -54,7 +57,6 @@ fn steps(path: &str) -> impl Iterator<Item = Step> {
         rest = rest.strip_prefix('.').unwrap_or(rest);
         if let Some(inner) = rest.strip_prefix('[') {
             if inner.starts_with('"') {
-                // The key as `{:?}` writes it, which for keys of Kubernetes is as JSON writes it.
                 let mut keys = serde_json::Deserializer::from_str(inner).into_iter::<String>();
                 let key = keys.next()?.ok()?;
                 rest = inner[keys.byte_offset()..].strip_prefix(']')?;
@@ -89,6 +91,18 @@ mod tests {
         let rule = Trail::Item(&rules, 2);
         assert_eq!(Trail::Key(&rule, "path").to_string(), "rules[2].path");
         assert_eq!(Trail::Key(&rule, "a.b/c").to_string(), "rules[2][\"a.b/c\"]");
+    }
+
+    #[test]
+    fn a_path_with_any_key_can_be_read_back() {
+        for key in ["a\u{593}", "\"", "\\", "\n", "", "]", "\u{1f600}", "\u{0}"] {
+            let text = serde_json::json!({ key: { "x": 1 } }).to_string();
+            let root = parse(&text, Format::Json).unwrap().remove(0);
+            let outer = Trail::Key(&Trail::Root, key);
+            let path = Trail::Key(&outer, "x").to_string();
+            let place = root.get(key).unwrap().entry("x").unwrap().mark;
+            assert_eq!(find(&root, &path), place, "{path}");
+        }
     }
 
     #[test]
