@@ -1,8 +1,20 @@
-//! How long it takes to read and translate many HTTPRoutes from files:
+//! How long it takes to read and translate many HTTPRoutes from files, and from the end of a write until the change is
+//! published:
 //! `cargo run --release -p narthex-control --example cold_load -- 5000`
 
+use narthex_control::{ApplyReport, ControlOptions, Publish, Published, State};
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Instant;
+
+/// Serves nobody.
+struct Nowhere;
+
+impl Publish for Nowhere {
+    async fn publish(&mut self, _published: Published) -> ApplyReport {
+        ApplyReport::default()
+    }
+}
 
 fn main() -> std::io::Result<()> {
     let count: usize = std::env::args()
@@ -48,6 +60,39 @@ fn main() -> std::io::Result<()> {
             );
         }
     }
+    let paths = vec![
+        directory.path().join("routes"),
+        directory.path().join("gateway.yaml"),
+    ];
+    let state = State::new();
+    let file = directory.path().join("routes/route-7.yaml");
+    let changes = change(&state, &file);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        tokio::select! {
+            () = narthex_control::run(ControlOptions::new(paths), Nowhere, Arc::clone(&state)) => Ok(()),
+            done = changes => done,
+        }
+    })
+}
+
+/// Changes a file twenty times and prints how long it took each time until the change was published.
+async fn change(state: &State, file: &std::path::Path) -> std::io::Result<()> {
+    let mut live = state.newer_than(0).await;
+    let mut waits = Vec::new();
+    for number in 0..20 {
+        std::fs::write(file, route(7).replace("/api/", &format!("/changed-{number}/")))?;
+        let written = Instant::now();
+        live = state.newer_than(live.generation).await;
+        waits.push(written.elapsed());
+    }
+    waits.sort();
+    println!(
+        "from the end of a write to its publication: median {:?}, worst {:?}",
+        waits[10], waits[19]
+    );
     Ok(())
 }
 
