@@ -7,9 +7,8 @@ use std::sync::Arc;
 use telemetry::{CertificateExpiry, DiagnosticCount, Telemetry};
 
 /// What was told before.
-#[derive(Default)]
 pub(crate) struct Reporter {
-    told: HashSet<Diagnostic>,
+    told: Arc<[Diagnostic]>,
     telemetry: Option<Arc<Telemetry>>,
 }
 
@@ -17,24 +16,28 @@ impl Reporter {
     /// Nothing was told yet.
     pub(crate) fn new(telemetry: Option<Arc<Telemetry>>) -> Self {
         Self {
-            told: HashSet::new(),
+            told: Arc::default(),
             telemetry,
         }
     }
 
     /// Tells what is new and what is gone.
-    pub(crate) fn tell(&mut self, findings: &[Diagnostic], locations: &Locations) {
-        let now: HashSet<Diagnostic> = findings.iter().cloned().collect();
-        for finding in findings.iter().filter(|finding| !self.told.contains(*finding)) {
+    pub(crate) fn tell(&mut self, findings: &Arc<[Diagnostic]>, locations: &Locations) {
+        if self.told == *findings {
+            return;
+        }
+        let before: HashSet<&Diagnostic> = self.told.iter().collect();
+        let now: HashSet<&Diagnostic> = findings.iter().collect();
+        for finding in findings.iter().filter(|finding| !before.contains(finding)) {
             log(finding, locations);
         }
-        for finding in self.told.difference(&now) {
+        for finding in self.told.iter().filter(|finding| !now.contains(finding)) {
             tracing::info!(code = %finding.code, object = %finding.origin, "resolved: {}", finding.message);
         }
-        self.told = now;
         if let Some(telemetry) = &self.telemetry {
             telemetry.control().set_diagnostics(counts(findings));
         }
+        self.told = Arc::clone(findings);
     }
 
     /// Tells when the certificates in use end.

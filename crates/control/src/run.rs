@@ -280,13 +280,13 @@ impl<P: Publish> Control<'_, P> {
     }
 
     fn tell(&mut self) {
-        let findings = self.world.findings(&self.latest.findings);
+        let findings: Arc<[Diagnostic]> = self.world.findings(&self.latest.findings).into();
         self.reporter.tell(&findings, self.world.locations());
         self.state.set(Live {
             generation: self.latest.generation,
             snapshot: Arc::clone(&self.latest.snapshot),
             statuses: Arc::clone(&self.latest.statuses),
-            diagnostics: findings.into(),
+            diagnostics: findings,
             locations: self.world.locations().clone(),
             files_parsed: self.world.parsed(),
             error: self.latest.report.error(),

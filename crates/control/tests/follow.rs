@@ -296,3 +296,27 @@ async fn a_root_that_is_a_link_is_followed_to_where_it_leads_now() {
     std::fs::remove_dir_all(followed.path("v2/d.yaml")).unwrap();
     followed.until_hosts(&["v2.example"]).await;
 }
+
+#[tokio::test]
+async fn findings_generations_and_latency_are_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    support::write(&directory.path().join("x.yaml"), "a: [1\n");
+    let telemetry = telemetry::Telemetry::new(1);
+    let mut options = ControlOptions::new(vec![directory.path().to_owned()]);
+    options.telemetry = Some(Arc::clone(&telemetry));
+    let followed = Followed::with(directory, options).await;
+    let scrape = || String::from_utf8(telemetry.scrape(telemetry::Format::Text)).unwrap();
+    let broken = |text: &str| {
+        text.lines()
+            .any(|line| line.contains("code=\"NTX0001\"") && line.ends_with(" 1"))
+    };
+    assert!(broken(&scrape()), "{}", scrape());
+    followed.write("x.yaml", &ingress("a", "a.example"));
+    followed.until_hosts(&["a.example"]).await;
+    assert!(!broken(&scrape()), "{}", scrape());
+    let generation = |text: &str| {
+        text.lines()
+            .any(|line| line.contains("generation") && line.ends_with(" 2"))
+    };
+    assert!(generation(&scrape()), "{}", scrape());
+}
