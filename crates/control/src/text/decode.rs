@@ -29,6 +29,9 @@ pub fn decode<'de, T>(
     (result, unread.into_inner())
 }
 
+/// Fields of one object that are told about; more are of no use to anybody.
+const MOST_UNREAD: usize = 20;
+
 /// A field that the kind does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unread {
@@ -149,7 +152,8 @@ impl<'de> Deserializer<'de> for Decoder<'de, '_> {
             return self.deserialize_any(visitor);
         };
         for entry in &map.entries {
-            if !fields.contains(&&*entry.key) && !fields::is_unread(name, &entry.key) {
+            let known = fields.contains(&&*entry.key) || fields::is_unread(name, &entry.key);
+            if !known && self.unread.borrow().len() < MOST_UNREAD {
                 self.unread.borrow_mut().push(Unread {
                     path: Trail::Key(&self.trail, &entry.key).to_string(),
                     mark: entry.mark,

@@ -98,6 +98,10 @@ pub(super) fn is_unread(name: &str, field: &str) -> bool {
 
 /// The field that was probably meant.
 pub(super) fn similar(field: &str, fields: &'static [&'static str]) -> Option<&'static str> {
+    // Longer than any that is known; comparing takes the product of the lengths.
+    if field.len() > 64 {
+        return None;
+    }
     fields
         .iter()
         .map(|known| {
