@@ -27,7 +27,7 @@ pub enum HostRank {
     Exact,
 }
 
-/// Prefixes by length, then regular expressions by length, then exact (`docs/decisions/0020-regex-precedence.md`).
+/// Prefixes by length, then regular expressions by length, then exact (`docs/decisions/0006-regex-precedence.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PathRank {
