@@ -4,6 +4,10 @@
 //! writer on the other. Nothing is awaited that may be there already: sockets are tried first, a timer is looked at
 //! only when both directions are stuck.
 
+mod wait;
+
+pub(super) use wait::Deadlines;
+
 use super::answer::ResponseRules;
 use crate::connection::Control;
 use crate::fault::Fault;
@@ -15,8 +19,8 @@ use crate::stream::Stream;
 use crate::worker::WorkerState;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
-use std::time::Duration;
 use tokio::time::Instant;
+use wait::Waits;
 
 /// One try: a request on its way to one endpoint.
 pub(super) struct Relay<'a, 'r> {
@@ -64,20 +68,6 @@ pub(super) enum Sending {
     Sent,
     /// The upstream takes no more. It may have answered all the same.
     Refused,
-}
-
-/// How long each phase may take.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Deadlines {
-    pub send: Duration,
-    pub head: Duration,
-    pub body_idle: Duration,
-    pub client_body_idle: Duration,
-    pub client_send: Duration,
-    /// End of the rule's `request` time.
-    pub request: Option<Instant>,
-    /// End of the rule's `backendRequest` time for this try.
-    pub attempt: Option<Instant>,
 }
 
 /// What passed, for logs and metrics.
@@ -393,70 +383,9 @@ impl Relay<'_, '_> {
         }
         Ok(())
     }
-
-    /// Nothing moves: finds out whose turn it is and until when.
-    fn wait(&mut self, cx: &mut Context<'_>, phase: Phase, waits: &mut Waits) -> Poll<Result<Ending, Fault>> {
-        let now = self.worker.clock.now();
-        let limits = &self.limits;
-        let mut next = (now + LONG, Fault::Internal);
-        let mut sooner = |at: Instant, fault: Fault| {
-            if at < next.0 {
-                next = (at, fault);
-            }
-        };
-        let upload_since = *waits.upload_since.get_or_insert(now);
-        let response_since = *waits.response_since.get_or_insert(now);
-        if self.upload.state == Sending::Going {
-            if !self.to_upstream.is_drained() {
-                sooner(upload_since + limits.send, Fault::SendTimeout);
-            } else if self.upload.expects_continue {
-                sooner(upload_since + limits.head, Fault::HeadTimeout);
-            } else {
-                sooner(upload_since + limits.client_body_idle, Fault::SlowBody);
-            }
-        }
-        match phase {
-            _ if !self.to_client.is_drained() => {
-                sooner(response_since + limits.client_send, Fault::SlowClient);
-            }
-            Phase::Head if self.upload.state != Sending::Going => {
-                sooner(response_since + limits.head, Fault::HeadTimeout);
-            }
-            Phase::Body => sooner(response_since + limits.body_idle, Fault::BodyTimeout),
-            _ => {}
-        }
-        if let Some(closed) = waits.client_closed {
-            sooner(closed + HALF_CLOSED, Fault::ClientGone);
-        }
-        if let Some(at) = limits.request {
-            sooner(at, Fault::RequestTimeout);
-        }
-        if let Some(at) = limits.attempt {
-            sooner(at, Fault::TryTimeout);
-        }
-        let (at, fault) = next;
-        if at <= now {
-            return Poll::Ready(Err(fault));
-        }
-        self.alarm.wake_by(cx, at);
-        Poll::Pending
-    }
-}
-
-/// Since when nothing has moved; unset while something does.
-#[derive(Debug, Default)]
-struct Waits {
-    upload_since: Option<Instant>,
-    response_since: Option<Instant>,
-    client_closed: Option<Instant>,
 }
 
 /// Bytes held per direction. Enough to keep a fast network busy (Envoy holds 1 MiB, HAProxy 16 KiB, nginx 64 KiB).
 pub(super) const ROOM: usize = 64 * 1024;
 /// Bytes of further requests taken in while one is being served.
 const SENT_AHEAD: usize = 16 * 1024;
-/// A client that closed its sending side may still wait for the answer, or be gone: nothing tells which before we
-/// write. nginx takes it for gone at once, HAProxy never; ours gets so much time.
-const HALF_CLOSED: Duration = Duration::from_secs(5);
-/// When nothing else limits a wait.
-const LONG: Duration = Duration::from_secs(24 * 3600);

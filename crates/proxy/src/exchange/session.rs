@@ -228,13 +228,11 @@ impl Session {
                 if body.ended() {
                     return Poll::Ready(Ok(()));
                 }
-                match input.poll_fill(cx, &mut downstream.stream, ROOM) {
-                    Poll::Ready(Ok(Fill::Some(_))) => {}
-                    Poll::Ready(Ok(Fill::Closed | Fill::Full)) => {
+                match ready!(poll_or_wait(input, cx, downstream, worker, alarm, deadline))? {
+                    Fill::Some(_) => {}
+                    Fill::Closed | Fill::Full => {
                         return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
                     }
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Pending => return wait_until(cx, worker, alarm, deadline),
                 }
             }
         })

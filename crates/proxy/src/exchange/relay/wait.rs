@@ -1,0 +1,90 @@
+//! What a relay does when nothing moves: whose turn it is, until when, and whose fault it is then.
+
+use super::{Ending, Phase, Relay, Sending};
+use crate::fault::Fault;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long each phase may take.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::exchange) struct Deadlines {
+    pub send: Duration,
+    pub head: Duration,
+    pub body_idle: Duration,
+    pub client_body_idle: Duration,
+    pub client_send: Duration,
+    /// End of the rule's `request` time.
+    pub request: Option<Instant>,
+    /// End of the rule's `backendRequest` time for this try.
+    pub attempt: Option<Instant>,
+}
+
+/// Since when nothing has moved; unset while something does.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    pub upload_since: Option<Instant>,
+    pub response_since: Option<Instant>,
+    pub client_closed: Option<Instant>,
+}
+
+impl Relay<'_, '_> {
+    /// Nothing moves: finds out whose turn it is and until when.
+    pub(super) fn wait(
+        &mut self,
+        cx: &mut Context<'_>,
+        phase: Phase,
+        waits: &mut Waits,
+    ) -> Poll<Result<Ending, Fault>> {
+        let now = self.worker.clock.now();
+        let limits = &self.limits;
+        let mut next = (now + LONG, Fault::Internal);
+        let mut sooner = |at: Instant, fault: Fault| {
+            if at < next.0 {
+                next = (at, fault);
+            }
+        };
+        let upload_since = *waits.upload_since.get_or_insert(now);
+        let response_since = *waits.response_since.get_or_insert(now);
+        if self.upload.state == Sending::Going {
+            if !self.to_upstream.is_drained() {
+                sooner(upload_since + limits.send, Fault::SendTimeout);
+            } else if self.upload.expects_continue {
+                sooner(upload_since + limits.head, Fault::HeadTimeout);
+            } else {
+                sooner(upload_since + limits.client_body_idle, Fault::SlowBody);
+            }
+        }
+        match phase {
+            _ if !self.to_client.is_drained() => {
+                sooner(response_since + limits.client_send, Fault::SlowClient);
+            }
+            Phase::Head if self.upload.state != Sending::Going => {
+                sooner(response_since + limits.head, Fault::HeadTimeout);
+            }
+            Phase::Body => sooner(response_since + limits.body_idle, Fault::BodyTimeout),
+            _ => {}
+        }
+        if let Some(closed) = waits.client_closed {
+            sooner(closed + HALF_CLOSED, Fault::ClientGone);
+        }
+        if let Some(at) = limits.request {
+            sooner(at, Fault::RequestTimeout);
+        }
+        if let Some(at) = limits.attempt {
+            sooner(at, Fault::TryTimeout);
+        }
+        let (at, fault) = next;
+        if at <= now {
+            return Poll::Ready(Err(fault));
+        }
+        self.alarm.wake_by(cx, at);
+        Poll::Pending
+    }
+}
+
+/// A client that closed its sending side may still wait for the answer, or be gone: nothing tells which before we
+/// write. nginx takes it for gone at once, HAProxy never; ours gets so much time.
+const HALF_CLOSED: Duration = Duration::from_secs(5);
+/// When nothing else limits a wait.
+const LONG: Duration = Duration::from_secs(24 * 3600);

@@ -1,0 +1,174 @@
+//! Snapshots for tests of the data plane, piece by piece and whole: each with defaults for what a test does not ask about.
+
+use ir::{
+    Action, Backend, Bind, BindAddress, Certificate, CertificateId, Endpoint, HostPattern, Layer, Listener,
+    Match, Origin, PathMatch, PrivateKey, Route, Rule, Snapshot, Target, Timeouts, TlsHost, Transport,
+    Upstream, UpstreamId, UpstreamSettings,
+};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+pub fn loopback(port: u16) -> BindAddress {
+    BindAddress {
+        ip: Some(Ipv4Addr::LOCALHOST.into()),
+        port,
+    }
+}
+
+pub fn origin_of(kind: &str, name: &str) -> Origin {
+    Origin::new(kind, "test", name)
+}
+
+pub fn bind(port: u16, transport: Transport, listeners: Vec<Arc<Listener>>) -> Bind {
+    Bind {
+        address: loopback(port),
+        transport,
+        proxy_protocol: false,
+        listeners,
+        default_certificates: vec![],
+    }
+}
+
+pub fn listener(hostname: HostPattern, tls: Vec<TlsHost>, routes: Vec<Arc<Route>>) -> Arc<Listener> {
+    let origin = origin_of("Gateway", "gate").section(hostname.to_string());
+    Arc::new(Listener {
+        origin,
+        layer: Layer::Gateway,
+        hostname,
+        tls,
+        routes,
+    })
+}
+
+pub fn rule(action: Action) -> Rule {
+    let path = PathMatch::Prefix(String::new());
+    Rule {
+        origin: origin_of("HTTPRoute", "route").section("rules[0]"),
+        index: 0,
+        matches: vec![Match {
+            path,
+            method: None,
+            headers: vec![],
+            query: vec![],
+        }],
+        filters: vec![],
+        action,
+        timeouts: Timeouts::default(),
+    }
+}
+
+/// A route for a host that forwards everything to an upstream.
+pub fn route(host: &str, upstream: &str) -> Arc<Route> {
+    let target = Target::Upstream(UpstreamId(upstream.into()));
+    let rule = rule(Action::Forward(vec![Backend {
+        weight: 1,
+        target,
+        filters: vec![],
+    }]));
+    Arc::new(Route {
+        origin: origin_of("HTTPRoute", host),
+        created: 0,
+        hostnames: vec![pattern(host)],
+        rules: vec![rule],
+    })
+}
+
+/// A route for a host that answers everything with a status.
+pub fn status_route(host: &str, status: u16) -> Arc<Route> {
+    let rules = vec![rule(Action::Status(status))];
+    Arc::new(Route {
+        origin: origin_of("HTTPRoute", host),
+        created: 0,
+        hostnames: vec![pattern(host)],
+        rules,
+    })
+}
+
+pub fn pattern(text: &str) -> HostPattern {
+    match text.strip_prefix('*') {
+        Some("") => HostPattern::Any,
+        Some(suffix) => HostPattern::Wildcard {
+            suffix: suffix.into(),
+            one_label: false,
+        },
+        None => HostPattern::Exact(text.into()),
+    }
+}
+
+pub fn upstream(name: &str, endpoints: &[SocketAddr]) -> Upstream {
+    upstream_with(name, endpoints, UpstreamSettings::default())
+}
+
+pub fn upstream_with(name: &str, endpoints: &[SocketAddr], settings: UpstreamSettings) -> Upstream {
+    let mut endpoints: Vec<_> = endpoints
+        .iter()
+        .map(|address| Endpoint {
+            address: *address,
+            weight: 1,
+        })
+        .collect();
+    endpoints.sort();
+    Upstream {
+        id: UpstreamId(name.into()),
+        origin: origin_of("Service", name),
+        settings: Arc::new(settings),
+        endpoints: endpoints.into(),
+    }
+}
+
+pub fn snapshot(binds: Vec<Bind>, upstreams: Vec<Upstream>, certificates: Vec<Arc<Certificate>>) -> Snapshot {
+    Snapshot {
+        binds: binds.into_iter().map(Arc::new).collect(),
+        upstreams: upstreams
+            .into_iter()
+            .map(|upstream| (upstream.id.clone(), Arc::new(upstream)))
+            .collect(),
+        certificates: certificates
+            .into_iter()
+            .map(|certificate| (certificate.id.clone(), certificate))
+            .collect(),
+        http: Arc::default(),
+    }
+}
+
+/// One plain bind that forwards every host to one upstream.
+pub fn forwarding(upstream: Upstream) -> Snapshot {
+    let route = route("*", &upstream.id.0);
+    let bind = bind(
+        0,
+        Transport::Http,
+        vec![listener(HostPattern::Any, vec![], vec![route])],
+    );
+    snapshot(vec![bind], vec![upstream], vec![])
+}
+
+/// A self-signed certificate; ECDSA, or RSA.
+pub fn certificate(id: &str, names: &[&str], rsa: bool) -> Arc<Certificate> {
+    let algorithm = if rsa {
+        &rcgen::PKCS_RSA_SHA256
+    } else {
+        &rcgen::PKCS_ECDSA_P256_SHA256
+    };
+    let key = rcgen::KeyPair::generate_for(algorithm).expect("a key");
+    let names: Vec<String> = names.iter().map(|name| (*name).into()).collect();
+    let signed = rcgen::CertificateParams::new(names.clone())
+        .expect("names")
+        .self_signed(&key)
+        .expect("signed");
+    Arc::new(Certificate {
+        id: CertificateId(id.into()),
+        origin: origin_of("Secret", id),
+        chain: vec![signed.der().to_vec()],
+        key: PrivateKey(key.serialize_der()),
+        names,
+        not_after: i64::MAX,
+        fingerprint: id.into(),
+    })
+}
+
+pub fn tls_host(hostname: &str, certificates: &[&Arc<Certificate>]) -> TlsHost {
+    TlsHost {
+        hostname: pattern(hostname),
+        certificates: certificates.iter().map(|it| it.id.clone()).collect(),
+    }
+}
