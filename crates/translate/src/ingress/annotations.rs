@@ -1,4 +1,4 @@
-//! The annotations of ingress-nginx: one row each. Later work turns rows from "not yet" into translations.
+//! The annotations of ingress-nginx: one row each, and what is told about those that are not honoured.
 
 use crate::input::Key;
 use crate::scope::Scope;

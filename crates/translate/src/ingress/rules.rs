@@ -265,30 +265,17 @@ fn target(
             ));
         }
     };
-    match backends::resolve(scope, &key, port) {
-        Ok(upstream) => Ok(upstream),
-        Err(BackendError::NotFound) => {
+    let error = match backends::resolve(scope, &key, port) {
+        Ok(upstream) => return Ok(upstream),
+        Err(error) => error,
+    };
+    let (code, part, reason, hint) = match error {
+        BackendError::NotFound => {
             let reason = format!("there is no Service {key}");
-            Err(refuse(
-                scope,
-                Code::BackendNotFound,
-                ".service.name",
-                reason,
-                None,
-            ))
+            (Code::BackendNotFound, ".service.name", reason, None)
         }
-        Err(BackendError::PortNotFound { ports }) => {
-            if let PortRef::Number(number) = port
-                && let Some(found) = backends::port_of_target(scope, &key, number)
-                && let Ok(upstream) = backends::resolve(scope, &key, PortRef::Number(found))
-            {
-                let message = format!(
-                    "{number} is no port of Service {key} but the target of its port {found}, which is used"
-                );
-                let field = format!("{field}.service.port.number");
-                let mut finding = Diagnostic::new(Code::BackendPortNotFound, origin, field, message);
-                finding.severity = Severity::Warning;
-                scope.report(finding.hint(format!("Write number: {found}")));
+        BackendError::PortNotFound { ports } => {
+            if let Some(upstream) = meant_by_target(scope, &key, port, &origin, field) {
                 return Ok(upstream);
             }
             let wanted = match port {
@@ -301,23 +288,35 @@ fn target(
             } else {
                 format!("Its ports are {ports}")
             };
-            Err(refuse(
-                scope,
-                Code::BackendPortNotFound,
-                ".service.port",
-                reason,
-                Some(hint),
-            ))
+            (Code::BackendPortNotFound, ".service.port", reason, Some(hint))
         }
-        Err(error @ BackendError::UnsupportedProtocol { .. }) => {
+        error @ BackendError::UnsupportedProtocol { .. } => {
             let reason = format!("Service {key}: {error}");
-            Err(refuse(
-                scope,
-                Code::UnsupportedProtocol,
-                ".service.port",
-                reason,
-                None,
-            ))
+            (Code::UnsupportedProtocol, ".service.port", reason, None)
         }
-    }
+    };
+    Err(refuse(scope, code, part, reason, hint))
+}
+
+/// The upstream of a Service's port whose target has the wanted number: the number of a container's port is a mistake,
+/// but ingress-nginx pardons it, and nothing else can be meant.
+fn meant_by_target(
+    scope: &mut Scope<'_>,
+    service: &Key,
+    port: PortRef<'_>,
+    origin: &Origin,
+    field: &str,
+) -> Option<UpstreamId> {
+    let PortRef::Number(number) = port else {
+        return None;
+    };
+    let found = backends::port_of_target(scope, service, number)?;
+    let upstream = backends::resolve(scope, service, PortRef::Number(found)).ok()?;
+    let message =
+        format!("{number} is no port of Service {service} but the target of its port {found}, which is used");
+    let field = format!("{field}.service.port.number");
+    let mut finding = Diagnostic::new(Code::BackendPortNotFound, origin.clone(), field, message);
+    finding.severity = Severity::Warning;
+    scope.report(finding.hint(format!("Write number: {found}")));
+    Some(upstream)
 }

@@ -47,15 +47,6 @@ impl ResponseHead {
         self.framing.unwrap_or(BodyLength::UntilClose)
     }
 
-    /// The length that `Content-Length` names, also where no body follows (HEAD, 304).
-    pub fn declared_length(&self) -> Option<u64> {
-        match self.framing {
-            Some(BodyLength::Length(length)) => Some(length),
-            Some(BodyLength::Empty) => Some(0),
-            _ => None,
-        }
-    }
-
     /// Whether the upstream would go on using the connection.
     pub fn persistent(&self) -> bool {
         self.connection.persistent(self.version)
