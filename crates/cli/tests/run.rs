@@ -235,16 +235,18 @@ fn a_change_is_seen_also_where_the_directory_was_named_relative_to_here() {
         command.current_dir(if name == "." { &inner } else { directory.path() });
         let mut running = Running::start(command);
         running.until("findings");
-        // A look at everything, every few seconds, would find it too; this long before that, only an event does.
-        let start = Instant::now();
-        fs::write(inner.join("broken.yaml"), "a: [").unwrap();
-        running.until_error("NTX0001");
-        assert!(
-            start.elapsed() < Duration::from_secs(4),
-            "{name}: {:?}",
-            start.elapsed()
-        );
-        fs::remove_file(inner.join("broken.yaml")).unwrap();
+        // A look at everything, every three seconds, would find it too, so each try that fails ends just after one; this
+        // long before the next, only an event does. Three tries, for the machine may be busy.
+        let soon = (1..=3).any(|number| {
+            let broken = inner.join(format!("broken-{number}.yaml"));
+            let start = Instant::now();
+            fs::write(&broken, "a: [").unwrap();
+            running.until_error("NTX0001");
+            let took = start.elapsed();
+            fs::remove_file(&broken).unwrap();
+            took < Duration::from_millis(1500)
+        });
+        assert!(soon, "{name}");
         running.signal("TERM");
         assert_eq!(running.code(), 0);
     }

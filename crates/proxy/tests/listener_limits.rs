@@ -45,7 +45,7 @@ fn taking_proxy_headers(server: &Server) -> Snapshot {
     let mut snapshot = forwarding(upstream("up", &[server.address]));
     Arc::make_mut(&mut snapshot.binds[0]).proxy_protocol = true;
     let timeouts = ServerTimeouts {
-        handshake: Duration::from_millis(300),
+        handshake: Duration::from_secs(1),
         ..ServerTimeouts::default()
     };
     with_http(
@@ -119,8 +119,8 @@ fn a_connection_that_idles_for_too_long_is_closed() {
     let server = Server::named("a");
     let plane = Plane::start(1);
     let timeouts = ServerTimeouts {
-        keep_alive: Duration::from_millis(50),
-        head: Duration::from_millis(50),
+        keep_alive: Duration::from_millis(500),
+        head: Duration::from_millis(500),
         ..ServerTimeouts::default()
     };
     let http = HttpSettings {

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 /// Longest wait for something that should come at once.
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A directory of files, followed.
 pub struct Followed {
