@@ -95,6 +95,50 @@ fn a_client_that_stops_reading_slows_the_upstream_down() {
 }
 
 #[test]
+fn endless_interim_responses_end_in_a_502() {
+    // RFC 9110 §15.2: interim responses come before a final one, which never comes here.
+    let (_plane, mut client) = gate(|mut peer| {
+        peer.head();
+        let some = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(100);
+        while peer.try_send(&some).is_ok() {}
+    });
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut interim = 0;
+    let last = loop {
+        let head = client.head().expect("a response");
+        if status(&head) != "103" {
+            break head;
+        }
+        interim += 1;
+    };
+    assert_eq!(status(&last), "502");
+    assert!(interim <= 1000, "{interim}");
+}
+
+#[test]
+fn interim_responses_wait_for_a_client_that_does_not_read() {
+    const LARGE: usize = 15_000;
+    let (report, sent) = mpsc::channel();
+    let report = Mutex::new(report);
+    let (_plane, mut client) = gate(move |mut peer| {
+        peer.head();
+        let stream = peer.stream.get_mut();
+        stream
+            .set_write_timeout(Some(Duration::from_millis(500)))
+            .expect("a time-out");
+        let head = format!("HTTP/1.1 103 Early Hints\r\nLink: {}\r\n\r\n", "x".repeat(LARGE));
+        let mut total = 0;
+        while total < 1000 && stream.write_all(head.as_bytes()).is_ok() {
+            total += 1;
+        }
+        report.lock().expect("one thread").send(total).expect("reported");
+    });
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let total = sent.recv_timeout(PATIENCE).expect("the upstream got stuck");
+    assert!(total < 1000, "all of it was taken for a client that doesn't read");
+}
+
+#[test]
 fn a_request_that_met_a_closed_idle_connection_is_sent_again_if_it_is_safe() {
     // Serves one request per connection, but doesn't say that it will close: the close meets the next request.
     let origin = Server::start(|mut peer| {

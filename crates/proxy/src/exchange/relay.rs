@@ -79,6 +79,8 @@ pub(super) struct Figures {
     /// Bytes sent to the upstream in this try.
     pub sent: u64,
     pub upstream_status: u16,
+    /// Interim responses of the upstream so far.
+    pub interim: u32,
     pub first_byte: Option<Instant>,
     /// The final response's head was put into the client's buffer: no other answer can be given any more.
     pub answered: bool,
@@ -264,6 +266,10 @@ impl Relay<'_, '_> {
         body: &mut BodyReader,
         writer: &mut BodyWriter,
     ) -> Result<bool, Fault> {
+        // Interim responses wait for a client that doesn't read, as the body does.
+        if self.to_client.len() >= ROOM {
+            return Ok(false);
+        }
         if !self.from_upstream.is_empty()
             && let Some(end) = parse_response(self.from_upstream.filled(), self.response)?
         {
@@ -293,6 +299,10 @@ impl Relay<'_, '_> {
     ) -> Result<(), Fault> {
         let raw = &self.from_upstream.filled()[..end];
         if self.response.is_interim() {
+            self.figures.interim += 1;
+            if self.figures.interim > MOST_INTERIM {
+                return Err(Fault::BadResponse);
+            }
             if self.response.status == 100 {
                 self.upload.expects_continue = false;
             }
@@ -387,5 +397,8 @@ impl Relay<'_, '_> {
 
 /// Bytes held per direction. Enough to keep a fast network busy (Envoy holds 1 MiB, HAProxy 16 KiB, nginx 64 KiB).
 pub(super) const ROOM: usize = 64 * 1024;
+/// Interim responses to one request. RFC 9110 §15.2 sets no limit; one that reports its progress for hours stays
+/// below this, one that never comes to its answer doesn't.
+const MOST_INTERIM: u32 = 1000;
 /// Bytes of further requests taken in while one is being served.
 const SENT_AHEAD: usize = 16 * 1024;

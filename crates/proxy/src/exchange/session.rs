@@ -30,6 +30,8 @@ pub(super) struct Session {
     pub lines: Lines,
     /// Requests so far.
     pub served: u32,
+    /// Empty lines skipped since the last request.
+    empty_lines: u32,
     /// When the first byte of the request at hand was there.
     pub began: Instant,
 }
@@ -103,6 +105,7 @@ impl Session {
             input: Buffer::default(),
             lines: Lines::default(),
             served: 0,
+            empty_lines: 0,
             began,
         }
     }
@@ -143,17 +146,24 @@ impl Session {
             downstream,
             alarm,
             worker,
+            empty_lines,
             ..
         } = self;
         poll_fn(|cx| {
             loop {
-                // RFC 9112 §2.2: an empty line before a request is skipped.
+                // RFC 9112 §2.2: an empty line before a request is skipped. An endless row of them would keep a
+                // connection busy without ever meeting the time limit of a head.
                 while input.filled().starts_with(b"\r\n") {
+                    *empty_lines += 1;
+                    if *empty_lines > MOST_EMPTY_LINES {
+                        return Poll::Ready(Arrival::Bad(Fault::BadRequest));
+                    }
                     input.consume(2);
                 }
                 if !input.is_empty() && input.filled() != b"\r" {
                     match parse_request(input.filled(), limits, &mut work.head) {
                         Ok(Some(length)) => {
+                            *empty_lines = 0;
                             let rest = input.split_tail(length);
                             work.raw = std::mem::replace(input, rest);
                             return Poll::Ready(Arrival::Request);
@@ -326,6 +336,8 @@ fn wait_until<T>(
     Poll::Pending
 }
 
+/// Empty lines before a request. Old clients send one behind a body; nobody has a reason for more than a few.
+const MOST_EMPTY_LINES: u32 = 8;
 /// How long a client is read on after our last word (nginx `lingering_timeout` 5 s, HAProxy 1 s).
 const LINGER: Duration = Duration::from_secs(2);
 /// And how much.
