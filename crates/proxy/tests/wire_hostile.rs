@@ -166,3 +166,41 @@ fn answers_of_our_own_come_in_the_form_asked_for_and_name_no_product() {
     let (head, _) = client.get("a").expect("no body came between");
     assert_eq!(status(&head), "503");
 }
+
+#[test]
+fn a_few_empty_lines_before_a_request_are_skipped_and_an_endless_row_is_refused() {
+    // RFC 9112 §2.2
+    let (_plane, origin, address) = gate(Limits::default());
+    let mut client = Peer::connect(address);
+    for _ in 0..3 {
+        client.send("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(status(&client.response().expect("a response").0), "200");
+    }
+    let before = origin.accepted();
+    let mut client = Peer::connect(address);
+    client.send(&"\r\n".repeat(9));
+    let (head, _) = client.response().expect("a response");
+    assert_eq!(
+        (status(&head), field(&head, "connection")),
+        ("400", Some("close"))
+    );
+    assert!(client.is_closed());
+    assert_eq!(origin.accepted(), before);
+}
+
+#[test]
+fn a_field_that_would_choose_the_proxy_of_a_cgi_program_is_not_passed_on() {
+    // CVE-2016-5385: `Proxy` becomes the environment variable HTTP_PROXY.
+    let origin = Server::start(|mut peer| {
+        while let Some(head) = peer.head() {
+            peer.send(&support::answer(&head));
+        }
+    });
+    let plane = Plane::start(1);
+    let address = plane.serve(&forwarding(upstream("app", &[origin.address])));
+    let mut client = Peer::connect(address);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\npROXY: http://evil\r\nProxies: kept\r\n\r\n");
+    let (_, seen) = client.response().expect("a response");
+    assert_eq!(field(&seen, "proxy"), None);
+    assert_eq!(field(&seen, "proxies"), Some("kept"));
+}

@@ -25,6 +25,7 @@ pub enum Name {
     Http2Settings,
     KeepAlive,
     Origin,
+    Proxy,
     ProxyAuthenticate,
     ProxyAuthorization,
     ProxyConnection,
@@ -58,6 +59,7 @@ impl Name {
             (4, b'h') => &[(b"host", Self::Host)],
             (4, b'd') => &[(b"date", Self::Date)],
             (4, b'v') => &[(b"vary", Self::Vary)],
+            (5, b'p') => &[(b"proxy", Self::Proxy)],
             (6, b'a') => &[(b"accept", Self::Accept)],
             (6, b'e') => &[(b"expect", Self::Expect)],
             (6, b'o') => &[(b"origin", Self::Origin)],
@@ -139,11 +141,14 @@ impl Name {
 
     /// Fields that concern one connection only and never pass through (RFC 9110 §7.6.1, and the two of proxy
     /// authentication, which are for the next hop alone). Framing fields are written anew, so they are here too.
+    /// `Proxy` is no field at all: CGI turns it into `HTTP_PROXY`, by which a client could choose the proxy that a
+    /// backend's own requests take (CVE-2016-5385).
     pub fn is_hop_by_hop(self) -> bool {
         matches!(
             self,
             Self::Connection
                 | Self::KeepAlive
+                | Self::Proxy
                 | Self::ProxyConnection
                 | Self::ProxyAuthenticate
                 | Self::ProxyAuthorization
