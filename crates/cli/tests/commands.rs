@@ -73,7 +73,10 @@ fn explain_answers_with_weights_and_the_certificate() {
 #[test]
 fn explain_says_where_a_request_ends_that_no_rule_answers() {
     for (url, part) in [
-        ("http://nobody.example:8080/", "404 Not Found"),
+        (
+            "http://nobody.example:8080/",
+            "404 Not Found: no rule is for host nobody.example",
+        ),
         (
             "http://shop.localhost:8080/../etc",
             "400 Bad Request: the path leads above the root",
@@ -267,4 +270,22 @@ fn the_help_of_every_command_begins_with_what_it_does_and_lists_the_exit_codes()
         let help = run(&[name, "--help"]).out;
         assert!(help.contains("Example: narthex"), "{name}: {help}");
     }
+}
+
+#[test]
+fn explain_refuses_connect_as_the_data_plane_does() {
+    let url = "http://shop.localhost:8080/";
+    let answer = run(&["explain", "-f", "examples/quickstart", "--quiet", "CONNECT", url]);
+    assert_eq!(answer.code, 1, "{answer:?}");
+    assert!(answer.out.contains("405 Method Not Allowed"), "{}", answer.out);
+}
+
+#[test]
+fn check_says_when_a_directory_holds_no_objects() {
+    let directory = tempfile::tempdir().unwrap();
+    let answer = run(&["check", directory.path().to_str().unwrap()]);
+    assert_eq!(
+        (answer.code, answer.out.as_str()),
+        (0, "no objects were found there\n")
+    );
 }

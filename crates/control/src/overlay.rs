@@ -79,7 +79,10 @@ impl<'a> Overlay<'a> {
             let key = Key::new(endpoint.namespace.as_str(), endpoint.service.as_str());
             let Some(service) = objects.services.get(&key) else {
                 let message = format!("--endpoint names Service {key}, which does not exist");
-                diagnostics.push(finding(Code::BackendNotFound, endpoint, message));
+                diagnostics.push(
+                    finding(Code::BackendNotFound, endpoint, message)
+                        .hint("Write --endpoint namespace/service:port=ADDRESS with a Service that exists"),
+                );
                 continue;
             };
             let Some(port) = port(service, &endpoint.port) else {

@@ -55,10 +55,11 @@ impl Reporter {
 }
 
 fn log(finding: &Diagnostic, locations: &Locations) {
+    // What there is not is left out of the line: `hint=""` only sends people looking for a hint.
     let place = locations.place(finding).map(|place| place.to_string());
-    let place = place.as_deref().unwrap_or("");
-    let (code, object, field) = (finding.code, finding.origin.object(), &finding.field);
-    let hint = finding.hint.as_deref().unwrap_or("");
+    let (place, hint) = (place.as_deref(), finding.hint.as_deref());
+    let field = Some(&*finding.field).filter(|field| !field.is_empty());
+    let (code, object) = (finding.code, finding.origin.object());
     match finding.severity {
         Severity::Error => tracing::error!(%code, %object, field, place, hint, "{}", finding.message),
         Severity::Warning => tracing::warn!(%code, %object, field, place, hint, "{}", finding.message),

@@ -268,10 +268,12 @@ impl<P: Publish> Control<'_, P> {
                 telemetry.control().apply_failed();
             }
         }
-        if report != self.latest.report
-            && let Some(error) = report.error()
-        {
-            tracing::error!(generation, "{error}");
+        // Once, when it is new: the next generations fail alike.
+        for failed in &report.failed_binds {
+            if !self.latest.report.failed_binds.contains(failed) {
+                let (address, reason) = failed;
+                tracing::error!("can't listen on {address}: {reason}");
+            }
         }
         tracing::info!(generation, took = ?took, "live in all workers");
         self.latest.report = report;

@@ -74,3 +74,39 @@ pub(crate) fn duplicate(id: &Id, message: &str) -> Diagnostic {
 pub(crate) fn file(path: &Path) -> Origin {
     Origin::new("File", "", path.to_string_lossy().as_ref())
 }
+
+/// What usually is behind a reason for which a file can't be read.
+pub(crate) fn syntax_hint(reason: &str) -> &'static str {
+    let found = SYNTAX_HINTS.iter().find(|(part, _)| reason.contains(part));
+    found.map_or(
+        "Correct the file at this place; nothing of it is read until then",
+        |(_, hint)| hint,
+    )
+}
+
+const SYNTAX_HINTS: &[(&str, &str)] = &[
+    ("tab", "Indent with spaces: YAML allows no tabs there"),
+    ("UTF-8", "Save the file as UTF-8"),
+    (
+        "a key must be text",
+        "A template with {{ }} must be rendered first, as `helm template` does",
+    ),
+    (
+        "mapping values are not allowed",
+        "Compare the indentation with the line above; a value with `: ` in it needs quotes",
+    ),
+    ("ermission denied", "Let this program read the file: chmod a+r"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::syntax_hint;
+
+    #[test]
+    fn every_reason_not_to_read_a_file_comes_with_what_to_do() {
+        assert!(syntax_hint("tabs disallowed within this context").contains("spaces"));
+        assert!(syntax_hint("not UTF-8").contains("UTF-8"));
+        assert!(syntax_hint("a key must be text").contains("helm template"));
+        assert!(!syntax_hint("something else").is_empty());
+    }
+}

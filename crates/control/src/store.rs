@@ -158,7 +158,8 @@ impl Store {
         };
         let mark = error.mark;
         let message = format!("{}{kept}", error.reason);
-        let diagnostic = Diagnostic::new(Code::UnreadableFile, shape::file(file), "", message);
+        let diagnostic = Diagnostic::new(Code::UnreadableFile, shape::file(file), "", message)
+            .hint(shape::syntax_hint(&error.reason));
         let broken = Some((diagnostic, Place::new(file, mark)));
         let findings = contents.broken != broken;
         contents.broken = broken;

@@ -18,6 +18,9 @@ pub fn first_line(report: &Report) -> String {
     .filter(|(count, ..)| *count > 0)
     .map(|(count, noun, style)| styled(style, counted(count, noun)))
     .collect();
+    if parts.is_empty() && summary.objects == 0 {
+        return format!("{}\n", styled(DUBIOUS, "no objects were found there"));
+    }
     if parts.is_empty() {
         return format!("{} in {objects}\n", styled(GOOD, "nothing to complain about"));
     }
@@ -46,6 +49,12 @@ fn add_finding(text: &mut String, finding: &Finding) {
     } else {
         format!("{}/", object.namespace)
     };
+    // What is too broken to have a name leaves no gap where it would stand.
+    let space = if namespace.is_empty() && object.name.is_empty() {
+        ""
+    } else {
+        " "
+    };
     let place = match (&finding.file, finding.line) {
         (Some(file), Some(line)) => format!(" ({file}:{line})"),
         (Some(file), None) => format!(" ({file})"),
@@ -54,7 +63,7 @@ fn add_finding(text: &mut String, finding: &Finding) {
     add(
         text,
         format_args!(
-            "{} [{}] {} {namespace}{}{}:\n",
+            "{} [{}] {}{space}{namespace}{}{}:\n",
             styled(style, &finding.severity),
             finding.code,
             object.kind,

@@ -72,6 +72,10 @@ impl<'c> Explainer<'c> {
             certificate: None,
             note: chosen.note,
         });
+        if request.method == "CONNECT" {
+            let refused = "405 Method Not Allowed: CONNECT is refused, this is no forward proxy";
+            return Err((Outcome::Refused, refused.into()));
+        }
         let (mut host_room, mut path_room) = (String::new(), String::new());
         let host_field = request.host();
         let host = router::host::normalise(host_field.as_bytes(), &mut host_room)
@@ -119,7 +123,12 @@ impl<'c> Explainer<'c> {
         show_listener(bind, &explanation, answer);
         self.show_candidates(&explanation, answer);
         let Some(winner) = &explanation.winner else {
-            return Err((Outcome::NoRule, "404 Not Found: no rule answers".into()));
+            let why = if answer.considered.is_empty() {
+                format!("404 Not Found: no rule is for host {host}")
+            } else {
+                "404 Not Found: no rule answers".into()
+            };
+            return Err((Outcome::NoRule, why));
         };
         let Some(found) = socket.find(&head).map(|answer| answer.found) else {
             return Err((Outcome::NoRule, "404 Not Found: no rule answers".into()));

@@ -39,6 +39,12 @@ impl Request {
     pub fn from_words(words: &[String], fields: &[String]) -> Result<Self, String> {
         let mut request = match words {
             [line] if line.trim_start().starts_with("curl ") => curl::read(line)?,
+            // `GET` alone is a method whose URL was forgotten, not a host.
+            [word] if METHODS.contains(&word.as_str()) => {
+                return Err(format!(
+                    "`{word}` names no URL; a request is METHOD URL, as in {word} http://shop.example/cart"
+                ));
+            }
             [url] => Self::new("GET", url)?,
             [method, url] => Self::new(method, url)?,
             _ => return Err("a request is METHOD URL, or URL alone for GET".into()),
@@ -168,6 +174,9 @@ pub fn field(text: &str) -> Result<(String, String), String> {
 }
 
 fn split_port(authority: &str) -> Result<(&str, Option<u16>), String> {
+    if authority.starts_with('[') && !authority.contains(']') {
+        return Err(format!("`{authority}` lacks the `]` that ends an IPv6 address"));
+    }
     let after = authority.rfind(']').map_or(0, |bracket| bracket + 1);
     match authority[after..].find(':') {
         None => Ok((authority, None)),
@@ -191,6 +200,11 @@ fn is_token(byte: u8) -> bool {
 fn get() -> String {
     "GET".into()
 }
+
+/// Those that someone may write without a URL.
+const METHODS: [&str; 8] = [
+    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT",
+];
 
 #[cfg(test)]
 mod tests {
@@ -224,10 +238,18 @@ mod tests {
             ("GET", "ftp://a/", "`ftp`"),
             ("GET", "/cart", "no host"),
             ("GET", "http://a:x/", "not a port"),
+            ("GET", "http://[::1/", "lacks the `]`"),
         ] {
             let error = Request::new(method, url).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn a_method_without_a_url_is_not_taken_for_a_host() {
+        let error = Request::from_words(&["GET".into()], &[]).unwrap_err();
+        assert!(error.contains("names no URL"), "{error}");
+        assert!(Request::from_words(&["shop.example".into()], &[]).is_ok());
     }
 
     #[test]

@@ -119,6 +119,10 @@ impl Parts {
         let open = self.data_plane.local_addresses();
         let failed = listening::missing(&live.snapshot, &open);
         if !failed.is_empty() && open.is_empty() {
+            anstream::eprintln!(
+                "{}: no address could be listened on, so there is nothing to do",
+                styled(BAD, "error")
+            );
             return Exit::NotListening;
         }
         output::print(&greeting::text(flags, &live, &open, admin_address));

@@ -26,7 +26,6 @@ impl Publish for ToDataPlane {
         let mut failed_binds = Vec::with_capacity(applied.failed.len());
         for failure in &applied.failed {
             let reason = listening::reason(&published.snapshot, failure.address, &failure.error);
-            tracing::error!("can't listen on {}: {reason}", failure.address);
             failed_binds.push((failure.address.to_string(), reason));
         }
         for certificate in &applied.broken {

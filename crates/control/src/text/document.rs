@@ -99,7 +99,7 @@ fn collect<'a>(
     let kind = word("kind").or(inherited.map(|list| list.kind));
     let (Some(api_version), Some(kind)) = (api_version, kind) else {
         let message = match node.value {
-            Value::Map(_) => "an object needs apiVersion and kind; this has not both",
+            Value::Map(_) => "an object needs apiVersion and kind; this lacks one of them, or both",
             _ => "a Kubernetes object is expected here",
         };
         let outcome = Outcome::Invalid {

@@ -27,7 +27,10 @@ pub(super) fn report(scope: &mut Scope<'_>, ingress: &Ingress) {
                 state: State::NotYet,
                 ..
             }) => {
-                scope.report(finding(format!("{name} ({about}) is not honoured yet")));
+                let finding = finding(format!("{name} ({about}) is not honoured yet"));
+                scope.report(finding.hint(
+                    "Remove it if the Ingress works without; else keep the Ingress on its present controller for now",
+                ));
             }
             Some(Row {
                 about,
@@ -49,7 +52,7 @@ pub(super) fn report(scope: &mut Scope<'_>, ingress: &Ingress) {
                 let finding = finding(format!("{name} is not an annotation of ingress-nginx"));
                 scope.report(match nearest(name) {
                     Some(row) => finding.hint(format!("Did you mean {}?", row.name)),
-                    None => finding,
+                    None => finding.hint("Remove it"),
                 });
             }
         }

@@ -272,7 +272,8 @@ fn target(
     let (code, part, reason, hint) = match error {
         BackendError::NotFound => {
             let reason = format!("there is no Service {key}");
-            (Code::BackendNotFound, ".service.name", reason, None)
+            let hint = Some("Create it, or name one that exists".to_owned());
+            (Code::BackendNotFound, ".service.name", reason, hint)
         }
         BackendError::PortNotFound { ports } => {
             if let Some(upstream) = meant_by_target(scope, &key, port, &origin, field) {
