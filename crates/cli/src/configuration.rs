@@ -7,6 +7,7 @@ use crate::output::{BAD, styled};
 use crate::settings;
 use control::{EchoAddresses, Loaded, Once};
 use ir::Origin;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use translate::Translation;
 
@@ -26,7 +27,8 @@ impl Configuration {
         let echo: Option<&dyn EchoAddresses> = if flags.echo { Some(&Imagined) } else { None };
         let Once { loaded, translation } = control::once(paths, settings, &flags.endpoint, echo, now);
         // A directory goes on without a file that is not YAML (`check` reports it), a path that was named does not.
-        let named = |path: &PathBuf| paths.contains(path) && !path.exists() && path != Path::new("-");
+        let named =
+            |path: &PathBuf| paths.contains(path) && path != Path::new("-") && openable(path).is_err();
         let missing: Vec<_> = loaded.unreadable.iter().filter(|(path, _)| named(path)).collect();
         for (path, reason) in &missing {
             anstream::eprintln!(
@@ -77,6 +79,14 @@ impl Configuration {
             + objects.http_routes.len()
             + objects.reference_grants.len()
     }
+}
+
+/// Whether a path can be read at all. A pipe is not tried: to open it waits for a writer, who may be gone.
+pub fn openable(path: &Path) -> std::io::Result<()> {
+    if std::fs::metadata(path)?.file_type().is_fifo() {
+        return Ok(());
+    }
+    std::fs::File::open(path).map(drop)
 }
 
 const SMALL_FILE: u64 = 64 * 1024;

@@ -289,3 +289,16 @@ fn check_says_when_a_directory_holds_no_objects() {
         (0, "no objects were found there\n")
     );
 }
+
+#[test]
+fn a_path_that_was_named_and_can_not_be_opened_ends_with_code_2() {
+    let directory = tempfile::tempdir().unwrap();
+    // Exists and can't be opened, not even by root.
+    let path = directory.path().join("objects.yaml");
+    let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    for command in ["check", "status", "run"] {
+        let answer = run(&[command, path.to_str().unwrap()]);
+        assert_eq!(answer.code, 2, "{command}: {answer:?}");
+        assert!(answer.err.contains("can't read"), "{command}: {}", answer.err);
+    }
+}

@@ -246,8 +246,8 @@ fn readable(path: &Path) -> Result<(), Failure> {
     if path == Path::new("-") {
         return Ok(());
     }
-    match std::fs::metadata(path) {
-        Ok(_) => Ok(()),
+    match crate::configuration::openable(path) {
+        Ok(()) => Ok(()),
         Err(error) => Err((
             Exit::Unreadable,
             format!("can't read {}: {error}", path.display()),

@@ -170,19 +170,20 @@ impl Look<'_, '_> {
         if self.trouble.is_some() {
             return;
         }
-        let message = if rule.backend_refs.is_empty() {
-            "the rule has no backends, so its requests are answered with 500"
+        let (message, hint) = if rule.backend_refs.is_empty() {
+            (
+                "the rule has no backends, so its requests are answered with 500",
+                "Add a backend, or a RequestRedirect filter",
+            )
         } else if !backends.is_empty() && backends.iter().all(|backend| backend.weight == 0) {
-            "every backend has weight 0, so requests are answered with 500"
+            (
+                "every backend has weight 0, so requests are answered with 500",
+                "Give one of them a weight above 0",
+            )
         } else {
             return;
         };
-        self.report(
-            Code::NoBackends,
-            "backendRefs",
-            message,
-            "Add a backend, or a RequestRedirect filter",
-        );
+        self.report(Code::NoBackends, "backendRefs", message, hint);
     }
 }
 
