@@ -137,7 +137,7 @@ fn check_follows_fail_on_and_tells_what_it_cannot_read() {
             "--fail-on",
             fail_on,
             mistakes,
-            "examples/mistakes/base.yaml",
+            "examples/mistakes/shop.yaml",
         ])
     };
     assert_eq!(with_base("error").code, 0);
