@@ -196,8 +196,11 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
                     return after;
                 }
                 Err(fault) => {
-                    // Nothing of the response has left yet: a clear answer is better than a torn one.
-                    to_client.clear();
+                    // Nothing of the final response has left yet: a clear answer is better than a torn one. Interim ones
+                    // may be half out, and then the other half must go before it.
+                    if record.figures.bytes_out == 0 {
+                        to_client.clear();
+                    }
                     let mut reply = Reply::fault(fault, fault.status());
                     if let Some(grant) = &grant {
                         cors::allow_reply(grant, &mut reply);

@@ -347,6 +347,39 @@ fn a_rules_time_is_up_with_504() {
 }
 
 #[test]
+fn a_rules_time_that_is_up_behind_interim_responses_tears_none_of_them() {
+    // RFC 9112 §2.1: a message must not begin in the middle of another one's head.
+    const LINK: usize = 15_000;
+    let (report, gone) = mpsc::channel();
+    let report = Mutex::new(report);
+    let talkative = Server::start(move |mut peer| {
+        peer.head();
+        let hint = format!("HTTP/1.1 103 Early Hints\r\nLink: {}\r\n\r\n", "x".repeat(LINK));
+        // Gets stuck, for the client doesn't read, and fails when the gate gives up.
+        while peer.try_send(&hint).is_ok() {}
+        report.lock().expect("one thread").send(()).expect("reported");
+    });
+    let rule = Rule {
+        timeouts: Timeouts {
+            request: Some(Duration::from_millis(700)),
+            backend_request: None,
+        },
+        ..rule(Action::Forward(vec![to("app")]))
+    };
+    let (_plane, mut client) = gate(vec![rule], &[("app", &talkative)]);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    gone.recv_timeout(PATIENCE).expect("the time is up");
+    loop {
+        let head = client.head().expect("a response");
+        if status(&head) != "103" {
+            assert_eq!(status(&head), "504");
+            break;
+        }
+        assert_eq!(field(&head, "link").map(str::len), Some(LINK), "a torn head");
+    }
+}
+
+#[test]
 fn no_route_and_no_backend_have_their_statuses() {
     let mut only = rule(Action::Forward(vec![]));
     only.matches[0].path = PathMatch::Prefix("/here".into());
