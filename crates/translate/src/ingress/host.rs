@@ -27,6 +27,20 @@ pub(super) fn pattern(host: &str) -> Result<HostPattern, &'static str> {
     })
 }
 
+/// What to write instead of a host that [`pattern`] refuses.
+pub(super) fn hint(host: &str) -> String {
+    if host == "*" {
+        return "Leave host out".into();
+    }
+    let after_scheme = host.split_once("://").map_or(host, |(_, rest)| rest);
+    let name = after_scheme.split(['/', ':']).next().unwrap_or_default();
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    if !name.is_empty() && pattern(&name).is_ok() {
+        return format!("Write {name}");
+    }
+    "Write a DNS name such as shop.example.com, or *.example.com for all one label below".into()
+}
+
 /// The wildcard that covers an exact host: `*.example.com` for `shop.example.com`.
 pub(super) fn wildcard_over(host: &str) -> Option<String> {
     if host.starts_with('*') {
@@ -43,6 +57,9 @@ fn check_name(host: &str, name: &str) -> Result<(), &'static str> {
     }
     if name.contains('*') {
         return Err("has a star that is not its first label");
+    }
+    if name.contains("://") {
+        return Err("is a URL; a host is a name alone");
     }
     if name.contains(':') {
         return Err("names a port; rules hold for every port");
@@ -73,7 +90,7 @@ fn check_name(host: &str, name: &str) -> Result<(), &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{pattern, wildcard_over};
+    use super::{hint, pattern, wildcard_over};
 
     #[test]
     fn hosts_are_what_the_api_server_takes() {
@@ -112,6 +129,21 @@ mod tests {
             assert!(pattern(host).is_err(), "{host}");
         }
         assert!(pattern(&"a.".repeat(127)).is_err());
+    }
+
+    #[test]
+    fn a_refused_host_comes_with_the_name_that_is_likely_meant() {
+        for (host, meant) in [
+            ("https://Shop.test:8443/x", "Write shop.test"),
+            ("shop.test:80", "Write shop.test"),
+            ("*.Shop.test.", "Write *.shop.test"),
+            ("*", "Leave host out"),
+        ] {
+            assert!(pattern(host).is_err(), "{host}");
+            assert_eq!(hint(host), meant);
+        }
+        assert!(hint("10.9.8.7").contains("DNS name"));
+        assert_eq!(pattern("http://a.test"), Err("is a URL; a host is a name alone"));
     }
 
     #[test]

@@ -247,7 +247,8 @@ fn target(
                 "the backend names no Service".to_owned(),
             ),
         };
-        return Err(refuse(scope, code, part, reason, None));
+        let hint = Some("Name a Service and one of its ports".to_owned());
+        return Err(refuse(scope, code, part, reason, hint));
     };
     let key = Key::new(Arc::clone(&ours.key.namespace), service.name.as_str());
     let port = match (service.port.name.as_deref(), service.port.number) {

@@ -116,6 +116,9 @@ impl<'i> Reader<'i, '_> {
                 let field = format!("spec.rules[{rule}].host");
                 let message = format!("{name:?} {reason}; the rule is left out");
                 self.report(Code::IngressHostInvalid, field, message);
+                if let Some(last) = self.shape.findings.last_mut() {
+                    last.hint = Some(host::hint(name));
+                }
                 None
             }
         }

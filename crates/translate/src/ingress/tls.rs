@@ -76,12 +76,8 @@ fn listed(
             Ok(pattern) => hosts.push((pattern, field)),
             Err(reason) => {
                 let message = format!("{name:?} {reason}; it is left out");
-                scope.report(Diagnostic::new(
-                    Code::IngressHostInvalid,
-                    origin.clone(),
-                    field,
-                    message,
-                ));
+                let finding = Diagnostic::new(Code::IngressHostInvalid, origin.clone(), field, message);
+                scope.report(finding.hint(host::hint(name)));
             }
         }
     }
