@@ -20,7 +20,7 @@ use crate::fault::Fault;
 use crate::filter::cors;
 use crate::forwarded;
 use crate::http::buffer::Buffer;
-use crate::http::h1::{BodyLength, BodyReader, BodyWriter};
+use crate::http::h1::BodyReader;
 use crate::respond::{Asked, Form, Reply};
 use crate::worker::WorkerState;
 use decide::Step;
@@ -125,17 +125,7 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
     } = work;
     let raw = raw.filled();
     let mut record = Record::new(session.began, raw.len() as u64);
-    let mut upload = Upload {
-        body: BodyReader::new(head.body),
-        writer: if head.body == BodyLength::Chunked {
-            BodyWriter::Chunked
-        } else {
-            BodyWriter::Plain
-        },
-        allowance: plan.http.limits.body.unwrap_or(u64::MAX),
-        expects_continue: head.expects_continue,
-        ..Upload::default()
-    };
+    let mut upload = Upload::of(head, &plan.http.limits);
     let mut close = session.closes_after(head, &plan.http);
 
     // What is asked for, and by whom.

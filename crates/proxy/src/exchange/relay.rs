@@ -14,7 +14,7 @@ use crate::fault::Fault;
 use crate::http::alarm::Alarm;
 use crate::http::buffer::{Buffer, Fill};
 use crate::http::h1::response::LARGEST_HEAD;
-use crate::http::h1::{BodyReader, BodyWriter, ResponseHead, parse_response};
+use crate::http::h1::{BodyLength, BodyReader, BodyWriter, RequestHead, ResponseHead, parse_response};
 use crate::stream::Stream;
 use crate::worker::WorkerState;
 use std::future::poll_fn;
@@ -56,6 +56,23 @@ pub(super) struct Upload {
     /// Whether content bytes were taken from the client: then the request can't be sent again.
     pub consumed: bool,
     pub state: Sending,
+}
+
+impl Upload {
+    /// The body that a request's head announces, nothing of it taken yet.
+    pub fn of(head: &RequestHead, limits: &ir::Limits) -> Self {
+        Self {
+            body: BodyReader::new(head.body),
+            writer: if head.body == BodyLength::Chunked {
+                BodyWriter::Chunked
+            } else {
+                BodyWriter::Plain
+            },
+            allowance: limits.body.unwrap_or(u64::MAX),
+            expects_continue: head.expects_continue,
+            ..Self::default()
+        }
+    }
 }
 
 /// Where the request is.
