@@ -73,6 +73,8 @@ pub async fn serve(listener: TcpListener, identity: Arc<Identity>) {
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
+                // As many as the gate lets in by default, and those that it adds.
+                .max_headers(200)
                 .serve_connection(TokioIo::new(stream), service)
                 .with_upgrades();
             // A client that goes away in the middle is none of our business.
