@@ -21,7 +21,7 @@ enum State {
     /// In the size, after so many digits.
     Size { size: u64, digits: u8 },
     /// In the extension of a chunk of that size.
-    Extension { size: u64 },
+    Extension { size: u64, quote: Quote },
     /// Behind the CR of the size line.
     SizeLf { size: u64 },
     /// In a chunk with so much left.
@@ -34,6 +34,27 @@ enum State {
     Trailer,
     /// Behind the body.
     End,
+}
+
+/// Where in a chunk extension's value: a quoted one must end on its line (RFC 9112 §7.1.1), for a reader that
+/// takes the line end as part of the text would see another body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quote {
+    Outside,
+    Inside,
+    /// Behind a backslash.
+    Escaped,
+}
+
+impl Quote {
+    fn after(self, byte: u8) -> Self {
+        match (self, byte) {
+            (Self::Outside, b'"') | (Self::Escaped, _) => Self::Inside,
+            (Self::Inside, b'"') | (Self::Outside, _) => Self::Outside,
+            (Self::Inside, b'\\') => Self::Escaped,
+            (Self::Inside, _) => Self::Inside,
+        }
+    }
 }
 
 impl Default for State {
@@ -150,14 +171,27 @@ impl ChunkedReader {
                 }
             }
             // No white space before it, although §7.1.1 would have it tolerated: servers differ on it.
-            (State::Size { size, digits: 1.. }, b';') => State::Extension { size },
-            (State::Size { size, digits: 1.. } | State::Extension { size }, b'\r') => State::SizeLf { size },
-            (State::Extension { size }, b'\t' | 0x20..=0x7e) => {
+            (State::Size { size, digits: 1.. }, b';') => State::Extension {
+                size,
+                quote: Quote::Outside,
+            },
+            (
+                State::Size { size, digits: 1.. }
+                | State::Extension {
+                    size,
+                    quote: Quote::Outside,
+                },
+                b'\r',
+            ) => State::SizeLf { size },
+            (State::Extension { size, quote }, b'\t' | 0x20..=0x7e) => {
                 self.extensions += 1;
                 if self.extensions > MOST_EXTENSION_BYTES {
                     return Err(BadChunk);
                 }
-                State::Extension { size }
+                State::Extension {
+                    size,
+                    quote: quote.after(byte),
+                }
             }
             (State::SizeLf { size: 0 }, b'\n') => State::Trailer,
             (State::SizeLf { size }, b'\n') => State::Data { left: size },
@@ -273,6 +307,14 @@ mod tests {
             (
                 "control character in an extension",
                 b"5;a\0\r\nhello\r\n0\r\n\r\n",
+            ),
+            (
+                "quoted text of an extension that does not end",
+                b"5;a=\"\r\nhello\r\n0\r\n\r\n",
+            ),
+            (
+                "quoted text of an extension that ends in an escaped quote",
+                b"5;a=\"\\\"\r\nhello\r\n0\r\n\r\n",
             ),
             ("chunk longer than said", b"5\r\nhello!\r\n0\r\n\r\n"),
             ("bare LF behind a chunk", b"5\r\nhello\n0\r\n\r\n"),
