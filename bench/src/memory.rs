@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 const ROUTES: usize = 5_000;
 const IDLE: usize = 10_000;
+/// Memory is read once what the start freed is back with the system: the allocator takes 5 s to stop using a page and
+/// 5 s more to give it up (`.cargo/config.toml`).
+const SETTLED: Duration = Duration::from_secs(12);
 
 /// `memory`
 pub fn run(_: &[String]) -> Result<(), String> {
@@ -71,8 +74,7 @@ fn started(
     while start.elapsed() < Duration::from_secs(60) {
         if ready(admin) {
             let elapsed = start.elapsed();
-            // Memory is read once the start's garbage is gone.
-            std::thread::sleep(Duration::from_secs(2));
+            std::thread::sleep(SETTLED);
             return Ok((
                 Running {
                     process,
@@ -140,6 +142,6 @@ fn idle(target: SocketAddr) -> Result<Vec<TcpStream>, String> {
             format!("connection {index}: {error} (is the file limit above {IDLE}? ulimit -n)")
         })?);
     }
-    std::thread::sleep(Duration::from_secs(2));
+    std::thread::sleep(SETTLED);
     Ok(connections)
 }
