@@ -109,7 +109,8 @@ pub fn request_id(client: &Client, fields: &Fields, raw: &[u8], bits: impl Fn() 
 pub fn is_ours(name: Name) -> bool {
     matches!(
         name,
-        Name::XForwardedFor
+        Name::Forwarded
+            | Name::XForwardedFor
             | Name::XForwardedHost
             | Name::XForwardedPort
             | Name::XForwardedProto
@@ -330,7 +331,7 @@ mod tests {
         let received = Received::take(&client, &fields, raw);
         let mut id = String::new();
         request_id(&client, &fields, raw, || 0, &mut id);
-        fields.retain_not(|name| is_ours(name) || name == Name::Forwarded);
+        fields.retain_not(is_ours);
         let mut out = Buffer::default();
         write(
             &mut out,

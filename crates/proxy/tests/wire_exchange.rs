@@ -32,7 +32,7 @@ fn the_upstream_gets_the_request_with_forwarding_fields_and_without_hop_by_hop_o
     let (_plane, mut client) = gate(mirror);
     client.send(
         "GET /a/b?c=d HTTP/1.1\r\nHost: A.example:80\r\nConnection: keep-alive, X-Private\r\nKeep-Alive: 5\r\n\
-         X-Private: 1\r\nX-Forwarded-For: 1.2.3.4\r\nX_Real_IP: 1.2.3.4\r\nProxy-Connection: close\r\n\
+         X-Private: 1\r\nX-Forwarded-For: 1.2.3.4\r\nForwarded: for=1.2.3.4\r\nX_Real_IP: 1.2.3.4\r\nProxy-Connection: close\r\n\
          Accept:   text/html  \r\nTE: gzip\r\nX-Request-ID: forged\r\nmy_field: kept\r\n\r\n",
     );
     let (_, seen) = client.response().expect("a response");

@@ -97,7 +97,7 @@ pub(super) fn decide<'p>(
         return Decision::fault(Fault::NoRoute);
     };
     let received = Received::take(client, &head.fields, raw);
-    strip(head, raw, client, settings);
+    strip(head, raw);
     Decision {
         found: Some(found),
         step: step(worker, found, facts, client, raw, head),
@@ -186,12 +186,9 @@ fn answer<'p>(mut reply: Reply, fault: Option<Fault>, changes: &Changes<'_>) -> 
 }
 
 /// Takes out what is not to be sent on.
-fn strip(head: &mut RequestHead, raw: &[u8], client: &Client, settings: &ir::HttpSettings) {
-    let forwarded = !client.trusted || settings.forwarded == ir::ForwardedHeaders::Both;
+fn strip(head: &mut RequestHead, raw: &[u8]) {
     strip_hop_by_hop(&mut head.fields, raw, head.connection);
-    head.fields.retain_not(|name| {
-        forwarded::is_ours(name) || (name == Name::Forwarded && (forwarded || client.trusted))
-    });
+    head.fields.retain_not(forwarded::is_ours);
     if head.disguised {
         head.fields.remove_if(raw, |_, name| Name::is_disguised(name));
     }
