@@ -3,6 +3,7 @@
 use crate::connections::Seat;
 use crate::exchange;
 use crate::fault::Fault;
+use crate::http::alarm::NEAR;
 use crate::http::proxy_protocol::{self, Header, Parsed};
 use crate::stream::Stream;
 use crate::tls;
@@ -89,6 +90,8 @@ pub enum Wait {
 pub struct Control {
     state: Cell<Occupation>,
     close: Cell<bool>,
+    /// When a busy connection wants to look at its deadlines.
+    alarm: Cell<Option<Instant>>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -312,12 +315,28 @@ impl Control {
         if let Some(told) = told {
             return Poll::Ready(told);
         }
+        self.remember(cx);
+        Poll::Pending
+    }
+
+    /// Whether the task is woken by `at` already.
+    pub(crate) fn wakes_by(&self, cx: &Context<'_>, at: Instant) -> bool {
+        self.alarm.get().is_some_and(|set| set <= at)
+            && matches!(&*self.waker.borrow(), Some(known) if known.will_wake(cx.waker()))
+    }
+
+    /// Wakes the task when `at` is near.
+    pub(crate) fn wake_by(&self, cx: &Context<'_>, at: Instant) {
+        self.alarm.set(Some(at));
+        self.remember(cx);
+    }
+
+    fn remember(&self, cx: &Context<'_>) {
         let mut waker = self.waker.borrow_mut();
         match &*waker {
             Some(known) if known.will_wake(cx.waker()) => {}
             _ => *waker = Some(cx.waker().clone()),
         }
-        Poll::Pending
     }
 
     pub(crate) fn set(&self, occupation: Occupation) {
@@ -330,17 +349,15 @@ impl Control {
         self.wake();
     }
 
-    /// Ends the idle wait if its time is over, or the short part of it.
+    /// Ends the idle wait if its time is over, or the short part of it, and sounds the alarm of a busy connection.
     pub fn expire(&self, now: Instant) {
-        let Occupation::Idle { since, until, wait } = self.state.get() else {
-            return;
-        };
-        if until <= now {
-            self.set(Occupation::TimedOut);
-        } else if wait == Wait::Short && now - since >= WARM {
-            self.set(Occupation::Cold);
-        } else {
-            return;
+        match self.state.get() {
+            Occupation::Idle { until, .. } if until <= now => self.set(Occupation::TimedOut),
+            Occupation::Idle { since, wait, .. } if wait == Wait::Short && now - since >= WARM => {
+                self.set(Occupation::Cold);
+            }
+            Occupation::Busy if self.alarm.get().is_some_and(|at| at - now <= NEAR) => self.alarm.set(None),
+            _ => return,
         }
         self.wake();
     }

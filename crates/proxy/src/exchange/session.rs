@@ -97,11 +97,12 @@ impl Session {
             tls: downstream.tls.is_some(),
         };
         let began = worker.clock.now();
+        let alarm = Alarm::new(Rc::clone(&downstream.control));
         Self {
             worker,
             downstream,
             ends,
-            alarm: Alarm::default(),
+            alarm,
             input: Buffer::default(),
             lines: Lines::default(),
             served: 0,
