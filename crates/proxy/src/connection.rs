@@ -12,6 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -116,20 +117,73 @@ pub enum Occupation {
     TimedOut,
 }
 
+/// A connection as `accept` gave it.
+#[derive(Debug)]
+pub struct Accepted<S> {
+    /// Its socket.
+    pub tcp: S,
+    /// The other end.
+    pub peer: SocketAddr,
+    /// This end, if the listening socket knows it.
+    pub local: Option<SocketAddr>,
+    /// Which socket of the plan it came to.
+    pub slot: SocketSlot,
+}
+
 /// Takes in a connection that was just accepted, and serves it in a task of its own. It counts as open from here on.
-pub fn begin(worker: &Rc<WorkerState>, tcp: TcpStream, peer: SocketAddr, slot: SocketSlot) {
+pub fn begin(worker: &Rc<WorkerState>, accepted: Accepted<TcpStream>) {
     let control = Rc::new(Control::default());
-    let seat = worker.connections.seat(Rc::clone(&control), slot);
+    let seat = worker.connections.seat(Rc::clone(&control), accepted.slot);
     worker.shard.connection_opened();
     let guard = Guard {
         seat,
         worker: Rc::clone(worker),
     };
-    tokio::task::spawn_local(run(guard, tcp, peer, slot, control));
+    tokio::task::spawn_local(run(guard, accepted, control));
 }
 
-async fn run(guard: Guard, tcp: TcpStream, peer: SocketAddr, slot: SocketSlot, control: Rc<Control>) {
+async fn run(guard: Guard, accepted: Accepted<TcpStream>, control: Rc<Control>) {
     let worker = Rc::clone(&guard.worker);
+    // Boxed: what comes before the first request shall not make the future larger that waits between requests.
+    let downstream = match ready_at_once(&worker, accepted, &control) {
+        Ok(downstream) => Some(downstream),
+        Err(accepted) => Box::pin(prepare_or_close(&worker, accepted, control)).await,
+    };
+    if let Some(downstream) = downstream {
+        exchange::serve(worker, downstream).await;
+    }
+    drop(guard);
+}
+
+/// Where HTTP comes first, there is nothing to prepare.
+fn ready_at_once(
+    worker: &WorkerState,
+    accepted: Accepted<TcpStream>,
+    control: &Rc<Control>,
+) -> Result<Downstream, Accepted<TcpStream>> {
+    let plan = worker.plan();
+    match (plan.socket(accepted.slot), accepted.local) {
+        (Some(socket), Some(local))
+            if !socket.bind.proxy_protocol && socket.bind.transport == ir::Transport::Http =>
+        {
+            Ok(Downstream {
+                stream: Stream::Plain(accepted.tcp),
+                peer: canonical(accepted.peer),
+                local: canonical(local),
+                slot: accepted.slot,
+                tls: None,
+                control: Rc::clone(control),
+            })
+        }
+        _ => Err(accepted),
+    }
+}
+
+async fn prepare_or_close(
+    worker: &Rc<WorkerState>,
+    accepted: Accepted<TcpStream>,
+    control: Rc<Control>,
+) -> Option<Downstream> {
     // Who has not even shaken hands makes room for others like who waits between requests.
     let since = worker.clock.now();
     control.set(Occupation::Idle {
@@ -137,32 +191,29 @@ async fn run(guard: Guard, tcp: TcpStream, peer: SocketAddr, slot: SocketSlot, c
         until: since + LONGEST_PREPARATION,
         wait: Wait::Long,
     });
-    // Boxed: what comes before the first request shall not make the future larger that waits between requests.
-    let mut preparation = Box::pin(prepare(&worker, tcp, peer, slot, Rc::clone(&control)));
+    let mut preparation = pin!(prepare(worker, accepted, Rc::clone(&control)));
     let prepared = poll_fn(|cx| match control.poll_told(cx) {
         Poll::Ready(_) => Poll::Ready(None),
         Poll::Pending => preparation.as_mut().poll(cx),
     })
     .await;
-    drop(preparation);
     control.set(Occupation::Busy);
-    if let Some(downstream) = prepared {
-        exchange::serve(worker, downstream).await;
-    }
-    drop(guard);
+    prepared
 }
 
 /// From a socket to something that HTTP can be spoken on. None: the connection was closed.
 async fn prepare(
     worker: &Rc<WorkerState>,
-    mut tcp: TcpStream,
-    peer: SocketAddr,
-    slot: SocketSlot,
+    accepted: Accepted<TcpStream>,
     control: Rc<Control>,
 ) -> Option<Downstream> {
-    // A response in several writes would otherwise wait for the client's delayed acknowledgement, 40 ms each.
-    tcp.set_nodelay(true).ok()?;
-    let local = tcp.local_addr().ok()?;
+    let Accepted {
+        mut tcp, peer, slot, ..
+    } = accepted;
+    let local = match accepted.local {
+        Some(local) => local,
+        None => tcp.local_addr().ok()?,
+    };
     let mut addresses = Header::Proxied {
         source: peer,
         destination: local,
@@ -421,13 +472,13 @@ mod tests {
         on_a_worker(|worker| async move {
             let (tcp, _other, peer) = socket().await;
             let seat = worker.connections.seat(Rc::default(), SocketSlot(0));
-            let size = size_of_val(&run(
-                Guard { seat, worker },
+            let accepted = Accepted {
                 tcp,
                 peer,
-                SocketSlot(0),
-                Rc::default(),
-            ));
+                local: None,
+                slot: SocketSlot(0),
+            };
+            let size = size_of_val(&run(Guard { seat, worker }, accepted, Rc::default()));
             assert!(size <= 1024, "{size} bytes");
         });
     }

@@ -182,7 +182,7 @@ impl Work {
             }
             match TcpListener::from_std(listener) {
                 Ok(listener) => {
-                    let listening = Listening::new(socket.slot);
+                    let listening = Listening::new(&listener, socket.slot);
                     let accepting = listener::run(Rc::clone(worker), listener, Rc::clone(&listening));
                     let task = tokio::task::spawn_local(accepting);
                     if let Some((before, _)) = self.listening.insert(address, (listening, task)) {
