@@ -130,13 +130,26 @@ pub struct Accepted<S> {
     pub slot: SocketSlot,
 }
 
+impl<S> Accepted<S> {
+    /// The same connection with another kind of socket.
+    pub(crate) fn map<T>(self, change: impl FnOnce(S) -> io::Result<T>) -> io::Result<Accepted<T>> {
+        Ok(Accepted {
+            tcp: change(self.tcp)?,
+            peer: self.peer,
+            local: self.local,
+            slot: self.slot,
+        })
+    }
+}
+
 /// Takes in a connection that was just accepted, and serves it in a task of its own. It counts as open from here on.
 pub fn begin(worker: &Rc<WorkerState>, accepted: Accepted<TcpStream>) {
     let control = Rc::new(Control::default());
     let seat = worker.connections.seat(Rc::clone(&control), accepted.slot);
     worker.shard.connection_opened();
+    worker.tell_open();
     let guard = Guard {
-        seat,
+        seat: Some(seat),
         worker: Rc::clone(worker),
     };
     tokio::task::spawn_local(run(guard, accepted, control));
@@ -302,13 +315,14 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 
 /// Counts the end of a connection however it comes, also by a panic: the task dies, the worker lives.
 struct Guard {
-    #[expect(dead_code, reason = "frees the connection's place when dropped")]
-    seat: Seat,
+    seat: Option<Seat>,
     worker: Rc<WorkerState>,
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        self.seat = None;
+        self.worker.tell_open();
         self.worker.shard.connection_closed();
         if std::thread::panicking() {
             self.worker.shard.fault(Fault::Internal.code());
@@ -452,6 +466,7 @@ mod tests {
             access_log: None,
             random: 1,
             default_connections: 10,
+            peers: Arc::default(),
         };
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -478,7 +493,14 @@ mod tests {
                 local: None,
                 slot: SocketSlot(0),
             };
-            let size = size_of_val(&run(Guard { seat, worker }, accepted, Rc::default()));
+            let size = size_of_val(&run(
+                Guard {
+                    seat: Some(seat),
+                    worker,
+                },
+                accepted,
+                Rc::default(),
+            ));
             assert!(size <= 1024, "{size} bytes");
         });
     }
@@ -488,7 +510,7 @@ mod tests {
         on_a_worker(|worker| async move {
             let seat = worker.connections.seat(Rc::default(), SocketSlot(0));
             let guard = Guard {
-                seat,
+                seat: Some(seat),
                 worker: Rc::clone(&worker),
             };
             let task = tokio::task::spawn_local(async move {

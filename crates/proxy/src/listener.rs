@@ -1,8 +1,10 @@
 //! Listening sockets: opening one per worker for an address, and accepting on it.
 //!
-//! Every worker has a socket of its own for each address (SO_REUSEPORT); the kernel spreads connections over them.
+//! Every worker has a socket of its own for each address (SO_REUSEPORT); the kernel spreads connections over them, and
+//! [`handoff`] evens out what it did not.
 
 use crate::connection::{self, Accepted, SocketSlot};
+use crate::handoff;
 use crate::worker::WorkerState;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::cell::Cell;
@@ -102,8 +104,10 @@ pub async fn run(worker: Rc<WorkerState>, listener: TcpListener, listening: Rc<L
         };
         match accepted {
             Ok((tcp, peer)) => {
-                room(&worker, &listening).await;
-                connection::begin(&worker, listening.accepted(tcp, peer));
+                if let Some(accepted) = handoff::hand_over(&worker, listening.accepted(tcp, peer)) {
+                    room(&worker, &listening).await;
+                    connection::begin(&worker, accepted);
+                }
             }
             Err(error) => after_failure(&worker, &error).await,
         }
