@@ -95,10 +95,9 @@ pub(crate) fn hand_over(worker: &WorkerState, accepted: Accepted<TcpStream>) -> 
     // A socket that can't be taken out of this worker's event loop, or put back, is lost: it closes.
     let accepted = accepted.map(TcpStream::into_std).ok()?;
     match inbox.send(Command::Adopt(accepted)) {
-        Ok(()) => None,
         // That worker has just ended.
         Err(mpsc::error::SendError(Command::Adopt(accepted))) => adopt(accepted),
-        Err(_) => None,
+        _ => None,
     }
 }
 
