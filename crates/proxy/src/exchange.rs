@@ -207,7 +207,7 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
     let asked = Asked {
         to_head: facts.to_head,
         form: Form::of_accept(facts.accept),
-        request_id,
+        request_id: std::str::from_utf8(request_id).unwrap_or_default(),
         server: plan.http.server_header.as_deref(),
         connection: connection_line(close, head.version),
     };

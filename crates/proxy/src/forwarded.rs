@@ -4,7 +4,7 @@
 //! replaced. The set is the one that ingress-nginx sends, `X-Forwarded-Scheme` and `X-Scheme` included.
 
 use crate::http::buffer::Buffer;
-use crate::http::h1::{Fields, Name, fields::elements, write};
+use crate::http::h1::{Fields, Name, NameSet, fields::elements, write};
 use ir::{ForwardedHeaders, HttpSettings};
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -81,45 +81,52 @@ pub fn client(ends: &Ends, settings: &HttpSettings, fields: &Fields, raw: &[u8])
 }
 
 /// The request's id: a trusted proxy's, else a new one of 32 hexadecimal digits.
-pub fn request_id(client: &Client, fields: &Fields, raw: &[u8], bits: impl Fn() -> u64, id: &mut String) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+pub fn request_id(client: &Client, fields: &Fields, raw: &[u8], bits: impl Fn() -> u64, id: &mut Vec<u8>) {
     id.clear();
     if client.trusted
         && let Some(given) = fields.get(raw, Name::XRequestId)
         && (1..=128).contains(&given.len())
         && given.iter().all(u8::is_ascii_graphic)
-        && let Ok(given) = std::str::from_utf8(given)
     {
-        id.push_str(given);
+        id.extend_from_slice(given);
         return;
     }
-    let mut text = [0; 32];
-    for half in text.chunks_exact_mut(16) {
-        let mut rest = bits();
-        for digit in half {
-            *digit = DIGITS[(rest & 15) as usize];
-            rest >>= 4;
-        }
+    let mut text = [[0; 8]; 4];
+    for pair in text.chunks_exact_mut(2) {
+        let bits = bits();
+        pair[0] = hexadecimal(bits as u32);
+        pair[1] = hexadecimal((bits >> 32) as u32);
     }
-    id.push_str(std::str::from_utf8(&text).unwrap_or_default());
+    id.extend_from_slice(text.as_flattened());
 }
 
-/// Whether a field is one of those that are written anew.
+/// Eight hexadecimal digits, the lowest first, all at once.
 #[inline]
-pub fn is_ours(name: Name) -> bool {
-    matches!(
-        name,
-        Name::Forwarded
-            | Name::XForwardedFor
-            | Name::XForwardedHost
-            | Name::XForwardedPort
-            | Name::XForwardedProto
-            | Name::XForwardedScheme
-            | Name::XRealIp
-            | Name::XRequestId
-            | Name::XScheme
-    )
+fn hexadecimal(bits: u32) -> [u8; 8] {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    // A nibble to each byte.
+    let bits = u64::from(bits);
+    let bits = (bits | (bits << 16)) & 0x0000_ffff_0000_ffff;
+    let bits = (bits | (bits << 8)) & 0x00ff_00ff_00ff_00ff;
+    let nibbles = (bits | (bits << 4)) & (0x0f * EACH);
+    // 1 in the bytes that are 10 or more: adding 6 carries into their fifth bit.
+    let letters = ((nibbles + 6 * EACH) >> 4) & EACH;
+    let to_letter = u64::from(b'a' - b'0' - 10);
+    (nibbles + u64::from(b'0') * EACH + letters * to_letter).to_le_bytes()
 }
+
+/// The fields that are written anew.
+pub const OURS: NameSet = NameSet::of(&[
+    Name::Forwarded,
+    Name::XForwardedFor,
+    Name::XForwardedHost,
+    Name::XForwardedPort,
+    Name::XForwardedProto,
+    Name::XForwardedScheme,
+    Name::XRealIp,
+    Name::XRequestId,
+    Name::XScheme,
+]);
 
 /// What was received in these fields and goes on, when the client is a trusted proxy. Taken before the fields are
 /// stripped.
@@ -158,12 +165,12 @@ pub fn write(
     received: &Received,
     which: ForwardedHeaders,
     authority: &[u8],
-    request_id: &str,
+    request_id: &[u8],
     fields: &Fields,
     edited: bool,
 ) {
     let free = |name: Name| !edited || !fields.has(name);
-    let replaced = edited && fields.iter().any(|field| is_ours(field.known));
+    let replaced = edited && fields.iter().any(|field| OURS.has(field.known));
     if client.trusted || replaced {
         let mut text = received.forwarded_for.clone();
         if !text.is_empty() {
@@ -207,7 +214,7 @@ pub fn write(
         write::field(out, b"X-Forwarded-Host", host);
     }
     if free(Name::XRequestId) {
-        write::field(out, b"X-Request-ID", request_id.as_bytes());
+        write::field(out, b"X-Request-ID", request_id);
     }
     if which == ForwardedHeaders::Both {
         if free(Name::Forwarded) {
@@ -347,12 +354,7 @@ mod tests {
                         X-Request-ID: abc\r\nX-Forwarded-Host: shop.example\r\nForwarded: for=1.2.3.4\r\n";
 
     fn parsed() -> Fields {
-        let mut fields = Fields::default();
-        for line in HEAD.split_terminator("\r\n") {
-            let (name, value) = line.split_once(": ").expect("a field line");
-            fields.push_parsed(HEAD.as_bytes(), name.as_bytes(), value.as_bytes());
-        }
-        fields
+        crate::http::h1::scan::fields_of(HEAD)
     }
 
     fn ends(peer: &str) -> Ends {
@@ -375,9 +377,9 @@ mod tests {
         let (mut fields, raw) = (parsed(), HEAD.as_bytes());
         let client = client(ends, settings, &fields, raw);
         let received = Received::take(&client, &fields, raw);
-        let mut id = String::new();
+        let mut id = Vec::new();
         request_id(&client, &fields, raw, || 0, &mut id);
-        fields.retain_not(is_ours);
+        fields.take_out(OURS);
         let mut out = Buffer::default();
         write(
             &mut out,
@@ -408,6 +410,18 @@ mod tests {
         ] {
             let ip: IpAddr = text.parse().expect("an address");
             assert_eq!(ip_text(ip, &mut [0; LONGEST_IP]), text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn digits_are_hexadecimal() {
+        for bits in [0, 0x0123_4567, 0x89ab_cdef, u32::MAX] {
+            let digits: String = hexadecimal(bits)
+                .iter()
+                .rev()
+                .map(|&digit| char::from(digit))
+                .collect();
+            assert_eq!(digits, format!("{bits:08x}"));
         }
     }
 

@@ -1,4 +1,4 @@
-//! What only the operating system knows, and the only `unsafe` of the project: each block is one call to the C library
+//! What only the operating system or the processor knows, and the only `unsafe` of the project: each block is one call
 //! with its reason beside it.
 
 #![allow(unsafe_code)]
@@ -76,12 +76,102 @@ pub fn usable_cpus() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
+/// Bytes that [`control_bytes`] and [`equal_bytes`] look at.
+pub(crate) const STEP: usize = 16;
+
+/// A bit for each byte that is a control character (below space, or DEL).
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub(crate) fn control_bytes(step: &[u8; STEP]) -> u32 {
+    // SAFETY: SSE2 is part of every x86-64 processor.
+    unsafe { sse2::control_bytes(step) }
+}
+
+/// A bit for each byte that is `wanted`.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub(crate) fn equal_bytes(step: &[u8; STEP], wanted: u8) -> u32 {
+    // SAFETY: as above.
+    unsafe { sse2::equal_bytes(step, wanted) }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod sse2 {
+    use super::STEP;
+    use std::arch::x86_64::{
+        __m128i, _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
+    };
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    pub(super) fn control_bytes(step: &[u8; STEP]) -> u32 {
+        let bytes = load(step);
+        let below_space = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+        let delete = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f));
+        _mm_movemask_epi8(_mm_or_si128(below_space, delete)).cast_unsigned()
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    pub(super) fn equal_bytes(step: &[u8; STEP], wanted: u8) -> u32 {
+        _mm_movemask_epi8(_mm_cmpeq_epi8(load(step), _mm_set1_epi8(wanted.cast_signed()))).cast_unsigned()
+    }
+
+    /// Both halves are loaded at once: the compiler sees that they stand side by side.
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn load(step: &[u8; STEP]) -> __m128i {
+        let both = u128::from_le_bytes(*step);
+        _mm_set_epi64x((both >> 64) as i64, both as i64)
+    }
+}
+
+/// A bit for each byte that is a control character (below space, or DEL).
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+pub(crate) fn control_bytes(step: &[u8; STEP]) -> u32 {
+    marks(step, |byte| byte < b' ' || byte == 0x7f)
+}
+
+/// A bit for each byte that is `wanted`.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+pub(crate) fn equal_bytes(step: &[u8; STEP], wanted: u8) -> u32 {
+    marks(step, |byte| byte == wanted)
+}
+
+/// What the vector instructions give, in plain words.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+fn marks(step: &[u8; STEP], marked: impl Fn(u8) -> bool) -> u32 {
+    step.iter()
+        .enumerate()
+        .fold(0, |bits, (at, &byte)| bits | (u32::from(marked(byte)) << at))
+}
+
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn the_file_limit_is_raised_to_the_hard_one_and_stays_there() {
-        let first = super::raise_file_limit().unwrap();
+        let first = raise_file_limit().unwrap();
         assert!(first >= 64);
-        assert_eq!(super::raise_file_limit().unwrap(), first);
+        assert_eq!(raise_file_limit().unwrap(), first);
+    }
+
+    #[test]
+    fn bytes_are_told_apart_sixteen_at_a_time_as_one_by_one() {
+        for byte in 0..=u8::MAX {
+            for at in 0..STEP {
+                let mut step = *b"abcdefghijklmnop";
+                step[at] = byte;
+                assert_eq!(
+                    control_bytes(&step),
+                    marks(&step, |b| b < b' ' || b == 0x7f),
+                    "{byte}"
+                );
+                assert_eq!(equal_bytes(&step, byte), marks(&step, |b| b == byte), "{byte}");
+            }
+        }
     }
 }

@@ -1,42 +1,15 @@
 //! Heads and chunked bodies with bytes changed, dropped and doubled: whatever comes, the codec answers, agrees with
 //! itself however the bytes are cut, and passes on nothing that it would not accept.
 
+mod mutations;
+
+use mutations::Random;
 use narthex_proxy::http::buffer::Buffer;
 use narthex_proxy::http::h1::{
     BodyLength, BodyReader, BodyWriter, Name, RequestHead, ResponseHead, parse_request, parse_response,
 };
 
 const ROUNDS: usize = 20_000;
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound as u64) as usize
-    }
-
-    fn mutated(&mut self, seed: &[u8]) -> Vec<u8> {
-        const SPICE: &[u8] = b"\r\n\t :;,\0\x0b\x7f\xff0aG/%?#\"";
-        let mut bytes = seed.to_vec();
-        for _ in 0..=self.below(4) {
-            let at = self.below(bytes.len());
-            match self.below(4) {
-                0 => bytes[at] = SPICE[self.below(SPICE.len())],
-                1 => bytes.insert(at, SPICE[self.below(SPICE.len())]),
-                2 if bytes.len() > 2 => drop(bytes.remove(at)),
-                _ => {
-                    let end = (at + self.below(20)).min(bytes.len());
-                    let piece = bytes[at..end].to_vec();
-                    bytes.splice(at..at, piece);
-                }
-            }
-        }
-        bytes
-    }
-}
 
 #[test]
 fn changed_requests_are_answered_the_same_however_they_are_cut_and_pass_on_strictly() {

@@ -4,7 +4,7 @@ use crate::filter::{self, CompiledFilter, CorsGrant};
 use crate::http::buffer::Buffer;
 use crate::http::date;
 use crate::http::h1::head::strip_hop_by_hop;
-use crate::http::h1::{BodyLength, BodyWriter, Name, ResponseHead, Version, write};
+use crate::http::h1::{BodyLength, BodyWriter, Name, NameSet, ResponseHead, Version, write};
 
 /// What decides about the response, known from the request and its rule.
 #[derive(Debug)]
@@ -32,8 +32,7 @@ impl ResponseRules<'_> {
             return;
         }
         strip_hop_by_hop(&mut head.fields, raw, head.connection);
-        write::status_line(out, head.status, head.reason.of_bytes(raw));
-        head.fields.write(raw, out);
+        write_start(head, raw, out);
         out.extend(b"\r\n");
     }
 
@@ -76,8 +75,7 @@ impl ResponseRules<'_> {
         if let Some(server) = self.server {
             head.fields.set(raw, b"Server", server.as_bytes());
         }
-        write::status_line(out, head.status, head.reason.of_bytes(raw));
-        head.fields.write(raw, out);
+        write_start(head, raw, out);
         // RFC 9110 §6.6.1: who passes on a response without a date adds one.
         if !head.fields.has(Name::Date) {
             date::write_field(out);
@@ -99,6 +97,14 @@ impl ResponseRules<'_> {
             filter::edit_response(filters, &mut head.fields, raw);
         }
     }
+}
+
+/// The status line and the fields. Copied in one piece if nothing was taken out.
+fn write_start(head: &ResponseHead, raw: &[u8], out: &mut Buffer) {
+    if head.line.is_empty() {
+        write::status_line(out, head.status, head.reason.of_bytes(raw));
+    }
+    head.fields.write_behind(head.line, raw, out, NameSet::default());
 }
 
 /// What is said about the connection's future (RFC 9112 §9.3): only what the version doesn't imply.

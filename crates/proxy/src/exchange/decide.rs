@@ -188,7 +188,7 @@ fn answer<'p>(mut reply: Reply, fault: Option<Fault>, changes: &Changes<'_>) -> 
 /// Takes out what is not to be sent on.
 fn strip(head: &mut RequestHead, raw: &[u8]) {
     strip_hop_by_hop(&mut head.fields, raw, head.connection);
-    head.fields.retain_not(forwarded::is_ours);
+    head.fields.take_out(forwarded::OURS);
     if head.disguised {
         head.fields.remove_if(raw, |_, name| Name::is_disguised(name));
     }

@@ -10,7 +10,7 @@ use super::session::Session;
 use crate::fault::{Fault, Retry};
 use crate::forwarded::{self, Client, Received};
 use crate::http::buffer::Buffer;
-use crate::http::h1::{BodyLength, Name, RequestHead, ResponseHead, write};
+use crate::http::h1::{BodyLength, Name, NameSet, RequestHead, ResponseHead, Span, write};
 use crate::http::tunnel;
 use crate::upstream::{UpstreamConnection, Wanted, checkout};
 use crate::worker::WorkerState;
@@ -31,7 +31,7 @@ pub(super) struct Forward<'a, 'p> {
     pub facts: &'a Facts<'a>,
     pub client: &'a Client,
     pub received: Received,
-    pub request_id: &'a str,
+    pub request_id: &'a [u8],
     pub upload: &'a mut Upload,
     pub record: &'a mut Record<'p>,
     pub close: bool,
@@ -287,15 +287,13 @@ impl<'p> Forward<'_, 'p> {
                 authority => write::field(out, b"Host", authority),
             }
         }
-        let left_out = |name: Name| {
-            (replaced && name == Name::Host)
-                || (framing != Framing::Same && matches!(name, Name::ContentLength | Name::Expect))
+        let left_out = match (replaced, framing) {
+            (false, Framing::Same) => NameSet::default(),
+            (true, Framing::Same) => NameSet::of(&[Name::Host]),
+            (false, Framing::Length(_)) => NameSet::of(&[Name::ContentLength, Name::Expect]),
+            (true, Framing::Length(_)) => NameSet::of(&[Name::Host, Name::ContentLength, Name::Expect]),
         };
-        if replaced || framing != Framing::Same {
-            head.fields.write_without(raw, out, left_out);
-        } else {
-            head.fields.write(raw, out);
-        }
+        head.fields.write_behind(Span::default(), raw, out, left_out);
         match (framing, head.body) {
             (Framing::Length(length), _) => {
                 out.extend(b"Content-Length: ");

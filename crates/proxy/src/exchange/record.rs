@@ -75,7 +75,7 @@ impl Record<'_> {
         facts: &Facts<'_>,
         client: &Client,
         raw: &[u8],
-        request_id: &str,
+        request_id: &[u8],
         fault: Option<Fault>,
     ) {
         let worker = &session.worker;
@@ -101,7 +101,7 @@ impl Record<'_> {
         log.write(
             worker.index,
             &AccessRecord {
-                request_id,
+                request_id: std::str::from_utf8(request_id).unwrap_or_default(),
                 client: Some(client.ip),
                 method: facts.method.as_bytes(),
                 scheme: client.scheme,

@@ -48,7 +48,7 @@ pub(super) struct Work {
     pub to_client: Buffer,
     pub host_room: String,
     pub path_room: String,
-    pub request_id: String,
+    pub request_id: Vec<u8>,
 }
 
 /// What came on a connection.
@@ -73,14 +73,10 @@ impl Work {
     pub fn give_back(mut self: Box<Self>) {
         self.head.clear();
         self.response.clear();
-        for buffer in [
-            &mut self.raw,
-            &mut self.to_upstream,
-            &mut self.from_upstream,
-            &mut self.to_client,
-        ] {
-            std::mem::take(buffer).give_back();
-        }
+        self.raw.rest();
+        self.to_upstream.rest();
+        self.from_upstream.rest();
+        self.to_client.rest();
         SPARE.with_borrow_mut(|spare| {
             if spare.len() < KEEP {
                 spare.push(self);
@@ -150,6 +146,10 @@ impl Session {
             empty_lines,
             ..
         } = self;
+        if input.is_empty() {
+            // What is read here ends up there.
+            std::mem::swap(input, &mut work.raw);
+        }
         poll_fn(|cx| {
             loop {
                 // RFC 9112 §2.2: an empty line before a request is skipped. An endless row of them would keep a
@@ -166,7 +166,7 @@ impl Session {
                         Ok(Some(length)) => {
                             *empty_lines = 0;
                             let rest = input.split_tail(length);
-                            work.raw = std::mem::replace(input, rest);
+                            std::mem::replace(&mut work.raw, std::mem::replace(input, rest)).give_back();
                             return Poll::Ready(Arrival::Request);
                         }
                         Ok(None) => {}

@@ -4,7 +4,7 @@
 //! Where this filter is, it is the only authority: what the upstream says about CORS is replaced or dropped.
 
 use super::Request;
-use crate::http::h1::{Fields, Name};
+use crate::http::h1::{Fields, Name, NameSet};
 use crate::respond::Reply;
 use ir::HostPattern;
 use ir::filter::CorsOrigin;
@@ -132,17 +132,7 @@ pub fn check<'p>(cors: &'p CompiledCors, request: &Request<'_>) -> Verdict<'p> {
 
 /// Puts the grant's fields on a response.
 pub fn allow(grant: &CorsGrant<'_>, fields: &mut Fields, raw: &[u8]) {
-    fields.retain_not(|name| {
-        matches!(
-            name,
-            Name::AcControlAllowCredentials
-                | Name::AcControlAllowHeaders
-                | Name::AcControlAllowMethods
-                | Name::AcControlAllowOrigin
-                | Name::AcControlExposeHeaders
-                | Name::AcControlMaxAge
-        )
-    });
+    fields.take_out(GRANTS);
     if let Some(origin) = &grant.origin {
         fields.push(b"Access-Control-Allow-Origin", origin);
         if grant.cors.credentials {
@@ -216,6 +206,16 @@ fn effective_port(scheme: &str, port: Option<u16>) -> Option<u16> {
         }
     })
 }
+
+/// What an upstream may have granted itself.
+const GRANTS: NameSet = NameSet::of(&[
+    Name::AcControlAllowCredentials,
+    Name::AcControlAllowHeaders,
+    Name::AcControlAllowMethods,
+    Name::AcControlAllowOrigin,
+    Name::AcControlExposeHeaders,
+    Name::AcControlMaxAge,
+]);
 
 #[cfg(test)]
 mod tests {

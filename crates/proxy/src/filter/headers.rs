@@ -1,6 +1,6 @@
 //! Header edits (HTTPHeaderFilter): `set`, then `add`, then `remove`.
 
-use crate::http::h1::{Fields, Name};
+use crate::http::h1::{Fields, Name, NameSet};
 
 /// Edits, without those that would break the message's framing.
 #[derive(Debug)]
@@ -53,8 +53,8 @@ impl CompiledEdit {
 fn is_editable(name: &str) -> bool {
     let known = Name::of(name.as_bytes());
     !name.is_empty()
-        && name.bytes().all(crate::http::h1::request::is_token)
-        && !known.is_hop_by_hop()
+        && name.bytes().all(crate::http::h1::fields::is_token)
+        && !NameSet::HOP_BY_HOP.has(known)
         && known != Name::ContentLength
 }
 
@@ -68,13 +68,10 @@ fn is_value(value: &str) -> bool {
 mod tests {
     use super::*;
     use crate::http::buffer::Buffer;
+    use crate::http::h1::scan::fields_of;
 
     fn edited(head: &str, edit: &ir::HeaderEdit) -> String {
-        let mut fields = Fields::default();
-        for line in head.split_inclusive("\r\n") {
-            let (name, value) = line.split_once(':').expect("a field line");
-            fields.push_parsed(head.as_bytes(), name.as_bytes(), value.trim().as_bytes());
-        }
+        let mut fields = fields_of(head);
         CompiledEdit::new(edit).apply(&mut fields, head.as_bytes());
         let mut out = Buffer::default();
         fields.write(head.as_bytes(), &mut out);

@@ -38,6 +38,16 @@ impl Buffer {
         });
     }
 
+    /// Drops everything. Little memory stays, much of it goes back.
+    #[inline]
+    pub fn rest(&mut self) {
+        self.clear();
+        self.unflushed = false;
+        if self.bytes.len() > REST_SIZE {
+            std::mem::take(self).give_back();
+        }
+    }
+
     /// Hands the memory back, if nothing is in it, and leaves an empty buffer.
     pub fn release(&mut self) {
         if self.is_drained() && !self.bytes.is_empty() {
@@ -240,6 +250,8 @@ pub enum Fill {
 const START_SIZE: usize = 4096;
 /// A read is not worth its system call for less room than this.
 const LEAST_READ: usize = 2048;
+/// What a buffer that is at rest may hold: two pages.
+const REST_SIZE: usize = 2 * START_SIZE;
 /// Buffers larger than this are freed rather than kept.
 const KEEP_SIZE: usize = 64 * 1024;
 /// Spare buffers kept per worker.

@@ -3,7 +3,7 @@
 //! A message's fields are copied at most once: into the buffer that goes to the other side. Fields that stand next
 //! to each other and go out unchanged are copied in one piece.
 
-use super::Name;
+use super::{Name, NameSet};
 use crate::http::buffer::Buffer;
 
 /// A piece of a head: offsets into its bytes.
@@ -74,6 +74,8 @@ enum Place {
 pub struct Fields {
     list: Vec<Field>,
     arena: Vec<u8>,
+    /// The names that are or were in.
+    seen: NameSet,
 }
 
 impl Fields {
@@ -81,6 +83,7 @@ impl Fields {
     pub fn clear(&mut self) {
         self.list.clear();
         self.arena.clear();
+        self.seen = NameSet::default();
     }
 
     /// Number of field lines, those taken out included.
@@ -93,30 +96,16 @@ impl Fields {
         self.list.is_empty()
     }
 
-    /// Adds a field line that stands in `raw`.
+    /// Adds a field line of the head. `canonical`: it is written as `Name: value`, without further white space.
     #[inline]
-    pub fn push_parsed(&mut self, raw: &[u8], name: &[u8], value: &[u8]) -> Name {
-        let known = Name::of(name);
-        let name = Span::of(name, raw);
-        // An empty value may come as a slice from anywhere.
-        let value = if value.is_empty() {
-            Span {
-                start: name.end,
-                end: name.end,
-            }
-        } else {
-            Span::of(value, raw)
-        };
-        let canonical = value.start == name.end + 2
-            && raw[name.end as usize + 1] == b' '
-            && raw.get(value.end as usize) == Some(&b'\r');
+    pub(super) fn push_line(&mut self, name: Span, value: Span, known: Name, canonical: bool) {
+        self.seen.add(known);
         self.list.push(Field {
             name,
             value,
             known,
             place: if canonical { Place::Canonical } else { Place::Head },
         });
-        known
     }
 
     /// Field lines that are in, in order.
@@ -147,6 +136,9 @@ impl Fields {
     /// Value of the first field of that name.
     #[inline]
     pub fn get<'a>(&'a self, raw: &'a [u8], known: Name) -> Option<&'a [u8]> {
+        if !self.seen.has(known) {
+            return None;
+        }
         self.iter()
             .find(|field| field.known == known)
             .map(|field| self.value(raw, field))
@@ -164,15 +156,25 @@ impl Fields {
     }
 
     /// Whether there is a field of that name.
+    #[inline]
     pub fn has(&self, known: Name) -> bool {
-        self.iter().any(|field| field.known == known)
+        self.seen.has(known) && self.iter().any(|field| field.known == known)
     }
 
-    /// Takes out the fields for which `unwanted` holds.
+    /// Whether there may be a field of one of these names: none is only certain if not.
     #[inline]
-    pub fn retain_not(&mut self, unwanted: impl Fn(Name) -> bool) {
+    pub fn may_have(&self, names: NameSet) -> bool {
+        self.seen.meets(names)
+    }
+
+    /// Takes out the fields of these names.
+    #[inline]
+    pub fn take_out(&mut self, names: NameSet) {
+        if !self.seen.meets(names) {
+            return;
+        }
         for field in &mut self.list {
-            if unwanted(field.known) {
+            if names.has(field.known) {
                 field.place = Place::Gone;
             }
         }
@@ -203,6 +205,8 @@ impl Fields {
         self.arena.extend_from_slice(name);
         self.arena.extend_from_slice(value);
         let split = (start + name.len()) as u32;
+        let known = Name::of(name);
+        self.seen.add(known);
         self.list.push(Field {
             name: Span {
                 start: start as u32,
@@ -212,7 +216,7 @@ impl Fields {
                 start: split,
                 end: self.arena.len() as u32,
             },
-            known: Name::of(name),
+            known,
             place: Place::Arena,
         });
     }
@@ -244,7 +248,11 @@ impl Fields {
     }
 
     /// Where in the head the value of the first field of that name lies; `None` also for one that was added.
+    #[inline]
     pub fn span_of(&self, known: Name) -> Option<Span> {
+        if !self.seen.has(known) {
+            return None;
+        }
         self.iter()
             .find(|field| field.known == known && field.place != Place::Arena)
             .map(|field| field.value)
@@ -253,18 +261,18 @@ impl Fields {
     /// Writes all field lines.
     #[inline]
     pub fn write(&self, raw: &[u8], out: &mut Buffer) {
-        self.write_without(raw, out, |_| false);
+        self.write_behind(Span::default(), raw, out, NameSet::default());
     }
 
-    /// Writes all field lines but those for which `left_out` holds.
-    #[inline]
-    pub fn write_without(&self, raw: &[u8], out: &mut Buffer, left_out: impl Fn(Name) -> bool) {
-        // A run of field lines that stand next to each other in the head.
-        let mut run = Span::default();
+    /// Writes the piece of the head that is `before`, which ends where the field lines begin or is empty, and all field
+    /// lines but those of the names `left_out`.
+    pub fn write_behind(&self, before: Span, raw: &[u8], out: &mut Buffer, left_out: NameSet) {
+        // A run of lines that stand next to each other in the head.
+        let mut run = before;
         for field in &self.list {
             match field.place {
                 Place::Gone => {}
-                _ if left_out(field.known) => {}
+                _ if left_out.has(field.known) => {}
                 Place::Canonical => {
                     // The CR LF behind it belongs to it: the parser saw to it that it is there.
                     let end = field.value.end + 2;
@@ -297,6 +305,26 @@ impl Fields {
         }
     }
 }
+
+/// RFC 9110 §5.6.2.
+#[inline]
+pub(crate) fn is_token(byte: u8) -> bool {
+    TOKEN[usize::from(byte)]
+}
+
+static TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = matches!(
+            byte as u8,
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z'
+                | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        );
+        byte += 1;
+    }
+    table
+};
 
 /// Goes through the elements of a comma-separated list, without white space and empty ones (RFC 9110 §5.6.1).
 pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -1,8 +1,7 @@
 //! HTTP/1.1 (RFC 9112), both directions, without I/O: bytes in, heads and body framing out.
 //!
-//! Heads are parsed by `httparse` once they are complete, and then judged more strictly than it does: whatever two
-//! servers could read differently is refused. A head is offsets into the bytes it was read from; no field has
-//! memory of its own.
+//! Heads are taken apart as they come in (`scan.rs`) and judged strictly: whatever two servers could read differently is
+//! refused. A head is offsets into the bytes it was read from; no field has memory of its own.
 
 pub mod body;
 pub mod chunked;
@@ -11,11 +10,12 @@ pub mod head;
 pub mod names;
 pub mod request;
 pub mod response;
+pub mod scan;
 pub mod write;
 
 pub use body::{BodyReader, BodyWriter};
 pub use fields::{Field, Fields, Span};
-pub use head::{BodyLength, HeadScan, Version};
-pub use names::Name;
+pub use head::{BodyLength, Version};
+pub use names::{Name, NameSet};
 pub use request::{RequestHead, Target, parse_request};
 pub use response::{ResponseHead, parse_response};

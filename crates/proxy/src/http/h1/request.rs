@@ -1,10 +1,10 @@
-//! Request heads: parsed by `httparse`, then held against everything that servers are known to read differently.
+//! Request heads, held against everything that servers are known to read differently.
 
-use super::fields::elements;
-use super::head::{BadHead, ConnectionOptions, Framing, HeadLimits, HeadScan, MOST_FIELDS};
-use super::{BodyLength, Fields, Name, Span, Version};
+use super::fields::{elements, is_token};
+use super::head::{ConnectionOptions, Framing};
+use super::scan::{BadHead, HeadLimits, HeadScan};
+use super::{BodyLength, Field, Fields, Name, Span, Version};
 use crate::Fault;
-use std::mem::MaybeUninit;
 
 /// A request head. All text is in the bytes it was read from, which the caller keeps.
 #[derive(Debug, Default)]
@@ -21,6 +21,8 @@ pub struct RequestHead {
     pub query: Option<Span>,
     /// Host and port, from the target or from `Host`; empty only in HTTP/1.0.
     pub authority: Span,
+    /// The authority is a host in its normal form beyond doubt: small letters, digits, dashes, single dots between them.
+    pub plain_host: bool,
     /// Version.
     pub version: Version,
     /// Header fields.
@@ -87,7 +89,7 @@ pub fn parse_request(
     if bytes.first().is_some_and(|&first| !is_token(first)) {
         return Err(Fault::BadRequest);
     }
-    let end = match head.scan.find_end(bytes, &bounds) {
+    let end = match head.scan.find_end(bytes, &bounds, &mut head.fields) {
         Ok(Some(end)) => end,
         Ok(None) => return Ok(None),
         Err(BadHead::BareLineFeed) => return Err(Fault::BadRequest),
@@ -99,30 +101,38 @@ pub fn parse_request(
 }
 
 fn read(raw: &[u8], head: &mut RequestHead) -> Result<(), Fault> {
-    let mut headers = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; MOST_FIELDS];
-    let mut parsed = httparse::Request::new(&mut []);
-    match parsed.parse_with_uninit_headers(raw, &mut headers) {
-        Ok(httparse::Status::Complete(length)) if length == raw.len() => {}
-        Err(httparse::Error::Version) => return Err(version_fault(raw)),
-        _ => return Err(Fault::BadRequest),
-    }
-    let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
+    let line = head.scan.first_line(raw);
+    let length = line.iter().take_while(|&&byte| is_token(byte)).count();
+    // RFC 9112 §3: one space between the parts, nothing else, not even more of it.
+    let (Some(b' '), true) = (line.get(length), length > 0) else {
         return Err(Fault::BadRequest);
     };
-    head.version = if version == 0 {
-        Version::Http10
-    } else {
-        Version::Http11
+    let rest = &line[length + 1..];
+    let (target, version) = match rest.split_last_chunk::<9>() {
+        Some((target, b" HTTP/1.1")) => (target, Version::Http11),
+        Some((target, b" HTTP/1.0")) => (target, Version::Http10),
+        _ => return Err(version_fault(rest)),
     };
-    head.method = Span::of(method.as_bytes(), raw);
-    if method == "CONNECT" {
+    if target.is_empty() {
+        return Err(Fault::BadRequest);
+    }
+    let method = &line[..length];
+    head.version = version;
+    head.method = Span::of(method, raw);
+    if head.scan.malformed() {
+        return Err(Fault::BadRequest);
+    }
+    if method == b"CONNECT" {
         return Err(Fault::ConnectRefused);
     }
+    let mut fields = std::mem::take(&mut head.fields);
     let mut facts = Facts::default();
-    for header in parsed.headers.iter() {
-        facts.note(raw, head, header)?;
-    }
-    read_target(raw, method, target.as_bytes(), head)?;
+    let noted = fields
+        .iter()
+        .try_for_each(|field| facts.note(raw, head, &fields, field));
+    std::mem::swap(&mut head.fields, &mut fields);
+    noted?;
+    read_target(raw, method, target, head)?;
     read_authority(raw, &facts, head)?;
     head.body = match facts.framing.settle(head.version) {
         Ok(body) => body.unwrap_or(BodyLength::Empty),
@@ -157,40 +167,37 @@ impl Facts {
         &mut self,
         raw: &[u8],
         head: &mut RequestHead,
-        header: &httparse::Header<'_>,
+        fields: &Fields,
+        field: &Field,
     ) -> Result<(), Fault> {
-        let name = header.name.as_bytes();
-        match head.fields.push_parsed(raw, name, header.value) {
-            Name::Other => head.disguised |= Name::is_disguised(name),
-            known @ (Name::ContentLength | Name::TransferEncoding) => self.framing.note(known, header.value),
+        let value = fields.value(raw, field);
+        match field.known {
+            Name::Other => head.disguised |= Name::is_disguised(fields.name(raw, field)),
+            known @ (Name::ContentLength | Name::TransferEncoding) => self.framing.note(known, value),
             Name::Host => {
                 // RFC 9112 §3.2: more than one Host is answered with 400.
                 if self.host.is_some() {
                     return Err(Fault::BadRequest);
                 }
-                self.host = Some(if header.value.is_empty() {
-                    Span::default()
-                } else {
-                    Span::of(header.value, raw)
-                });
+                self.host = Some(Span::of(value, raw));
             }
-            Name::Connection => head.connection.note(header.value),
+            Name::Connection => head.connection.note(value),
             Name::Expect => {
-                if !header.value.eq_ignore_ascii_case(b"100-continue") {
+                if !value.eq_ignore_ascii_case(b"100-continue") {
                     return Err(Fault::Expectation);
                 }
                 self.expects_continue = true;
             }
             Name::Te => {
-                head.trailers |= elements(header.value).any(|te| te.eq_ignore_ascii_case(b"trailers"));
+                head.trailers |= elements(value).any(|te| te.eq_ignore_ascii_case(b"trailers"));
             }
-            Name::Upgrade if header.value.is_empty() => {}
+            Name::Upgrade if value.is_empty() => {}
             Name::Upgrade => {
                 // Two lines of it are one list too many for us to follow.
                 self.upgrade_refused |= self.upgrade;
                 self.upgrade = true;
-                head.protocols = Span::of(header.value, raw);
-                self.upgrade_refused |= elements(header.value)
+                head.protocols = Span::of(value, raw);
+                self.upgrade_refused |= elements(value)
                     .any(|protocol| protocol.len() >= 3 && protocol[..3].eq_ignore_ascii_case(b"h2c"));
             }
             _ => {}
@@ -203,7 +210,7 @@ fn has_body(head: &RequestHead) -> bool {
     head.body != BodyLength::Empty
 }
 
-fn read_target(raw: &[u8], method: &str, target: &[u8], head: &mut RequestHead) -> Result<(), Fault> {
+fn read_target(raw: &[u8], method: &[u8], target: &[u8], head: &mut RequestHead) -> Result<(), Fault> {
     // Printable ASCII only; a fragment never goes over the wire (RFC 9112 §3.2, RFC 3986 §2).
     if !target
         .iter()
@@ -217,7 +224,7 @@ fn read_target(raw: &[u8], method: &str, target: &[u8], head: &mut RequestHead) 
             head.form = Target::Origin;
             target
         }
-        b"*" if method == "OPTIONS" => {
+        b"*" if method == b"OPTIONS" => {
             head.form = Target::Asterisk;
             target
         }
@@ -253,37 +260,72 @@ fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
 /// RFC 9112 §3.2: HTTP/1.1 needs exactly one valid Host. With a target in absolute form the target's authority
 /// counts; a Host that says something else is refused, as the next server might go by it.
 fn read_authority(raw: &[u8], facts: &Facts, head: &mut RequestHead) -> Result<(), Fault> {
-    let host = match facts.host {
-        Some(host) if is_authority(host.of_bytes(raw)) => Some(host),
-        None if head.version == Version::Http10 => None,
-        _ => return Err(Fault::BadRequest),
+    let (host, spelling) = match facts.host {
+        Some(host) => (
+            Some(host),
+            Spelling::of(host.of_bytes(raw)).ok_or(Fault::BadRequest)?,
+        ),
+        None if head.version == Version::Http10 => (None, Spelling::Other),
+        None => return Err(Fault::BadRequest),
     };
     if head.form == Target::Absolute {
         let authority = head.authority.of_bytes(raw);
-        if !is_authority(authority) {
-            return Err(Fault::BadRequest);
-        }
+        let spelling = Spelling::of(authority).ok_or(Fault::BadRequest)?;
+        head.plain_host = spelling == Spelling::Plain;
         if let Some(host) = host
             && !same_authority(authority, host.of_bytes(raw))
         {
             return Err(Fault::BadRequest);
         }
     } else {
+        head.plain_host = spelling == Spelling::Plain;
         head.authority = host.unwrap_or_default();
     }
     Ok(())
 }
 
-/// Host with an optional port, no user (RFC 3986 §3.2.2). Whether the name makes sense is the router's question.
-fn is_authority(text: &[u8]) -> bool {
-    // Nearly all of them: letters, digits, dots, dashes.
-    if !text.is_empty()
-        && text
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
-    {
-        return true;
+/// How an authority is written: host with an optional port, no user (RFC 3986 §3.2.2). Whether the name makes sense is
+/// the router's question.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spelling {
+    /// Nearly all of them: small letters, digits, dashes, and single dots between them.
+    Plain,
+    Other,
+}
+
+impl Spelling {
+    /// None: it is no authority.
+    #[inline]
+    fn of(text: &[u8]) -> Option<Self> {
+        const DOT: u8 = 1;
+        const PLAIN: u8 = 2;
+        static KINDS: [u8; 256] = {
+            let mut kinds = [4; 256];
+            let mut byte = 0;
+            while byte < 256 {
+                if matches!(byte as u8, b'a'..=b'z' | b'0'..=b'9' | b'-') {
+                    kinds[byte] = PLAIN;
+                }
+                byte += 1;
+            }
+            kinds[b'.' as usize] = DOT;
+            kinds
+        };
+        let (mut seen, mut doubled, mut before) = (0, 0, DOT);
+        for &byte in text {
+            let kind = KINDS[usize::from(byte)];
+            seen |= kind;
+            doubled |= before & kind;
+            before = kind;
+        }
+        if seen <= (DOT | PLAIN) && doubled & DOT == 0 && before != DOT && text.len() <= 253 {
+            return Some(Self::Plain);
+        }
+        is_authority(text).then_some(Self::Other)
     }
+}
+
+fn is_authority(text: &[u8]) -> bool {
     let (host, port) = split_port(text);
     let valid_host = match host {
         [b'[', inner @ .., b']'] => {
@@ -338,40 +380,23 @@ fn split_port(text: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// RFC 9110 §15.6.6: 505 for a version of HTTP that we don't speak; what isn't a version at all is a bad request.
-fn version_fault(raw: &[u8]) -> Fault {
-    let line = raw.split(|&byte| byte == b'\r').next().unwrap_or(raw);
-    let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or(line);
+/// RFC 9110 §15.6.6: 505 for a version of HTTP that we don't speak; what isn't a version at all is a bad request. Given
+/// is what follows the method.
+fn version_fault(rest: &[u8]) -> Fault {
+    let mut words = rest.splitn(2, |&byte| byte == b' ');
+    let (target, version) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     match version {
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-            if major.is_ascii_digit() && minor.is_ascii_digit() && *major != b'1' && *major != b'0' =>
+            if !target.is_empty()
+                && major.is_ascii_digit()
+                && minor.is_ascii_digit()
+                && *major != b'1'
+                && *major != b'0' =>
         {
             Fault::Version
         }
         _ => Fault::BadRequest,
     }
-}
-
-/// RFC 9110 §5.6.2.
-pub(crate) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
 }
 
 #[cfg(test)]

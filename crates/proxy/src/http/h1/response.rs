@@ -1,10 +1,10 @@
 //! Response heads from upstreams, judged as strictly as requests: an answer that the client could read differently
 //! than we do is not passed on.
 
-use super::head::{BadHead, ConnectionOptions, Framing, HeadLimits, HeadScan, MOST_FIELDS};
-use super::{BodyLength, Fields, Name, Span, Version};
+use super::head::{ConnectionOptions, Framing};
+use super::scan::{BadHead, HeadLimits, HeadScan, MOST_FIELDS};
+use super::{BodyLength, Fields, Name, NameSet, Span, Version};
 use crate::Fault;
-use std::mem::MaybeUninit;
 
 /// A response head. All text is in the bytes it was read from, which the caller keeps.
 #[derive(Debug, Default)]
@@ -13,6 +13,8 @@ pub struct ResponseHead {
     pub status: u16,
     /// Reason phrase, may be empty.
     pub reason: Span,
+    /// The first line with its CR LF, if it can go to a client as it is.
+    pub line: Span,
     /// Version.
     pub version: Version,
     /// Header fields.
@@ -59,7 +61,7 @@ pub fn parse_response(bytes: &[u8], head: &mut ResponseHead) -> Result<Option<us
     if bytes.first().is_some_and(|&first| first != b'H') {
         return Err(Fault::BadResponse);
     }
-    let end = match head.scan.find_end(bytes, &LIMITS) {
+    let end = match head.scan.find_end(bytes, &LIMITS, &mut head.fields) {
         Ok(Some(end)) => end,
         Ok(None) => return Ok(None),
         Err(BadHead::BareLineFeed) => return Err(Fault::BadResponse),
@@ -70,36 +72,41 @@ pub fn parse_response(bytes: &[u8], head: &mut ResponseHead) -> Result<Option<us
 }
 
 fn read(raw: &[u8], head: &mut ResponseHead) -> Result<(), Fault> {
-    let mut headers = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; MOST_FIELDS];
-    let mut parsed = httparse::Response::new(&mut []);
-    let config = httparse::ParserConfig::default();
-    match config.parse_response_with_uninit_headers(&mut parsed, raw, &mut headers) {
-        Ok(httparse::Status::Complete(length)) if length == raw.len() => {}
+    // RFC 9112 §4: `HTTP/1.1 200 OK`. The space before an empty reason may be missing.
+    let line = head.scan.first_line(raw);
+    let Some((version, [b' ', a, b, c, reason @ ..])) = line.split_first_chunk::<8>() else {
+        return Err(Fault::BadResponse);
+    };
+    head.version = match version {
+        b"HTTP/1.1" => Version::Http11,
+        b"HTTP/1.0" => Version::Http10,
         _ => return Err(Fault::BadResponse),
-    }
-    let (Some(status), Some(version), Some(reason)) = (parsed.code, parsed.version, parsed.reason) else {
+    };
+    let digits = [a, b, c].map(|digit| u16::from(digit.wrapping_sub(b'0')));
+    head.status = digits[0] * 100 + digits[1] * 10 + digits[2];
+    if digits.iter().any(|&digit| digit > 9) || head.status < 100 || head.scan.malformed() {
         return Err(Fault::BadResponse);
-    };
-    if status < 100 {
-        return Err(Fault::BadResponse);
     }
-    head.status = status;
-    head.version = if version == 0 {
-        Version::Http10
-    } else {
-        Version::Http11
+    head.reason = match reason {
+        // In which encoding 8-bit characters are, nobody knows: the usual reason is said instead.
+        [b' ', text @ ..] if text.is_ascii() => Span::of(text, raw),
+        [] | [b' ', ..] => Span::default(),
+        _ => return Err(Fault::BadResponse),
     };
-    // RFC 9112 §4: `HTTP/1.1 200 OK`, the reason starts at byte 13. httparse blanks one with 8-bit characters.
-    head.reason = if reason.is_empty() {
-        Span::default()
-    } else {
-        Span::of(reason.as_bytes(), raw)
-    };
+    // RFC 9112 §2.3: our own version is the one to tell.
+    if head.version == Version::Http11 && !head.reason.is_empty() {
+        head.line = Span {
+            start: 0,
+            end: (line.len() + 2) as u32,
+        };
+    }
     let mut framing = Framing::default();
-    for header in parsed.headers.iter() {
-        match head.fields.push_parsed(raw, header.name.as_bytes(), header.value) {
-            known @ (Name::ContentLength | Name::TransferEncoding) => framing.note(known, header.value),
-            Name::Connection => head.connection.note(header.value),
+    for field in head.fields.iter() {
+        match field.known {
+            known @ (Name::ContentLength | Name::TransferEncoding) => {
+                framing.note(known, head.fields.value(raw, field));
+            }
+            Name::Connection => head.connection.note(head.fields.value(raw, field)),
             _ => {}
         }
     }
@@ -111,7 +118,7 @@ fn read(raw: &[u8], head: &mut ResponseHead) -> Result<(), Fault> {
             head.connection.close = true;
         }
         head.framing = None;
-        head.fields.retain_not(|name| name == Name::ContentLength);
+        head.fields.take_out(NameSet::of(&[Name::ContentLength]));
     }
     Ok(())
 }

@@ -379,3 +379,31 @@ fn noise_is_refused_at_its_first_byte() {
         Err(Fault::BadRequest)
     );
 }
+
+#[test]
+fn a_plain_host_is_what_the_router_would_make_of_it() {
+    for host in [
+        "a",
+        "a.example",
+        "x-1.a.example",
+        "a.",
+        "a..b",
+        "A",
+        "a:80",
+        "[::1]",
+        "a_b",
+        ".a",
+    ] {
+        let head = parse(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")).expect("valid");
+        let mut room = String::new();
+        let normal = router::host::normalise(host.as_bytes(), &mut room);
+        assert_eq!(
+            head.plain_host,
+            matches!(host, "a" | "a.example" | "x-1.a.example"),
+            "{host}"
+        );
+        if head.plain_host {
+            assert_eq!(normal.map(|normal| normal.name), Ok(host));
+        }
+    }
+}
