@@ -1,21 +1,23 @@
 //! One downstream connection, from `accept` until its HTTP version is known.
 
+mod control;
+
+pub use control::{Control, Idle, Occupation, Wait};
+
 use crate::connections::Seat;
 use crate::exchange;
 use crate::fault::Fault;
-use crate::http::alarm::NEAR;
 use crate::http::proxy_protocol::{self, Header, Parsed};
 use crate::stream::Stream;
 use crate::tls;
 use crate::worker::WorkerState;
-use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 use telemetry::{Handshake, TlsVersion};
 use tokio::io::AsyncReadExt;
@@ -63,59 +65,6 @@ pub enum Alpn {
 /// Names a socket in every plan: one per (address, transport, PROXY protocol), never given to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketSlot(pub u32);
-
-/// What became of waiting for the next request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Idle {
-    /// Something can be read (bytes, the end or an error).
-    Readable,
-    /// The worker wants the connection gone: a drain, a removed bind, or room for others.
-    Close,
-    /// The deadline passed.
-    TimedOut,
-    /// Nothing came for a while: what was kept at hand for the next request may go. Only after [`Wait::Short`].
-    Cold,
-}
-
-/// How a wait for the next request is spent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
-    /// With everything at hand, as the next request usually comes at once.
-    Short,
-    /// With as little as possible.
-    Long,
-}
-
-/// Shared by a connection's task and its worker: whether it is idle, and whether it shall go.
-#[derive(Debug, Default)]
-pub struct Control {
-    state: Cell<Occupation>,
-    close: Cell<bool>,
-    /// When a busy connection wants to look at its deadlines.
-    alarm: Cell<Option<Instant>>,
-    waker: RefCell<Option<Waker>>,
-}
-
-/// What a connection is busy with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Occupation {
-    /// Serving, or not yet ready to.
-    #[default]
-    Busy,
-    /// Waiting for a request.
-    Idle {
-        /// Since when: the longest idle one goes first when room is needed.
-        since: Instant,
-        /// Until when. Looked at a few times a second by the worker: no timer for each connection.
-        until: Instant,
-        /// How it waits.
-        wait: Wait,
-    },
-    /// Was idle for long enough to let go of what exchanges need.
-    Cold,
-    /// Waited too long.
-    TimedOut,
-}
 
 /// A connection as `accept` gave it.
 #[derive(Debug)]
@@ -363,87 +312,6 @@ impl Downstream {
     }
 }
 
-impl Control {
-    /// Whether the connection shall close after the exchange at hand. `Connection: close` belongs on its response.
-    pub fn closing(&self) -> bool {
-        self.close.get()
-    }
-
-    /// Ready once the worker has something to say to an idle connection.
-    fn poll_told(&self, cx: &mut Context<'_>) -> Poll<Idle> {
-        let told = match self.state.get() {
-            _ if self.close.get() => Some(Idle::Close),
-            Occupation::TimedOut => Some(Idle::TimedOut),
-            Occupation::Cold => Some(Idle::Cold),
-            Occupation::Busy | Occupation::Idle { .. } => None,
-        };
-        if let Some(told) = told {
-            return Poll::Ready(told);
-        }
-        self.remember(cx);
-        Poll::Pending
-    }
-
-    /// Whether the task is woken by `at` already.
-    pub(crate) fn wakes_by(&self, cx: &Context<'_>, at: Instant) -> bool {
-        self.alarm.get().is_some_and(|set| set <= at)
-            && matches!(&*self.waker.borrow(), Some(known) if known.will_wake(cx.waker()))
-    }
-
-    /// Wakes the task when `at` is near.
-    pub(crate) fn wake_by(&self, cx: &Context<'_>, at: Instant) {
-        self.alarm.set(Some(at));
-        self.remember(cx);
-    }
-
-    fn remember(&self, cx: &Context<'_>) {
-        let mut waker = self.waker.borrow_mut();
-        match &*waker {
-            Some(known) if known.will_wake(cx.waker()) => {}
-            _ => *waker = Some(cx.waker().clone()),
-        }
-    }
-
-    pub(crate) fn set(&self, occupation: Occupation) {
-        self.state.set(occupation);
-    }
-
-    /// Asks the connection to close: at once if idle, else after the exchange at hand.
-    pub fn close(&self) {
-        self.close.set(true);
-        self.wake();
-    }
-
-    /// Ends the idle wait if its time is over, or the short part of it, and sounds the alarm of a busy connection.
-    pub fn expire(&self, now: Instant) {
-        match self.state.get() {
-            Occupation::Idle { until, .. } if until <= now => self.set(Occupation::TimedOut),
-            Occupation::Idle { since, wait, .. } if wait == Wait::Short && now - since >= WARM => {
-                self.set(Occupation::Cold);
-            }
-            Occupation::Busy if self.alarm.get().is_some_and(|at| at - now <= NEAR) => self.alarm.set(None),
-            _ => return,
-        }
-        self.wake();
-    }
-
-    /// What the connection is busy with.
-    pub fn occupation(&self) -> Occupation {
-        self.state.get()
-    }
-
-    fn wake(&self) {
-        // Taken out first: waking may run code that comes back here.
-        let waker = self.waker.borrow_mut().take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-}
-
-/// How long a connection keeps what exchanges need: clients that send one request after the other are served without
-/// setting up anything, and those that were left open cost little.
-const WARM: Duration = Duration::from_millis(500);
 /// The handshake and the PROXY header have time-outs of their own, which tell in the metrics what happened.
 const LONGEST_PREPARATION: Duration = Duration::from_secs(3600);
 /// Codes of faults that happen before there is an exchange.
