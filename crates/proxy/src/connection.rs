@@ -3,6 +3,7 @@
 use crate::connections::Seat;
 use crate::exchange;
 use crate::fault::Fault;
+use crate::http::alarm::NEAR;
 use crate::http::proxy_protocol::{self, Header, Parsed};
 use crate::stream::Stream;
 use crate::tls;
@@ -11,6 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -89,6 +91,8 @@ pub enum Wait {
 pub struct Control {
     state: Cell<Occupation>,
     close: Cell<bool>,
+    /// When a busy connection wants to look at its deadlines.
+    alarm: Cell<Option<Instant>>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -113,20 +117,86 @@ pub enum Occupation {
     TimedOut,
 }
 
-/// Takes in a connection that was just accepted, and serves it in a task of its own. It counts as open from here on.
-pub fn begin(worker: &Rc<WorkerState>, tcp: TcpStream, peer: SocketAddr, slot: SocketSlot) {
-    let control = Rc::new(Control::default());
-    let seat = worker.connections.seat(Rc::clone(&control), slot);
-    worker.shard.connection_opened();
-    let guard = Guard {
-        seat,
-        worker: Rc::clone(worker),
-    };
-    tokio::task::spawn_local(run(guard, tcp, peer, slot, control));
+/// A connection as `accept` gave it.
+#[derive(Debug)]
+pub struct Accepted<S> {
+    /// Its socket.
+    pub tcp: S,
+    /// The other end.
+    pub peer: SocketAddr,
+    /// This end, if the listening socket knows it.
+    pub local: Option<SocketAddr>,
+    /// Which socket of the plan it came to.
+    pub slot: SocketSlot,
 }
 
-async fn run(guard: Guard, tcp: TcpStream, peer: SocketAddr, slot: SocketSlot, control: Rc<Control>) {
+impl<S> Accepted<S> {
+    /// The same connection with another kind of socket.
+    pub(crate) fn map<T>(self, change: impl FnOnce(S) -> io::Result<T>) -> io::Result<Accepted<T>> {
+        Ok(Accepted {
+            tcp: change(self.tcp)?,
+            peer: self.peer,
+            local: self.local,
+            slot: self.slot,
+        })
+    }
+}
+
+/// Takes in a connection that was just accepted, and serves it in a task of its own. It counts as open from here on.
+pub fn begin(worker: &Rc<WorkerState>, accepted: Accepted<TcpStream>) {
+    let control = Rc::new(Control::default());
+    let seat = worker.connections.seat(Rc::clone(&control), accepted.slot);
+    worker.shard.connection_opened();
+    worker.tell_open();
+    let guard = Guard {
+        seat: Some(seat),
+        worker: Rc::clone(worker),
+    };
+    tokio::task::spawn_local(run(guard, accepted, control));
+}
+
+async fn run(guard: Guard, accepted: Accepted<TcpStream>, control: Rc<Control>) {
     let worker = Rc::clone(&guard.worker);
+    // Boxed: what comes before the first request shall not make the future larger that waits between requests.
+    let downstream = match ready_at_once(&worker, accepted, &control) {
+        Ok(downstream) => Some(downstream),
+        Err(accepted) => Box::pin(prepare_or_close(&worker, accepted, control)).await,
+    };
+    if let Some(downstream) = downstream {
+        exchange::serve(worker, downstream).await;
+    }
+    drop(guard);
+}
+
+/// Where HTTP comes first, there is nothing to prepare.
+fn ready_at_once(
+    worker: &WorkerState,
+    accepted: Accepted<TcpStream>,
+    control: &Rc<Control>,
+) -> Result<Downstream, Accepted<TcpStream>> {
+    let plan = worker.plan();
+    match (plan.socket(accepted.slot), accepted.local) {
+        (Some(socket), Some(local))
+            if !socket.bind.proxy_protocol && socket.bind.transport == ir::Transport::Http =>
+        {
+            Ok(Downstream {
+                stream: Stream::Plain(accepted.tcp),
+                peer: canonical(accepted.peer),
+                local: canonical(local),
+                slot: accepted.slot,
+                tls: None,
+                control: Rc::clone(control),
+            })
+        }
+        _ => Err(accepted),
+    }
+}
+
+async fn prepare_or_close(
+    worker: &Rc<WorkerState>,
+    accepted: Accepted<TcpStream>,
+    control: Rc<Control>,
+) -> Option<Downstream> {
     // Who has not even shaken hands makes room for others like who waits between requests.
     let since = worker.clock.now();
     control.set(Occupation::Idle {
@@ -134,32 +204,29 @@ async fn run(guard: Guard, tcp: TcpStream, peer: SocketAddr, slot: SocketSlot, c
         until: since + LONGEST_PREPARATION,
         wait: Wait::Long,
     });
-    // Boxed: what comes before the first request shall not make the future larger that waits between requests.
-    let mut preparation = Box::pin(prepare(&worker, tcp, peer, slot, Rc::clone(&control)));
+    let mut preparation = pin!(prepare(worker, accepted, Rc::clone(&control)));
     let prepared = poll_fn(|cx| match control.poll_told(cx) {
         Poll::Ready(_) => Poll::Ready(None),
         Poll::Pending => preparation.as_mut().poll(cx),
     })
     .await;
-    drop(preparation);
     control.set(Occupation::Busy);
-    if let Some(downstream) = prepared {
-        exchange::serve(worker, downstream).await;
-    }
-    drop(guard);
+    prepared
 }
 
 /// From a socket to something that HTTP can be spoken on. None: the connection was closed.
 async fn prepare(
     worker: &Rc<WorkerState>,
-    mut tcp: TcpStream,
-    peer: SocketAddr,
-    slot: SocketSlot,
+    accepted: Accepted<TcpStream>,
     control: Rc<Control>,
 ) -> Option<Downstream> {
-    // A response in several writes would otherwise wait for the client's delayed acknowledgement, 40 ms each.
-    tcp.set_nodelay(true).ok()?;
-    let local = tcp.local_addr().ok()?;
+    let Accepted {
+        mut tcp, peer, slot, ..
+    } = accepted;
+    let local = match accepted.local {
+        Some(local) => local,
+        None => tcp.local_addr().ok()?,
+    };
     let mut addresses = Header::Proxied {
         source: peer,
         destination: local,
@@ -248,13 +315,14 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 
 /// Counts the end of a connection however it comes, also by a panic: the task dies, the worker lives.
 struct Guard {
-    #[expect(dead_code, reason = "frees the connection's place when dropped")]
-    seat: Seat,
+    seat: Option<Seat>,
     worker: Rc<WorkerState>,
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        self.seat = None;
+        self.worker.tell_open();
         self.worker.shard.connection_closed();
         if std::thread::panicking() {
             self.worker.shard.fault(Fault::Internal.code());
@@ -285,9 +353,19 @@ impl Downstream {
         }
         let since = worker.clock.recent();
         self.control.set(Occupation::Idle { since, until, wait });
-        let outcome = poll_fn(|cx| match self.stream.poll_read_ready(cx) {
-            Poll::Ready(_) => Poll::Ready(Idle::Readable),
-            Poll::Pending => self.control.poll_told(cx),
+        let mut asked = false;
+        let outcome = poll_fn(|cx| {
+            // Woken, and not because it was told something: the read that comes next will see by what.
+            if std::mem::replace(&mut asked, true) {
+                return Poll::Ready(match self.control.poll_told(cx) {
+                    Poll::Ready(told) => told,
+                    Poll::Pending => Idle::Readable,
+                });
+            }
+            match self.stream.poll_read_ready(cx) {
+                Poll::Ready(_) => Poll::Ready(Idle::Readable),
+                Poll::Pending => self.control.poll_told(cx),
+            }
         })
         .await;
         self.control.set(Occupation::Busy);
@@ -312,12 +390,28 @@ impl Control {
         if let Some(told) = told {
             return Poll::Ready(told);
         }
+        self.remember(cx);
+        Poll::Pending
+    }
+
+    /// Whether the task is woken by `at` already.
+    pub(crate) fn wakes_by(&self, cx: &Context<'_>, at: Instant) -> bool {
+        self.alarm.get().is_some_and(|set| set <= at)
+            && matches!(&*self.waker.borrow(), Some(known) if known.will_wake(cx.waker()))
+    }
+
+    /// Wakes the task when `at` is near.
+    pub(crate) fn wake_by(&self, cx: &Context<'_>, at: Instant) {
+        self.alarm.set(Some(at));
+        self.remember(cx);
+    }
+
+    fn remember(&self, cx: &Context<'_>) {
         let mut waker = self.waker.borrow_mut();
         match &*waker {
             Some(known) if known.will_wake(cx.waker()) => {}
             _ => *waker = Some(cx.waker().clone()),
         }
-        Poll::Pending
     }
 
     pub(crate) fn set(&self, occupation: Occupation) {
@@ -330,17 +424,15 @@ impl Control {
         self.wake();
     }
 
-    /// Ends the idle wait if its time is over, or the short part of it.
+    /// Ends the idle wait if its time is over, or the short part of it, and sounds the alarm of a busy connection.
     pub fn expire(&self, now: Instant) {
-        let Occupation::Idle { since, until, wait } = self.state.get() else {
-            return;
-        };
-        if until <= now {
-            self.set(Occupation::TimedOut);
-        } else if wait == Wait::Short && now - since >= WARM {
-            self.set(Occupation::Cold);
-        } else {
-            return;
+        match self.state.get() {
+            Occupation::Idle { until, .. } if until <= now => self.set(Occupation::TimedOut),
+            Occupation::Idle { since, wait, .. } if wait == Wait::Short && now - since >= WARM => {
+                self.set(Occupation::Cold);
+            }
+            Occupation::Busy if self.alarm.get().is_some_and(|at| at - now <= NEAR) => self.alarm.set(None),
+            _ => return,
         }
         self.wake();
     }
@@ -384,6 +476,7 @@ mod tests {
             access_log: None,
             random: 1,
             default_connections: 10,
+            peers: Arc::default(),
         };
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -404,11 +497,18 @@ mod tests {
         on_a_worker(|worker| async move {
             let (tcp, _other, peer) = socket().await;
             let seat = worker.connections.seat(Rc::default(), SocketSlot(0));
-            let size = size_of_val(&run(
-                Guard { seat, worker },
+            let accepted = Accepted {
                 tcp,
                 peer,
-                SocketSlot(0),
+                local: None,
+                slot: SocketSlot(0),
+            };
+            let size = size_of_val(&run(
+                Guard {
+                    seat: Some(seat),
+                    worker,
+                },
+                accepted,
                 Rc::default(),
             ));
             assert!(size <= 1024, "{size} bytes");
@@ -420,7 +520,7 @@ mod tests {
         on_a_worker(|worker| async move {
             let seat = worker.connections.seat(Rc::default(), SocketSlot(0));
             let guard = Guard {
-                seat,
+                seat: Some(seat),
                 worker: Rc::clone(&worker),
             };
             let task = tokio::task::spawn_local(async move {

@@ -1,6 +1,7 @@
 //! The data plane from outside: start it, publish snapshots to it, look at it, drain it.
 
 use crate::drain::DrainOutcome;
+use crate::handoff::Peers;
 use crate::listener;
 use crate::plan::{Builder, Plan};
 use crate::sys;
@@ -36,6 +37,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct DataPlane {
     workers: Vec<mpsc::UnboundedSender<Command>>,
+    peers: Arc<Peers>,
     publisher: Arc<Mutex<Publisher>>,
     drain_timeout: Duration,
 }
@@ -85,8 +87,9 @@ impl DataPlane {
         let count = if workers == 0 { sys::usable_cpus() } else { workers };
         let default_connections = default_connections(sys::raise_file_limit()?, count);
         let builder = Builder::new(Arc::clone(&telemetry)).map_err(io::Error::other)?;
-        let mut workers = Vec::with_capacity(count);
-        for index in 0..count {
+        let (workers, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
+        let peers = Peers::new(&workers);
+        for (index, commands) in inboxes.into_iter().enumerate() {
             let seed = Seed {
                 index,
                 workers: count,
@@ -94,8 +97,10 @@ impl DataPlane {
                 access_log: access_log.clone(),
                 random: RandomState::new().hash_one(index),
                 default_connections,
+                peers: Arc::clone(&peers),
             };
-            workers.push(start_worker(seed)?);
+            // If one can't be started, those before it end with their channels.
+            start_worker(seed, commands)?;
         }
         let publisher = Publisher {
             builder,
@@ -107,6 +112,7 @@ impl DataPlane {
         report_upstreams(&telemetry, &publisher);
         Ok(Self {
             workers,
+            peers,
             publisher,
             drain_timeout,
         })
@@ -115,6 +121,11 @@ impl DataPlane {
     /// How many workers there are.
     pub fn workers(&self) -> usize {
         self.workers.len()
+    }
+
+    /// Open connections of each worker, as they were a moment ago.
+    pub fn connections(&self) -> Vec<usize> {
+        self.peers.open()
     }
 
     /// Makes a snapshot the one to serve by. Compiles it and opens its sockets before it returns; what it returns is
@@ -294,8 +305,7 @@ fn report_upstreams(telemetry: &Telemetry, publisher: &Arc<Mutex<Publisher>>) {
     });
 }
 
-fn start_worker(seed: Seed) -> io::Result<mpsc::UnboundedSender<Command>> {
-    let (sender, commands) = mpsc::unbounded_channel();
+fn start_worker(seed: Seed, commands: mpsc::UnboundedReceiver<Command>) -> io::Result<()> {
     let (started, outcome) = std::sync::mpsc::sync_channel(1);
     std::thread::Builder::new()
         .name(format!("worker-{}", seed.index))
@@ -317,8 +327,7 @@ fn start_worker(seed: Seed) -> io::Result<mpsc::UnboundedSender<Command>> {
         })?;
     outcome
         .recv()
-        .map_err(|_| io::Error::other("the worker's thread ended at once"))??;
-    Ok(sender)
+        .map_err(|_| io::Error::other("the worker's thread ended at once"))?
 }
 
 /// A worker's connections if the snapshot has no limit: each may need a second file for its upstream, and some are left

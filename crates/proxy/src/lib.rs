@@ -14,6 +14,7 @@ pub mod exchange;
 pub mod fault;
 pub mod filter;
 pub mod forwarded;
+mod handoff;
 pub mod http;
 pub mod listener;
 pub mod plan;

@@ -25,6 +25,14 @@ impl Stream {
         }
     }
 
+    /// The socket, if what passes over it is what is meant: not on TLS.
+    pub fn plain(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Plain(tcp) => Some(tcp),
+            Self::Tls(_) => None,
+        }
+    }
+
     /// Ready when a read may find something (bytes, the end, or an error). Needs no buffer, so an idle connection
     /// holds none. On TLS it can be ready although no plaintext comes of it (a ticket, a key update).
     pub fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,8 +1,10 @@
 //! One thread of the data plane: its event loop, the plan it serves by, and everything that only it touches.
 
 use crate::clock::Clock;
+use crate::connection::{self, Accepted};
 use crate::connections::Connections;
 use crate::drain::{Drain, DrainOutcome, Step};
+use crate::handoff::{self, Peers};
 use crate::listener::{self, Listening, Stop};
 use crate::plan::Plan;
 use crate::upstream::Upstreams;
@@ -37,6 +39,8 @@ pub struct WorkerState {
     pub unrouted: Arc<RouteMetrics>,
     /// Where exchanges are written down, if anywhere.
     pub access_log: Option<AccessLog>,
+    /// The other workers.
+    pub(crate) peers: Arc<Peers>,
     plan: RefCell<PlanPin>,
     draining: Cell<bool>,
 }
@@ -51,6 +55,7 @@ pub(crate) struct Seed {
     pub(crate) random: u64,
     /// Connections if the snapshot does not say.
     pub(crate) default_connections: usize,
+    pub(crate) peers: Arc<Peers>,
 }
 
 /// What a worker is told.
@@ -63,6 +68,8 @@ pub(crate) enum Command {
         opened: Vec<(ir::BindAddress, std::net::TcpListener)>,
         done: oneshot::Sender<()>,
     },
+    /// Serve a connection that another worker accepted.
+    Adopt(Accepted<std::net::TcpStream>),
     /// Finish what is under way, then end.
     Drain {
         timeout: Duration,
@@ -83,6 +90,7 @@ impl WorkerState {
             shard: seed.telemetry.shard(seed.index),
             unrouted: seed.telemetry.unrouted(),
             access_log: seed.access_log,
+            peers: seed.peers,
             plan: RefCell::new(PlanPin::new(Arc::default())),
             draining: Cell::new(false),
         })
@@ -91,6 +99,16 @@ impl WorkerState {
     /// The newest plan. Hold it for one exchange, then ask again.
     pub fn plan(&self) -> PlanPin {
         self.plan.borrow().clone()
+    }
+
+    /// Tells the other workers how many connections this one has.
+    pub(crate) fn tell_open(&self) {
+        let open = if self.draining() {
+            usize::MAX
+        } else {
+            self.connections.open()
+        };
+        self.peers.tell_open(self.index, open);
     }
 
     /// Whether no new request shall be invited: responses carry `Connection: close`.
@@ -132,6 +150,7 @@ impl Work {
                         // Nobody waits any more: nothing to tell.
                         let _ = done.send(());
                     }
+                    Some(Command::Adopt(accepted)) => self.adopt(accepted),
                     Some(Command::Drain { timeout, done }) => {
                         if let Some(outcome) = self.drain(timeout, &mut commands).await {
                             let _ = done.send(outcome);
@@ -158,6 +177,7 @@ impl Work {
             limit => limit as usize,
         };
         *worker.plan.borrow_mut() = PlanPin::new(Arc::clone(plan));
+        worker.peers.tell_generation(worker.index, plan.generation);
         worker.connections.set_limit(limit);
         worker.upstreams.refresh(&worker.random);
         worker.connections.close_where(|slot| plan.socket(slot).is_none());
@@ -182,7 +202,7 @@ impl Work {
             }
             match TcpListener::from_std(listener) {
                 Ok(listener) => {
-                    let listening = Listening::new(socket.slot);
+                    let listening = Listening::new(&listener, socket.slot);
                     let accepting = listener::run(Rc::clone(worker), listener, Rc::clone(&listening));
                     let task = tokio::task::spawn_local(accepting);
                     if let Some((before, _)) = self.listening.insert(address, (listening, task)) {
@@ -191,6 +211,12 @@ impl Work {
                 }
                 Err(error) => tracing::error!(%address, %error, "cannot listen"),
             }
+        }
+    }
+
+    fn adopt(&self, accepted: Accepted<std::net::TcpStream>) {
+        if let Some(accepted) = handoff::adopt(accepted) {
+            connection::begin(&self.worker, accepted);
         }
     }
 
@@ -204,6 +230,7 @@ impl Work {
         let connections = &worker.connections;
         let mut drain = Drain::new(Instant::now(), timeout, connections.ended());
         worker.draining.set(true);
+        worker.tell_open();
         for (_, (listening, task)) in self.listening.drain() {
             listening.stop(Stop::AfterQueue);
             // Its queue is taken in before connections are counted. A panic in there ended it as well.
@@ -212,7 +239,15 @@ impl Work {
         let mut tick = tokio::time::interval(TICK);
         loop {
             let until = match drain.step(Instant::now(), connections.open(), connections.ended()) {
-                Step::Done(outcome) => return Some(outcome),
+                Step::Done(outcome) => {
+                    // Another worker may have handed one over before it knew.
+                    match commands.try_recv() {
+                        Ok(Command::Adopt(accepted)) => self.adopt(accepted),
+                        Ok(_) => {}
+                        Err(_) => return Some(outcome),
+                    }
+                    continue;
+                }
                 Step::CloseIdle => {
                     connections.close_all();
                     worker.upstreams.close_idle();
@@ -229,6 +264,7 @@ impl Work {
                         self.publish(&plan, opened);
                         let _ = done.send(());
                     }
+                    Some(Command::Adopt(accepted)) => self.adopt(accepted),
                     Some(Command::Drain { .. }) => {}
                     Some(Command::Stop) | None => return None,
                 },

@@ -4,8 +4,10 @@
 //! writer on the other. Nothing is awaited that may be there already: sockets are tried first, a timer is looked at
 //! only when both directions are stuck.
 
+mod upload;
 mod wait;
 
+pub(super) use upload::{Sending, Upload};
 pub(super) use wait::Deadlines;
 
 use super::answer::ResponseRules;
@@ -13,12 +15,14 @@ use crate::connection::Control;
 use crate::fault::Fault;
 use crate::http::alarm::Alarm;
 use crate::http::buffer::{Buffer, Fill};
+use crate::http::conduit::Conduit;
 use crate::http::h1::response::LARGEST_HEAD;
-use crate::http::h1::{BodyLength, BodyReader, BodyWriter, RequestHead, ResponseHead, parse_response};
+use crate::http::h1::{BodyReader, BodyWriter, ResponseHead, parse_response};
 use crate::stream::Stream;
 use crate::worker::WorkerState;
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::io;
+use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 use wait::Waits;
 
@@ -40,51 +44,6 @@ pub(super) struct Relay<'a, 'r> {
     pub upload: &'a mut Upload,
     pub limits: Deadlines,
     pub figures: &'a mut Figures,
-}
-
-/// The request's body and how far it is.
-#[derive(Debug, Default)]
-pub(super) struct Upload {
-    pub body: BodyReader,
-    pub writer: BodyWriter,
-    /// Content bytes that may still come; beyond: 413.
-    pub allowance: u64,
-    /// The client waits for `100 Continue`: until the upstream has said so, silence is not the client's fault.
-    pub expects_continue: bool,
-    /// Content kept for mirrors.
-    pub copy: Option<super::mirror::BodyCopy>,
-    /// Whether content bytes were taken from the client: then the request can't be sent again.
-    pub consumed: bool,
-    pub state: Sending,
-}
-
-impl Upload {
-    /// The body that a request's head announces, nothing of it taken yet.
-    pub fn of(head: &RequestHead, limits: &ir::Limits) -> Self {
-        Self {
-            body: BodyReader::new(head.body),
-            writer: if head.body == BodyLength::Chunked {
-                BodyWriter::Chunked
-            } else {
-                BodyWriter::Plain
-            },
-            allowance: limits.body.unwrap_or(u64::MAX),
-            expects_continue: head.expects_continue,
-            ..Self::default()
-        }
-    }
-}
-
-/// Where the request is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Sending {
-    /// On its way.
-    #[default]
-    Going,
-    /// All of it is sent.
-    Sent,
-    /// The upstream takes no more. It may have answered all the same.
-    Refused,
 }
 
 /// What passed, for logs and metrics.
@@ -114,6 +73,19 @@ pub(super) enum Ending {
     Switched,
 }
 
+/// Where a relay is.
+#[derive(Debug)]
+struct Course {
+    phase: Phase,
+    /// The response's body as it comes, and as it goes.
+    body: BodyReader,
+    writer: BodyWriter,
+    waits: Waits,
+    /// Parts of large bodies that pass without being copied: the request's and the response's.
+    up: Conduit,
+    down: Conduit,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Head,
@@ -125,30 +97,41 @@ enum Phase {
 impl Relay<'_, '_> {
     /// Runs until the response is out or something fails.
     pub async fn run(mut self) -> Result<Ending, Fault> {
-        let mut phase = Phase::Head;
-        let mut body = BodyReader::Ended;
-        let mut writer = BodyWriter::Plain;
-        let mut waits = Waits::default();
+        let mut course = Course {
+            phase: Phase::Head,
+            body: BodyReader::Ended,
+            writer: BodyWriter::Plain,
+            waits: Waits::default(),
+            up: Conduit::default(),
+            down: Conduit::default(),
+        };
         poll_fn(|cx| {
             loop {
-                let mut moved = self.poll_upload(cx, &mut waits)?;
-                moved |= self.poll_response(cx, &mut phase, &mut body, &mut writer, &mut waits)?;
-                if phase == Phase::Over && self.to_client.is_drained() {
+                let sent = self.poll_upload(cx, &mut course)?;
+                let came = self.poll_response(cx, &mut course)?;
+                if course.phase == Phase::Over && self.is_drained(&course) {
                     return Poll::Ready(Ok(self.ending()));
                 }
-                if phase == Phase::Switching && self.to_client.is_drained() {
+                if course.phase == Phase::Switching && self.is_drained(&course) {
                     return Poll::Ready(Ok(Ending::Switched));
                 }
-                if !moved {
+                // What was sent may have made room for more, unless it was all.
+                if !came && (!sent || self.upload.state != Sending::Going) {
                     break;
                 }
             }
-            if phase == Phase::Head {
-                self.watch_client(cx, &mut waits)?;
+            if course.phase == Phase::Head {
+                self.watch_client(cx, &mut course.waits)?;
             }
-            self.wait(cx, phase, &mut waits)
+            self.wait(cx, &mut course)
         })
         .await
+    }
+
+    /// Whether everything for the client has left.
+    #[inline]
+    fn is_drained(&self, course: &Course) -> bool {
+        self.to_client.is_drained() && course.down.is_empty()
     }
 
     fn ending(&self) -> Ending {
@@ -161,128 +144,47 @@ impl Relay<'_, '_> {
         }
     }
 
-    /// Takes the request's body from the client and sends the request. Tells whether something moved.
-    #[inline]
-    fn poll_upload(&mut self, cx: &mut Context<'_>, waits: &mut Waits) -> Result<bool, Fault> {
-        let mut moved = false;
-        while self.upload.state == Sending::Going {
-            let mut more = false;
-            if !self.upload.body.ended() {
-                more = self.poll_body_in(cx)?;
-                moved |= more;
-            }
-            let before = self.to_upstream.len();
-            match self
-                .to_upstream
-                .poll_drain(cx, self.upstream, &mut self.figures.sent)
-            {
-                Poll::Ready(Ok(())) => {
-                    moved |= before > 0;
-                    if self.upload.body.ended() {
-                        self.upload.state = Sending::Sent;
-                        // The response has its whole time from the end of the request on.
-                        waits.response_since = None;
-                    } else if !more {
-                        break;
-                    }
-                }
-                Poll::Ready(Err(_)) => {
-                    self.to_upstream.clear();
-                    self.upload.state = Sending::Refused;
-                    return Ok(true);
-                }
-                Poll::Pending => {
-                    moved |= self.to_upstream.len() < before;
-                    break;
-                }
-            }
-        }
-        if moved {
-            waits.upload_since = None;
-        }
-        Ok(moved)
-    }
-
-    /// Reads from the client until nothing more is there or the upstream's buffer is full.
-    fn poll_body_in(&mut self, cx: &mut Context<'_>) -> Result<bool, Fault> {
-        let mut moved = false;
-        loop {
-            let upload = &mut *self.upload;
-            let copy = &mut upload.copy;
-            let content = upload
-                .body
-                .transfer(upload.writer, self.input, self.to_upstream, ROOM, |content| {
-                    if let Some(copy) = copy {
-                        copy.take(content);
-                    }
-                })
-                .map_err(|_| Fault::BadRequestBody)?;
-            if content > 0 {
-                upload.consumed = true;
-                self.figures.bytes_in += content;
-                upload.expects_continue = false;
-                moved = true;
-                upload.allowance = upload.allowance.checked_sub(content).ok_or(Fault::BodyTooLarge)?;
-            }
-            if upload.body.ended() || self.to_upstream.len() >= ROOM {
-                return Ok(moved);
-            }
-            match self.input.poll_fill(cx, self.client, ROOM) {
-                Poll::Ready(Ok(Fill::Some(_))) => moved = true,
-                Poll::Ready(Ok(Fill::Full)) | Poll::Pending => return Ok(moved),
-                Poll::Ready(Ok(Fill::Closed) | Err(_)) => return Err(Fault::ClientGone),
-            }
-        }
-    }
-
     /// Takes the response from the upstream and sends it to the client. Tells whether something moved.
     #[inline]
-    fn poll_response(
-        &mut self,
-        cx: &mut Context<'_>,
-        phase: &mut Phase,
-        body: &mut BodyReader,
-        writer: &mut BodyWriter,
-        waits: &mut Waits,
-    ) -> Result<bool, Fault> {
+    fn poll_response(&mut self, cx: &mut Context<'_>, course: &mut Course) -> Result<bool, Fault> {
         let mut moved = false;
         loop {
-            let more = match *phase {
-                Phase::Head => self.poll_head(cx, phase, body, writer)?,
-                Phase::Body => self.poll_body_out(cx, body, *writer)?,
+            let more = match course.phase {
+                Phase::Head => self.poll_head(cx, course)?,
+                Phase::Body => self.poll_body_out(cx, course)?,
                 Phase::Switching | Phase::Over => false,
             };
-            if *phase == Phase::Body && body.ended() {
-                *phase = Phase::Over;
+            if course.phase == Phase::Body && course.body.ended() {
+                course.phase = Phase::Over;
             }
             // More of the head or of the body may be there already: one write for all of it.
-            if more && *phase != Phase::Over && self.to_client.len() < ROOM {
+            if more && course.phase != Phase::Over && self.to_client.len() < ROOM && course.down.is_empty() {
                 moved = true;
                 continue;
             }
-            let before = self.to_client.len();
-            let drained = self
-                .to_client
-                .poll_drain(cx, self.client, &mut self.figures.bytes_out)
-                .map_err(|_| Fault::ClientGone)?;
-            moved |= more || self.to_client.len() < before;
-            if !more || drained.is_pending() || matches!(*phase, Phase::Over | Phase::Switching) {
+            let before = self.to_client.len() + course.down.len();
+            let drained = self.poll_to_client(cx, course).map_err(|_| Fault::ClientGone)?;
+            moved |= more || self.to_client.len() + course.down.len() < before;
+            if !more || drained.is_pending() || matches!(course.phase, Phase::Over | Phase::Switching) {
                 break;
             }
         }
         if moved {
-            waits.response_since = None;
+            course.waits.response_since = None;
         }
         Ok(moved)
     }
 
-    fn poll_head(
-        &mut self,
-        cx: &mut Context<'_>,
-        phase: &mut Phase,
-        body: &mut BodyReader,
-        writer: &mut BodyWriter,
-    ) -> Result<bool, Fault> {
+    fn poll_to_client(&mut self, cx: &mut Context<'_>, course: &mut Course) -> Poll<io::Result<()>> {
+        let written = &mut self.figures.bytes_out;
+        ready!(self.to_client.poll_drain(cx, self.client, written))?;
+        match self.client.plain() {
+            Some(client) if !course.down.is_empty() => course.down.poll_drain(cx, client, written),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>, course: &mut Course) -> Result<bool, Fault> {
         // Interim responses wait for a client that doesn't read, as the body does.
         if self.to_client.len() >= ROOM {
             return Ok(false);
@@ -293,8 +195,15 @@ impl Relay<'_, '_> {
             self.figures
                 .first_byte
                 .get_or_insert_with(|| self.worker.clock.now());
-            self.take_head(end, phase, body, writer)?;
+            self.take_head(end, course)?;
             return Ok(true);
+        }
+        // The request has only just left: no buffer is needed for what is not there yet.
+        if course.waits.response_since.is_none()
+            && self.from_upstream.is_empty()
+            && self.upstream.poll_read_ready(cx).is_pending()
+        {
+            return Ok(false);
         }
         match self.from_upstream.poll_fill(cx, self.upstream, LARGEST_HEAD) {
             Poll::Ready(Ok(Fill::Some(_))) => Ok(true),
@@ -307,13 +216,7 @@ impl Relay<'_, '_> {
         }
     }
 
-    fn take_head(
-        &mut self,
-        end: usize,
-        phase: &mut Phase,
-        body: &mut BodyReader,
-        writer: &mut BodyWriter,
-    ) -> Result<(), Fault> {
+    fn take_head(&mut self, end: usize, course: &mut Course) -> Result<(), Fault> {
         let raw = &self.from_upstream.filled()[..end];
         if self.response.is_interim() {
             self.figures.interim += 1;
@@ -334,7 +237,7 @@ impl Relay<'_, '_> {
                 return Err(Fault::BadResponse);
             }
             self.rules.write_switch(self.response, raw, self.to_client);
-            *phase = Phase::Switching;
+            course.phase = Phase::Switching;
         } else {
             // A drain may have begun since the request came.
             self.rules.close |= self.worker.draining() || self.control.closing();
@@ -342,49 +245,67 @@ impl Relay<'_, '_> {
             if self.upload.expects_continue && self.upload.state == Sending::Going {
                 self.rules.close = true;
             }
-            *writer = self.rules.write_final(self.response, raw, self.to_client);
-            *body = BodyReader::new(self.response.body(self.rules.to_head));
-            self.figures.until_close = *writer == BodyWriter::Plain
-                && matches!(body, BodyReader::UntilClose | BodyReader::Chunked(_));
-            *phase = Phase::Body;
+            course.writer = self.rules.write_final(self.response, raw, self.to_client);
+            course.body = BodyReader::new(self.response.body(self.rules.to_head));
+            self.figures.until_close = course.writer == BodyWriter::Plain
+                && matches!(course.body, BodyReader::UntilClose | BodyReader::Chunked(_));
+            course.phase = Phase::Body;
         }
         self.figures.answered = true;
         self.from_upstream.consume(end);
         Ok(())
     }
 
-    fn poll_body_out(
-        &mut self,
-        cx: &mut Context<'_>,
-        body: &mut BodyReader,
-        writer: BodyWriter,
-    ) -> Result<bool, Fault> {
+    fn poll_body_out(&mut self, cx: &mut Context<'_>, course: &mut Course) -> Result<bool, Fault> {
+        let Course {
+            body, writer, down, ..
+        } = course;
+        if !down.is_empty() {
+            return Ok(false);
+        }
         let content = body
-            .transfer(writer, self.from_upstream, self.to_client, ROOM, |_| {})
+            .transfer(*writer, self.from_upstream, self.to_client, ROOM, |_| {})
             .map_err(|_| Fault::BadResponseBody)?;
         self.figures.body_out += content;
         if body.ended() || self.to_client.len() >= ROOM {
             return Ok(content > 0 || body.ended());
         }
-        let direct = body.direct(writer);
-        let read = if direct > 0 && self.from_upstream.is_empty() {
-            let limit = direct
-                .saturating_add(self.to_client.len() as u64)
-                .min(ROOM as u64);
-            let read = self.to_client.poll_fill(cx, self.upstream, limit as usize);
-            if let Poll::Ready(Ok(Fill::Some(count))) = read {
-                body.direct_done(count);
-                self.figures.body_out += count as u64;
-            }
-            read
+        let direct = if self.from_upstream.is_empty() {
+            body.direct(*writer)
         } else {
-            self.from_upstream.poll_fill(cx, self.upstream, ROOM)
+            0
+        };
+        let mut passed = None;
+        if down.suits(direct)
+            && self.client.plain().is_some()
+            && let Some(upstream) = self.upstream.plain()
+        {
+            // What was read before goes first.
+            if !self.to_client.is_drained() {
+                return Ok(content > 0);
+            }
+            passed = down.poll_fill(cx, upstream, direct);
+        }
+        let read = match passed {
+            Some(read) => read,
+            None if direct > 0 => {
+                let limit = direct.saturating_add(self.to_client.len() as u64);
+                self.to_client
+                    .poll_fill(cx, self.upstream, limit.min(ROOM as u64) as usize)
+            }
+            None => self.from_upstream.poll_fill(cx, self.upstream, ROOM),
         };
         match read {
-            Poll::Ready(Ok(Fill::Some(_))) => Ok(true),
+            Poll::Ready(Ok(Fill::Some(count))) => {
+                if direct > 0 {
+                    body.direct_done(count);
+                    self.figures.body_out += count as u64;
+                }
+                Ok(true)
+            }
             Poll::Ready(Ok(Fill::Full)) | Poll::Pending => Ok(content > 0),
             Poll::Ready(Ok(Fill::Closed)) => {
-                body.closed(writer, self.to_client)
+                body.closed(*writer, self.to_client)
                     .map_err(|_| Fault::BadResponseBody)?;
                 Ok(true)
             }

@@ -93,11 +93,12 @@ impl Session {
             tls: downstream.tls.is_some(),
         };
         let began = worker.clock.now();
+        let alarm = Alarm::new(Rc::clone(&downstream.control));
         Self {
             worker,
             downstream,
             ends,
-            alarm: Alarm::default(),
+            alarm,
             input: Buffer::default(),
             lines: Lines::default(),
             served: 0,
@@ -249,9 +250,12 @@ impl Session {
         .await
     }
 
-    /// Closes in order.
+    /// Closes in order. The socket is closed next, which says to the client what a shutdown would; only TLS has a word
+    /// of its own for it.
     pub async fn close(&mut self) {
-        self.shut().await;
+        if self.downstream.tls.is_some() {
+            self.shut().await;
+        }
     }
 
     /// Says that nothing more comes, then reads for a while, so that the client gets to read our answer before its own

@@ -2,6 +2,7 @@
 
 pub mod alarm;
 pub mod buffer;
+pub mod conduit;
 pub mod date;
 pub mod h1;
 pub mod proxy_protocol;

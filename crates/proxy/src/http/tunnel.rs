@@ -107,6 +107,10 @@ impl Direction {
                     self.state = State::Closed;
                 }
                 State::Open => {
+                    // Most polls find nothing, and need no memory to find that out.
+                    if self.buffer.is_empty() {
+                        ready!(from.poll_read_ready(cx))?;
+                    }
                     let fill = ready!(self.buffer.poll_fill(cx, from, ROOM))?;
                     match fill {
                         Fill::Some(_) => {}

@@ -36,6 +36,7 @@ impl Bench {
             access_log: None,
             random: 1,
             default_connections: 10,
+            peers: std::sync::Arc::default(),
         };
         let mut cells = Cells::default();
         let settings = Arc::new(settings);

@@ -1,6 +1,6 @@
 //! What a relay does when nothing moves: whose turn it is, until when, and whose fault it is then.
 
-use super::{Ending, Phase, Relay, Sending};
+use super::{Course, Ending, Phase, Relay, Sending};
 use crate::fault::Fault;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -30,13 +30,11 @@ pub(super) struct Waits {
 
 impl Relay<'_, '_> {
     /// Nothing moves: finds out whose turn it is and until when.
-    pub(super) fn wait(
-        &mut self,
-        cx: &mut Context<'_>,
-        phase: Phase,
-        waits: &mut Waits,
-    ) -> Poll<Result<Ending, Fault>> {
+    pub(super) fn wait(&mut self, cx: &mut Context<'_>, course: &mut Course) -> Poll<Result<Ending, Fault>> {
         let now = self.worker.clock.now();
+        let client_waits = !self.is_drained(course);
+        let upstream_waits = !self.to_upstream.is_drained() || !course.up.is_empty();
+        let (phase, waits) = (course.phase, &mut course.waits);
         let limits = &self.limits;
         let mut next = (now + LONG, Fault::Internal);
         let mut sooner = |at: Instant, fault: Fault| {
@@ -47,7 +45,7 @@ impl Relay<'_, '_> {
         let upload_since = *waits.upload_since.get_or_insert(now);
         let response_since = *waits.response_since.get_or_insert(now);
         if self.upload.state == Sending::Going {
-            if !self.to_upstream.is_drained() {
+            if upstream_waits {
                 sooner(upload_since + limits.send, Fault::SendTimeout);
             } else if self.upload.expects_continue {
                 sooner(upload_since + limits.head, Fault::HeadTimeout);
@@ -56,7 +54,7 @@ impl Relay<'_, '_> {
             }
         }
         match phase {
-            _ if !self.to_client.is_drained() => {
+            _ if client_waits => {
                 sooner(response_since + limits.client_send, Fault::SlowClient);
             }
             Phase::Head if self.upload.state != Sending::Going => {
