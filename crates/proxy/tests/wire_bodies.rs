@@ -56,7 +56,7 @@ fn stopping(announced: usize, sent: usize, closes: bool) -> Server {
         if peer.head().is_some() {
             peer.send(&format!("HTTP/1.1 200 OK\r\nContent-Length: {announced}\r\n\r\n"));
             // The gateway may have closed before all of it was taken.
-            let _ = peer.stream.get_mut().write_all(&content(sent));
+            let _ = peer.stream.get_mut().write_all(&vec![b'x'; sent]);
             if !closes {
                 peer.is_closed();
             }
@@ -166,7 +166,7 @@ fn what_a_slow_reader_leaves_is_held_by_the_kernel_and_comes_out_whole() {
     let origin = sizes();
     let (_plane, address) = gate(&origin);
     let mut client = Peer::connect(address);
-    let size = 20_000_000;
+    let size = 12_000_000;
     ask(&mut client, &size.to_string());
     assert_eq!(announced(&client.head().expect("a head")), size);
     until("bytes wait in a pipe", || pipes() > 0);
