@@ -21,8 +21,6 @@ pub fn run(words: &[String]) -> Outcome {
         "--locked",
         "--quiet",
         "--package",
-        "narthex-bench",
-        "--bin",
         "narthex-gate",
         "--",
     ]);

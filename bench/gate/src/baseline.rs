@@ -57,7 +57,7 @@ pub fn compare(workloads: &[Workload]) -> Result<(), String> {
     }
     if !better.is_empty() {
         eprintln!(
-            "gate: better by over 3 %: {}. Keep it: {BLESS}, and commit bench/gate-baseline.json",
+            "gate: better by over 3 %: {}. Keep it: {BLESS}, and commit bench/gate/baseline.json",
             better.join(", ")
         );
     }
@@ -65,7 +65,7 @@ pub fn compare(workloads: &[Workload]) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "over 3 % more instructions than bench/gate-baseline.json\n    {}\n\
+        "over 3 % more instructions than bench/gate/baseline.json\n    {}\n\
          hint: run the same on the commit before to have its output beside; where the cost is meant, {BLESS}, \
          commit the file and say in the message what it buys",
         worse.join("\n    ")
@@ -98,7 +98,7 @@ fn committed() -> Result<Value, String> {
 }
 
 fn path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("gate-baseline.json")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("baseline.json")
 }
 
 /// Where callgrind's output of a workload stays, beside the program, to be looked at.

@@ -1,6 +1,6 @@
-//! The instruction gate: four short workloads under callgrind against committed counts (`bench/gate-baseline.json`).
-//! `cargo xtask bench gate` builds and runs it; a program of its own, so that what it counts does not move when the
-//! rest of the benchmarks is changed.
+//! The instruction gate: four short workloads under callgrind against committed counts (`baseline.json`).
+//! `cargo xtask bench gate` builds and runs it; a package of its own, so that the tests build no more than it needs and
+//! what it counts does not move when the other benchmarks are changed.
 
 mod baseline;
 mod codec;
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
         _ => {
             eprintln!(
                 "usage: cargo xtask bench gate [--bless]\n\n\
-                 Counts instructions and compares them with bench/gate-baseline.json; --bless writes that file."
+                 Counts instructions and compares them with bench/gate/baseline.json; --bless writes that file."
             );
             return ExitCode::from(2);
         }
