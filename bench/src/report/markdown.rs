@@ -1,0 +1,6 @@
+//! The page.
+use super::Report;
+/// As Markdown text.
+pub fn render(_report: &Report) -> String {
+    String::new()
+}
