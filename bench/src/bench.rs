@@ -31,6 +31,11 @@ impl Bench {
         Duration::from_millis(if self.quick { 300 } else { 1_200 })
     }
 
+    /// The proxies that understand HTTP: all but the relay.
+    pub fn proxies(&self) -> Vec<&Peer> {
+        self.peers.iter().filter(|peer| peer.is_proxy()).collect()
+    }
+
     /// Where the origin listens.
     pub fn origin(&self) -> SocketAddr {
         self.origin.address

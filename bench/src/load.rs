@@ -21,7 +21,7 @@ pub struct Load {
     pub target: SocketAddr,
     /// `Host` of every request.
     pub host: String,
-    /// Paths, in turn.
+    /// Paths, in turn; one that does not begin with a slash begins with a host of its own.
     pub paths: Vec<String>,
     /// More header lines of every request, each with its line end.
     pub headers: String,
@@ -71,6 +71,8 @@ pub struct Outcome {
     pub failed: u64,
     /// Failures in words, at most a handful kept: wrong answers, broken connections.
     pub failures: Vec<String>,
+    /// Connections whose TLS session was resumed.
+    pub resumed: u64,
     /// Length of the window.
     pub elapsed: Duration,
     /// Time from request to answer: quantiles of [`QUANTILES`].
@@ -121,12 +123,17 @@ pub struct Client {
 }
 
 impl Client {
-    /// Starts it; it waits for windows.
+    /// Starts it on CPU 1; it waits for windows.
     pub fn start(bench: &Bench, load: &Load) -> Result<Self, String> {
+        Self::start_on("1", bench, load)
+    }
+
+    /// Starts it on another CPU.
+    pub fn start_on(cpu: &str, bench: &Bench, load: &Load) -> Result<Self, String> {
         let load = serde_json::to_string(load).map_err(|error| error.to_string())?;
         let command = [here()?, "load".into(), load];
         let start = Start {
-            cpus: Some("1"),
+            cpus: Some(cpu),
             piped: true,
             ..Start::default()
         };
@@ -137,6 +144,11 @@ impl Client {
             orders,
             outcomes: BufReader::new(outcomes),
         })
+    }
+
+    /// CPU time that the load itself took so far, in seconds.
+    pub fn cpu_seconds(&self) -> f64 {
+        self.process.cpu_time().total
     }
 
     /// Sends until then; one wrong answer is an error.
@@ -167,13 +179,13 @@ impl Client {
 pub fn run(words: &[String]) -> Result<(), String> {
     let words = words.first().ok_or("usage: load JSON")?;
     let load: Load = serde_json::from_str(words).map_err(|error| error.to_string())?;
-    let mut loop_ = closed::Loop::new(load.clone())?;
+    let mut closed = closed::Loop::new(load.clone())?;
     for line in std::io::stdin().lines() {
         let line = line.map_err(|error| error.to_string())?;
         let until: Until = serde_json::from_str(&line).map_err(|error| error.to_string())?;
         let outcome = match load.kind {
             Kind::Paced(rate) => open::run(&load, rate, until),
-            _ => loop_.window(until)?,
+            _ => closed.window(until)?,
         };
         let outcome = serde_json::to_string(&outcome).map_err(|error| error.to_string())?;
         println!("{outcome}");

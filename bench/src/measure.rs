@@ -4,10 +4,9 @@ pub mod count;
 
 use crate::bench::Bench;
 use crate::figure::{Metric, Section};
-use crate::load::{Client, Load, Outcome, Until};
+use crate::load::{Client, Kind, Load, Outcome, Until};
 use crate::peer::{NARTHEX, Peer, Running, Setup};
 use crate::process::CpuTime;
-use std::time::Duration;
 
 /// Where CPU time comes from, as the output says it.
 pub const CPU_METHOD: &str = "/proc/PID/task/*/schedstat (ns)";
@@ -43,6 +42,8 @@ pub struct Metrics {
     pub per_cpu_second: Option<Metric>,
     /// System calls.
     pub calls: Option<Metric>,
+    /// Memory of the process after the last round.
+    pub memory: Option<Metric>,
 }
 
 impl Metrics {
@@ -54,6 +55,7 @@ impl Metrics {
             system: None,
             per_cpu_second: None,
             calls: None,
+            memory: None,
         }
     }
 }
@@ -66,6 +68,7 @@ pub struct Entry<'a> {
     pub running: Running,
     /// Its load.
     pub client: Client,
+    resumes: bool,
 }
 
 impl<'a> Entry<'a> {
@@ -84,6 +87,7 @@ impl<'a> Entry<'a> {
             peer,
             running,
             client,
+            resumes: matches!(load.kind, Kind::Once { resume: true, .. }),
         })
     }
 
@@ -92,6 +96,13 @@ impl<'a> Entry<'a> {
         let before = self.running.process.cpu_time();
         let outcome = self.client.window(until)?;
         let after = self.running.process.cpu_time();
+        // Some connections find no ticket to resume with: a ticket serves once.
+        if self.resumes && outcome.resumed * 20 < outcome.answered * 19 {
+            return Err(format!(
+                "only {} of {} sessions were resumed",
+                outcome.resumed, outcome.answered
+            ));
+        }
         let spent = CpuTime {
             user: after.user - before.user,
             system: after.system - before.system,
@@ -147,6 +158,10 @@ pub fn costs(bench: &Bench, work: &Work<'_>, section: &mut Section) -> Result<()
             continue;
         }
         add(name, metrics, rounds, section);
+        if let Some(metric) = metrics.memory {
+            let mib = entry.running.process.pss() as f64 / 1024.0;
+            section.push(name, metric, "PSS of /proc/PID/smaps_rollup", vec![mib]);
+        }
         if let Some(metric) = metrics.calls {
             bench.progress(format_args!("{}: {name}", metric.name));
             match count::system_calls(bench, entry) {
@@ -195,4 +210,42 @@ pub fn leave_out(name: &'static str, problem: &str, section: &mut Section) -> Re
 
 fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
+}
+
+/// Counts instructions of every proxy that runs under callgrind, and adds them.
+pub fn instructions(
+    bench: &Bench,
+    work: &Work<'_>,
+    instructions: Metric,
+    allocations: Option<Metric>,
+    section: &mut Section,
+) {
+    let mut not_counted = Vec::new();
+    for peer in &work.peers {
+        if !peer.runs_under_valgrind() {
+            not_counted.push(peer.name);
+            continue;
+        }
+        bench.progress(format_args!("{}: {}", instructions.name, peer.name));
+        match count::callgrind(bench, peer, &work.load, work.tls) {
+            Ok(counted) => {
+                let method = count::CALLGRIND_METHOD;
+                section.push(peer.name, instructions, method, vec![counted.instructions]);
+                if let Some(metric) = allocations {
+                    section.push(peer.name, metric, method, vec![counted.allocations]);
+                }
+            }
+            Err(problem) => section.note(format!(
+                "{}: no instructions: {}",
+                peer.name,
+                first_line(&problem)
+            )),
+        }
+    }
+    if !not_counted.is_empty() {
+        section.note(format!(
+            "{} do not run under callgrind: no instructions for them.",
+            not_counted.join(", ")
+        ));
+    }
 }

@@ -8,9 +8,10 @@ mod template;
 use crate::bench::Bench;
 use crate::certificate::Certificate;
 use crate::process::{Process, Scratch, Start, free_address, here, narthex};
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Host that every configuration routes.
 pub const HOST: &str = "bench.example";
@@ -84,8 +85,6 @@ impl Default for Setup<'_> {
 
 /// A proxy, or the origin, that runs.
 pub struct Running {
-    /// Name of the proxy.
-    pub name: &'static str,
     /// The process, or valgrind running it.
     pub process: Process,
     /// Where it listens.
@@ -155,14 +154,40 @@ impl Peer {
                 let log = std::fs::read_to_string(&log).unwrap_or_default();
                 format!("{}: {problem}\n{log}", self.name)
             })?;
+        if setup.config.is_none() {
+            // Some accept before they have read their routes.
+            wait_for_answer(address).map_err(|problem| format!("{}: {problem}", self.name))?;
+        }
         Ok(Running {
-            name: self.name,
             process,
             address,
             tls,
             admin,
             config,
         })
+    }
+}
+
+/// Waits for a right answer.
+fn wait_for_answer(address: SocketAddr) -> Result<(), String> {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        let request = format!("GET /bench HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
+        let mut start = [0; 12];
+        stream.read_exact(&mut start)?;
+        Ok(String::from_utf8_lossy(&start).into_owned())
+    };
+    let start = Instant::now();
+    loop {
+        match ask() {
+            Ok(line) if line == "HTTP/1.1 200" => return Ok(()),
+            other if start.elapsed() > Duration::from_secs(20) => {
+                return Err(format!("no right answer within 20 s: {other:?}"));
+            }
+            _ => std::thread::sleep(Duration::from_millis(20)),
+        }
     }
 }
 
@@ -187,7 +212,6 @@ pub fn start_origin(scratch: &Scratch) -> Result<Running, String> {
     let mut process = Process::start(&start, &command, &scratch.path().join("origin.log"))?;
     process.wait_for(address, Duration::from_secs(5))?;
     Ok(Running {
-        name: "origin",
         process,
         address,
         tls: address,

@@ -1,6 +1,15 @@
 //! The scenarios of the suite: one row each, one file each. `--list`, `--only`, the table and the picture follow from this table.
 
+mod bodies;
+mod h2;
+mod handshakes;
 mod keepalive;
+mod latency;
+mod once;
+mod routes;
+mod streaming;
+mod websocket;
+mod workers;
 
 use crate::bench::Bench;
 use crate::figure::Section;
@@ -19,4 +28,15 @@ pub struct Scenario {
 }
 
 /// All, in the order in which they run.
-pub const SCENARIOS: &[Scenario] = &[keepalive::SCENARIO];
+pub const SCENARIOS: &[Scenario] = &[
+    keepalive::SCENARIO,
+    handshakes::SCENARIO,
+    once::SCENARIO,
+    bodies::SCENARIO,
+    streaming::SCENARIO,
+    websocket::SCENARIO,
+    routes::SCENARIO,
+    latency::SCENARIO,
+    workers::SCENARIO,
+    h2::SCENARIO,
+];

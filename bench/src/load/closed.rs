@@ -1,6 +1,6 @@
 //! The closed loop: so many connections, each with one exchange under way, every answer checked.
 
-use super::connection::{Connector, NOT_RESUMED, Stream};
+use super::connection::{Connector, Stream};
 use super::{Kind, Load, Outcome, Until, answer};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -143,7 +143,7 @@ async fn exchange(
         Kind::Get(bytes) | Kind::Post(bytes) => {
             let stream = match slot {
                 Some(stream) => stream,
-                None => slot.insert(shared.connector.connect().await?),
+                None => slot.insert(shared.connector.connect().await?.0),
             };
             stream.write_all(request).await?;
             stream.flush().await?;
@@ -175,16 +175,8 @@ async fn exchange(
 }
 
 async fn once(shared: &Shared, request: &[u8], bytes: u64, buffer: &mut [u8]) -> io::Result<()> {
-    let mut stream = match shared.connector.connect().await {
-        // A ticket serves once; without one the next handshake is full and brings new ones.
-        Err(error) if error.to_string() == NOT_RESUMED => {
-            let mut first = shared.connector.connect_first().await?;
-            first.write_all(request).await?;
-            first.flush().await?;
-            return answer::read(&mut *first, buffer, bytes).await;
-        }
-        other => other?,
-    };
+    let (mut stream, resumed) = shared.connector.connect().await?;
+    shared.outcome.borrow_mut().resumed += u64::from(resumed);
     stream.write_all(request).await?;
     stream.flush().await?;
     answer::read(&mut *stream, buffer, bytes).await?;
@@ -200,7 +192,7 @@ async fn once(shared: &Shared, request: &[u8], bytes: u64, buffer: &mut [u8]) ->
 
 /// A connection after the handshake of RFC 6455 §4.
 async fn upgraded(shared: &Shared) -> io::Result<Box<dyn Stream>> {
-    let mut stream = shared.connector.connect().await?;
+    let (mut stream, _) = shared.connector.connect().await?;
     let request = format!(
         "GET /socket HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
@@ -245,9 +237,14 @@ fn request(load: &Load, path: &str) -> Vec<u8> {
         Kind::Once { .. } => ("GET", "Connection: close\r\n".to_owned(), 0),
         _ => ("GET", String::new(), 0),
     };
+    // A path may name a host before its first slash.
+    let (host, path) = match path.find('/') {
+        Some(slash) if slash > 0 => path.split_at(slash),
+        _ => (load.host.as_str(), path),
+    };
     let mut request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: bench\r\nAccept: */*\r\n{more}{}\r\n",
-        load.host, load.headers
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: bench\r\nAccept: */*\r\n{more}{}\r\n",
+        load.headers
     )
     .into_bytes();
     request.resize(request.len() + body as usize, b'x');

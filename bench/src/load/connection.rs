@@ -22,7 +22,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 pub struct Connector {
     target: SocketAddr,
     tls: Option<(TlsConnector, ServerName<'static>)>,
-    resume: bool,
 }
 
 impl Connector {
@@ -35,36 +34,21 @@ impl Connector {
             }
             None => None,
         };
-        Ok(Self { target, tls, resume })
+        Ok(Self { target, tls })
     }
 
-    /// Opens one.
-    pub async fn connect(&self) -> io::Result<Box<dyn Stream>> {
+    /// Opens one; says whether its TLS session was resumed.
+    pub async fn connect(&self) -> io::Result<(Box<dyn Stream>, bool)> {
         let stream = TcpStream::connect(self.target).await?;
         stream.set_nodelay(true)?;
         let Some((connector, name)) = &self.tls else {
-            return Ok(Box::new(stream));
+            return Ok((Box::new(stream), false));
         };
         let stream = connector.connect(name.clone(), stream).await?;
-        if self.resume && stream.get_ref().1.handshake_kind() != Some(HandshakeKind::Resumed) {
-            return Err(io::Error::other(NOT_RESUMED));
-        }
-        Ok(Box::new(stream))
-    }
-
-    /// Opens one, whatever the handshake.
-    pub async fn connect_first(&self) -> io::Result<Box<dyn Stream>> {
-        let first = Self {
-            target: self.target,
-            tls: self.tls.clone(),
-            resume: false,
-        };
-        first.connect().await
+        let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+        Ok((Box::new(stream), resumed))
     }
 }
-
-/// A server that gives no ticket cannot be measured.
-pub const NOT_RESUMED: &str = "the session was not resumed";
 
 /// One suite and one group, so that all proxies do the same arithmetic.
 fn client_config(root: &Path, resume: bool) -> Result<ClientConfig, String> {

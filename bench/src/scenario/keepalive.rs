@@ -31,6 +31,7 @@ const SYSTEM: Metric = Metric::cost("of it in the kernel", "µs");
 const CALLS: Metric = Metric::cost("system calls per request", "calls");
 const INSTRUCTIONS: Metric = Metric::cost("user instructions per request", "instructions");
 const ALLOCATIONS: Metric = Metric::cost("allocations per request", "calls");
+const MEMORY: Metric = Metric::cost("memory with 64 connections", "MiB");
 const COUNTED: Metric = Metric::cost("user and kernel instructions per request", "instructions");
 const CYCLES: Metric = Metric::cost("cycles per request", "cycles");
 
@@ -48,6 +49,7 @@ fn run(bench: &Bench) -> Result<Section, String> {
             system: Some(SYSTEM),
             per_cpu_second: None,
             calls: Some(CALLS),
+            memory: Some(MEMORY),
         },
     };
     measure::costs(bench, &work, &mut section)?;
@@ -64,36 +66,6 @@ fn run(bench: &Bench) -> Result<Section, String> {
             "This machine has no hardware counters (perf stat -e instructions), so there are no kernel instructions and no cycles.",
         );
     }
-    let mut not_counted = Vec::new();
-    for peer in &bench.peers {
-        if !peer.runs_under_valgrind() {
-            not_counted.push(peer.name);
-            continue;
-        }
-        bench.progress(format_args!("callgrind: {}", peer.name));
-        match count::callgrind(bench, peer, &work.load, false) {
-            Ok(counted) => {
-                section.push(
-                    peer.name,
-                    INSTRUCTIONS,
-                    count::CALLGRIND_METHOD,
-                    vec![counted.instructions],
-                );
-                section.push(
-                    peer.name,
-                    ALLOCATIONS,
-                    count::CALLGRIND_METHOD,
-                    vec![counted.allocations],
-                );
-            }
-            Err(problem) => section.note(format!("{}: no instructions: {problem}", peer.name)),
-        }
-    }
-    if !not_counted.is_empty() {
-        section.note(format!(
-            "{} do not run under callgrind: no instructions for them.",
-            not_counted.join(", ")
-        ));
-    }
+    measure::instructions(bench, &work, INSTRUCTIONS, Some(ALLOCATIONS), &mut section);
     Ok(section)
 }
