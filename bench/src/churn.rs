@@ -1,10 +1,11 @@
 //! A file that changes 50 times a second under load: no request may fail, no WebSocket may drop, and each change
 //! must become visible soon.
 
-use crate::load::{Load, Until};
-use crate::peers::{HOST, Peer, start_origin};
-use crate::process::Scratch;
+use crate::load::{Load, Until, closed::Loop};
+use crate::peer::{HOST, Setup, alone, start_origin};
+use crate::process::{Scratch, replace};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -21,9 +22,9 @@ pub fn run(words: &[String]) -> Result<(), String> {
     let length = Duration::from_secs(seconds);
     let scratch = Scratch::new("churn")?;
     let origin = start_origin(&scratch)?;
-    let narthex = Peer::Narthex.start(origin.address, &scratch, &[])?;
-    let template =
-        std::fs::read_to_string(scratch.path().join("narthex.yaml")).map_err(|error| error.to_string())?;
+    let narthex = alone(&scratch, origin.address, &Setup::default())?;
+    let template = std::fs::read_to_string(&narthex.config).map_err(|error| error.to_string())?;
+    let file = narthex.config.clone();
     let target = narthex.address;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -33,23 +34,21 @@ pub fn run(words: &[String]) -> Result<(), String> {
     eprintln!(
         "{EDITS_PER_SECOND} edits a second for {seconds} s, {CONNECTIONS} connections and {WEBSOCKETS} WebSockets …"
     );
-    let edits = std::thread::scope(|scope| {
-        let editor = scope.spawn(|| edit(&scratch, &template, length));
-        let outcome = runtime.block_on(async {
+    let (edits, load, sockets) = std::thread::scope(|scope| {
+        let editor = scope.spawn(|| edit(&file, &template, length));
+        let load = scope.spawn(|| {
             let load = Load {
-                target,
-                host: HOST,
-                path: "/bench",
                 connections: CONNECTIONS,
-                until: Until::Elapsed(length),
+                ..Load::plain(target)
             };
-            tokio::join!(crate::load::run(load), websockets(target, length))
+            Loop::new(load)?.window(Until::Elapsed(length))
         });
-        (editor.join(), outcome)
+        let sockets = runtime.block_on(websockets(target, length));
+        (editor.join(), load.join(), sockets)
     });
-    let (edits, (load, sockets)) = edits;
     let edits = edits.map_err(|_| "the editing thread ended early".to_string())??;
-    let live = runtime.block_on(edit_to_live(&scratch, &template, target))?;
+    let load = load.map_err(|_| "the load's thread ended early".to_string())??;
+    let live = runtime.block_on(edit_to_live(&file, &template, target))?;
 
     println!(
         "\nchurn: one HTTPRoute rewritten {edits} times in {seconds} s ({} a second)",
@@ -57,9 +56,7 @@ pub fn run(words: &[String]) -> Result<(), String> {
     );
     println!(
         "requests answered    {:>10}   p50 {:.0?}  p99 {:.0?}",
-        load.answered,
-        load.latency(0.5),
-        load.latency(0.99)
+        load.answered, load.latencies[0], load.latencies[2]
     );
     println!(
         "requests failed      {:>10}   {}",
@@ -89,12 +86,12 @@ fn version(template: &str, number: u64) -> String {
     template.replace("backendRefs:", &filter)
 }
 
-fn edit(scratch: &Scratch, template: &str, length: Duration) -> Result<u64, String> {
+fn edit(file: &Path, template: &str, length: Duration) -> Result<u64, String> {
     let start = Instant::now();
     let mut edits = 0;
     while start.elapsed() < length {
         edits += 1;
-        scratch.write("narthex.yaml", &version(template, edits))?;
+        replace(file, &version(template, edits))?;
         let next = start + Duration::from_secs(edits) / EDITS_PER_SECOND;
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
     }
@@ -102,18 +99,14 @@ fn edit(scratch: &Scratch, template: &str, length: Duration) -> Result<u64, Stri
 }
 
 /// Single edits after a pause: how long until an answer shows each.
-async fn edit_to_live(
-    scratch: &Scratch,
-    template: &str,
-    target: SocketAddr,
-) -> Result<Vec<Duration>, String> {
+async fn edit_to_live(file: &Path, template: &str, target: SocketAddr) -> Result<Vec<Duration>, String> {
     let mut times = Vec::new();
     let mut stream = TcpStream::connect(target)
         .await
         .map_err(|error| error.to_string())?;
     for number in 1_000_000..1_000_030_u64 {
         tokio::time::sleep(Duration::from_millis(150)).await;
-        scratch.write("narthex.yaml", &version(template, number))?;
+        replace(file, &version(template, number))?;
         let start = Instant::now();
         let wanted = format!("x-edit: {number}\r\n");
         while !answer(&mut stream)

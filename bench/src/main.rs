@@ -1,14 +1,24 @@
 //! Benchmarks that print their figures. `cargo run --release -p narthex-bench -- help` lists them; bench/README.md says how they measure.
 
+mod bench;
+mod certificate;
+mod check;
 mod churn;
+mod cleanup;
+mod figure;
 mod load;
 mod lookup;
+mod measure;
 mod memory;
 mod origin;
-mod peers;
-mod plain;
+mod peer;
 mod process;
 mod recording;
+mod relay;
+mod report;
+mod scenario;
+mod suite;
+mod target;
 
 use std::process::ExitCode;
 
@@ -18,9 +28,9 @@ type Benchmark = fn(&[String]) -> Result<(), String>;
 /// Name, what it prints, and the function.
 const BENCHMARKS: &[(&str, &str, Benchmark)] = &[
     (
-        "plain",
-        "cost of a proxied keep-alive GET, side by side with nginx and HAProxy",
-        plain::run,
+        "suite",
+        "every scenario, side by side with the peers (cargo xtask bench)",
+        suite::run,
     ),
     (
         "churn",
@@ -47,7 +57,8 @@ const BENCHMARKS: &[(&str, &str, Benchmark)] = &[
         "(part of telemetry) records many requests",
         recording::record_many,
     ),
-    ("load", "(part of others) sends REQUESTS to ADDR", plain::load),
+    ("load", "(part of others) sends what JSON says", load::run),
+    ("relay", "(part of others) relays LISTEN to ORIGIN", relay::run),
     (
         "origin",
         "(part of others) serves a fixed small answer on ADDR",
@@ -61,7 +72,11 @@ const BENCHMARKS: &[(&str, &str, Benchmark)] = &[
 ];
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    // `cargo xtask bench` hands on its words, and means the suite.
+    if words.first().is_none_or(|word| word.starts_with('-')) {
+        words.insert(0, "suite".into());
+    }
     let name = words.first().map_or("help", String::as_str);
     let Some((_, _, benchmark)) = BENCHMARKS.iter().find(|(known, ..)| *known == name) else {
         eprintln!("usage: cargo run --release -p narthex-bench -- BENCHMARK\n");

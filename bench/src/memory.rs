@@ -1,7 +1,7 @@
 //! Memory (PSS) and time to ready: empty, with 5,000 routes, with 10,000 idle connections.
 
-use crate::peers::{HOST, Peer, Running, start_origin};
-use crate::process::{Process, Scratch, free_address, narthex};
+use crate::peer::{HOST, Running, Setup, alone, start_origin};
+use crate::process::Scratch;
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -19,7 +19,7 @@ pub fn run(_: &[String]) -> Result<(), String> {
     let origin = start_origin(&scratch)?;
     println!("memory: proportional set size of the process, two workers, defaults on\n");
 
-    let (empty, ready) = started(&scratch, "empty.yaml", &gateway(free_address()?, 0))?;
+    let (empty, ready) = started(&scratch, origin.address, &gateway(0))?;
     println!(
         "{:<34} {:>8.1} MiB   ready after {ready:.0?}",
         "no routes",
@@ -27,7 +27,7 @@ pub fn run(_: &[String]) -> Result<(), String> {
     );
     drop(empty);
 
-    let (full, ready) = started(&scratch, "full.yaml", &gateway(free_address()?, ROUTES))?;
+    let (full, ready) = started(&scratch, origin.address, &gateway(ROUTES))?;
     println!(
         "{:<34} {:>8.1} MiB   ready after {ready:.0?}",
         format!("{ROUTES} HTTPRoutes"),
@@ -35,7 +35,7 @@ pub fn run(_: &[String]) -> Result<(), String> {
     );
     drop(full);
 
-    let running = Peer::Narthex.start(origin.address, &scratch, &[])?;
+    let running = alone(&scratch, origin.address, &Setup::default())?;
     let before = running.process.pss();
     let connections = idle(running.address)?;
     let after = running.process.pss();
@@ -53,35 +53,21 @@ fn mib(kib: u64) -> f64 {
 }
 
 /// Starts Narthex and waits until it says that it is ready.
-fn started(
-    scratch: &Scratch,
-    name: &str,
-    yaml: &(SocketAddr, String),
-) -> Result<(Running, Duration), String> {
-    let config = scratch.write(name, &yaml.1)?.display().to_string();
-    let admin = free_address()?;
-    let command = [
-        narthex()?,
-        "run".into(),
-        config,
-        "--workers".into(),
-        "2".into(),
-        "--admin-address".into(),
-        admin.to_string(),
-    ];
+fn started(scratch: &Scratch, origin: SocketAddr, yaml: &str) -> Result<(Running, Duration), String> {
+    let setup = Setup {
+        workers: 2,
+        cpus: "0,1",
+        config: Some(yaml),
+        flags: &["--admin-address", "@ADMIN@"],
+        ..Setup::default()
+    };
     let start = Instant::now();
-    let process = Process::start(None, &command, &scratch.path().join("narthex.log"))?;
+    let running = alone(scratch, origin, &setup)?;
     while start.elapsed() < Duration::from_secs(60) {
-        if ready(admin) {
+        if ready(running.admin) {
             let elapsed = start.elapsed();
             std::thread::sleep(SETTLED);
-            return Ok((
-                Running {
-                    process,
-                    address: yaml.0,
-                },
-                elapsed,
-            ));
+            return Ok((running, elapsed));
         }
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -100,14 +86,12 @@ fn ready(admin: SocketAddr) -> bool {
 }
 
 /// A Gateway and `routes` HTTPRoutes, each with a host of its own.
-fn gateway(address: SocketAddr, routes: usize) -> (SocketAddr, String) {
-    let mut yaml = format!(
-        "apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {{name: narthex}}\nspec: {{controllerName: narthex.dev/gateway-controller}}\n---\n\
-         apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: g, namespace: default}}\nspec:\n  gatewayClassName: narthex\n  \
-         addresses: [{{type: IPAddress, value: {}}}]\n  listeners: [{{name: http, protocol: HTTP, port: {}}}]\n---\n\
-         apiVersion: v1\nkind: Service\nmetadata: {{name: origin, namespace: default}}\nspec: {{ports: [{{port: 80}}]}}\n",
-        address.ip(),
-        address.port()
+fn gateway(routes: usize) -> String {
+    let mut yaml = String::from(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {name: narthex}\nspec: {controllerName: narthex.dev/gateway-controller}\n---\n\
+         apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: g, namespace: default}\nspec:\n  gatewayClassName: narthex\n  \
+         addresses: [{type: IPAddress, value: @LISTEN_IP@}]\n  listeners: [{name: http, protocol: HTTP, port: @LISTEN_PORT@}]\n---\n\
+         apiVersion: v1\nkind: Service\nmetadata: {name: origin, namespace: default}\nspec: {ports: [{port: 80}]}\n",
     );
     for route in 0..routes {
         // Writing to a String cannot fail.
@@ -118,7 +102,7 @@ fn gateway(address: SocketAddr, routes: usize) -> (SocketAddr, String) {
              backendRefs: [{{name: origin, port: 80}}]\n"
         );
     }
-    (address, yaml)
+    yaml
 }
 
 /// Connections that made one request each and now wait.
