@@ -1,12 +1,15 @@
 //! The scenarios of the suite: one row each, one file each. `--list`, `--only`, the table and the picture follow from this table.
 
 mod bodies;
+mod change;
 mod h2;
 mod handshakes;
+mod idle;
 mod keepalive;
 mod latency;
 mod once;
 mod routes;
+mod start;
 mod streaming;
 mod websocket;
 mod workers;
@@ -38,5 +41,8 @@ pub const SCENARIOS: &[Scenario] = &[
     routes::SCENARIO,
     latency::SCENARIO,
     workers::SCENARIO,
+    idle::SCENARIO,
+    start::SCENARIO,
+    change::SCENARIO,
     h2::SCENARIO,
 ];
