@@ -4,12 +4,14 @@ use crate::certificate::Certificate;
 use crate::peer::{Peer, Running};
 use crate::process::Scratch;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Given to every scenario.
 pub struct Bench {
     /// `--quick`: fewer and shorter rounds.
     pub quick: bool,
+    /// When the run began.
+    pub began: Instant,
     /// Proxies on this machine, ours first, the relay last.
     pub peers: Vec<Peer>,
     /// Files of this run.
@@ -43,6 +45,6 @@ impl Bench {
 
     /// Says on standard error what is going on.
     pub fn progress(&self, what: impl std::fmt::Display) {
-        eprintln!("  {what} …");
+        eprintln!("{:>5.0?} {what} …", self.began.elapsed());
     }
 }

@@ -93,8 +93,6 @@ pub struct Running {
     pub tls: SocketAddr,
     /// Narthex's admin address, where its setup has `--admin-address @ADMIN@` among the flags.
     pub admin: SocketAddr,
-    /// The file with its configuration, places filled in; may be rewritten while it runs.
-    pub config: PathBuf,
 }
 
 impl Peer {
@@ -135,8 +133,7 @@ impl Peer {
             certificate,
         };
         let mut command = setup.under.to_vec();
-        let (words, config) = commands::command(self, setup, &places)?;
-        command.extend(words);
+        command.extend(commands::command(self, setup, &places)?);
         let environment = vec![
             ("GOMAXPROCS", setup.workers.to_string()),
             ("HOME", folder.display().to_string()),
@@ -163,7 +160,6 @@ impl Peer {
             address,
             tls,
             admin,
-            config,
         })
     }
 }
@@ -216,6 +212,5 @@ pub fn start_origin(scratch: &Scratch) -> Result<Running, String> {
         address,
         tls: address,
         admin: address,
-        config: PathBuf::new(),
     })
 }

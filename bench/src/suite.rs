@@ -42,6 +42,7 @@ pub fn run(words: &[String]) -> Result<(), String> {
     let scratch = Scratch::new("suite")?;
     let bench = Bench {
         quick: options.quick,
+        began,
         certificate: Certificate::new(&scratch)?,
         origin: peer::start_origin(&scratch)?,
         peers: found.peers,

@@ -218,11 +218,11 @@ fn message(bytes: u64) -> Vec<u8> {
     match u16::try_from(bytes) {
         Ok(short @ 0..126) => frame.push(0x80 | short as u8),
         Ok(medium) => {
-            frame.push(0x80 | 126);
+            frame.push(0x80 | 0x7e);
             frame.extend(medium.to_be_bytes());
         }
         Err(_) => {
-            frame.push(0x80 | 127);
+            frame.push(0x80 | 0x7f);
             frame.extend(bytes.to_be_bytes());
         }
     }

@@ -2,17 +2,11 @@
 
 use super::template::Places;
 use super::{CADDY, ENVOY, HAPROXY, HAPROXY_SYSTEM, NARTHEX, NGINX, Peer, RELAY, Setup, TRAEFIK};
-use std::path::PathBuf;
 
-/// Writes the configuration; answers the words that start the proxy with it, and its file.
-pub fn command(
-    peer: &Peer,
-    setup: &Setup<'_>,
-    places: &Places<'_>,
-) -> Result<(Vec<String>, PathBuf), String> {
-    let mut written = PathBuf::new();
-    let mut config = |name: &str, committed: &str| -> Result<String, String> {
-        written = places.write(name, setup.config.unwrap_or(committed))?;
+/// Writes the configuration; answers the words that start the proxy with it.
+pub fn command(peer: &Peer, setup: &Setup<'_>, places: &Places<'_>) -> Result<Vec<String>, String> {
+    let config = |name: &str, committed: &str| -> Result<String, String> {
+        let written = places.write(name, setup.config.unwrap_or(committed))?;
         Ok(written.display().to_string())
     };
     let workers = setup.workers.to_string();
@@ -69,5 +63,5 @@ pub fn command(
         other => return Err(format!("{other} has no command line")),
     }
     words.extend(setup.flags.iter().map(|flag| places.fill(flag)));
-    Ok((words, written))
+    Ok(words)
 }
