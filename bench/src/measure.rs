@@ -11,7 +11,7 @@ use crate::process::CpuTime;
 /// Where CPU time comes from, as the output says it.
 pub const CPU_METHOD: &str = "/proc/PID/task/*/schedstat (ns)";
 /// Where its two parts come from.
-pub const PARTS_METHOD: &str = "that, split as the ticks of /proc/PID/stat";
+pub const PARTS_METHOD: &str = "schedstat, split as the ticks of /proc/PID/stat";
 
 /// A scenario whose figures are costs per exchange.
 pub struct Work<'a> {
@@ -82,6 +82,8 @@ impl<'a> Entry<'a> {
             load.tls = Some(bench.certificate.chain_file.clone());
         }
         let mut client = Client::start(bench, &load)?;
+        // At least one exchange on each connection, then some more.
+        client.window(Until::Requests(load.connections as u64))?;
         client.window(Until::Elapsed(bench.window() / 4))?;
         Ok(Self {
             peer,
@@ -181,17 +183,19 @@ fn add(name: &'static str, metrics: Metrics, rounds: &[(f64, CpuTime)], section:
     let values = |of: fn(f64, &CpuTime) -> f64| rounds.iter().map(|(units, time)| of(*units, time)).collect();
     let cpu = values(|units, time| time.total * 1e6 / units);
     section.push(name, metrics.cpu, CPU_METHOD, cpu);
-    if let Some(metric) = metrics.user {
-        let part = |units: f64, time: &CpuTime| {
-            time.total * 1e6 / units * time.user / (time.user + time.system).max(1e-9)
-        };
-        section.push(name, metric, PARTS_METHOD, values(part));
-    }
-    if let Some(metric) = metrics.system {
-        let part = |units: f64, time: &CpuTime| {
-            time.total * 1e6 / units * time.system / (time.user + time.system).max(1e-9)
-        };
-        section.push(name, metric, PARTS_METHOD, values(part));
+    // Of all rounds together: a window of a quick run is a few ticks long.
+    let ticks = |of: fn(&CpuTime) -> f64| rounds.iter().map(|(_, time)| of(time)).sum::<f64>();
+    let (user, system) = (ticks(|time| time.user), ticks(|time| time.system));
+    for (metric, part) in [(metrics.user, user), (metrics.system, system)] {
+        if let Some(metric) = metric
+            && user + system > 0.0
+        {
+            let share = part / (user + system);
+            let values = rounds
+                .iter()
+                .map(|(units, time)| time.total * 1e6 / units * share);
+            section.push(name, metric, PARTS_METHOD, values.collect());
+        }
     }
     if let Some(metric) = metrics.per_cpu_second {
         let rate = values(|units, time| units / time.total);

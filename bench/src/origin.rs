@@ -78,6 +78,7 @@ struct Request {
     head: usize,
     body: Body,
     upgrade: bool,
+    close: bool,
     answer: Answer,
 }
 
@@ -122,6 +123,9 @@ async fn connection(mut stream: TcpStream, answers: &Answers) -> io::Result<()> 
                 stream.write_all(b"0\r\n\r\n").await?;
             }
         }
+        if request.close {
+            return Ok(());
+        }
     }
 }
 
@@ -137,6 +141,7 @@ fn parse(bytes: &[u8]) -> io::Result<Option<Request>> {
     };
     let mut body = Body::Length(0);
     let mut upgrade = false;
+    let mut close = false;
     for field in request.headers.iter() {
         if field.name.eq_ignore_ascii_case("content-length") {
             let length = std::str::from_utf8(field.value).map_err(io::Error::other)?;
@@ -145,6 +150,8 @@ fn parse(bytes: &[u8]) -> io::Result<Option<Request>> {
             body = Body::Chunked;
         } else if field.name.eq_ignore_ascii_case("upgrade") && !field.value.is_empty() {
             upgrade = true;
+        } else if field.name.eq_ignore_ascii_case("connection") {
+            close = field.value.eq_ignore_ascii_case(b"close");
         }
     }
     let answer = match request.path {
@@ -156,6 +163,7 @@ fn parse(bytes: &[u8]) -> io::Result<Option<Request>> {
         head,
         body,
         upgrade,
+        close,
         answer,
     }))
 }

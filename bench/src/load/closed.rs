@@ -18,7 +18,8 @@ pub struct Loop {
 /// What all connections see.
 struct Shared {
     load: Load,
-    connector: Connector,
+    /// One per connection: sessions that one may resume are not taken by another.
+    connectors: Vec<Connector>,
     /// One request for each path.
     requests: Vec<Vec<u8>>,
     /// Of the window: when it began, when it ends, exchanges begun, what came back.
@@ -37,7 +38,8 @@ impl Loop {
             .build()
             .map_err(|error| error.to_string())?;
         let resume = matches!(load.kind, Kind::Once { resume: true, .. });
-        let connector = Connector::new(load.target, &load.host, load.tls.as_deref(), resume)?;
+        let connector = |_| Connector::new(load.target, &load.host, load.tls.as_deref(), resume);
+        let connectors = (0..load.connections).map(connector).collect::<Result<_, _>>()?;
         let idle = (0..load.connections).map(|_| None).collect();
         let requests = load.paths.iter().map(|path| request(&load, path)).collect();
         Ok(Self {
@@ -45,7 +47,7 @@ impl Loop {
             shared: Rc::new(Shared {
                 requests,
                 load,
-                connector,
+                connectors,
                 began: Cell::new(Instant::now()),
                 until: Cell::new(Until::Requests(0)),
                 begun: Cell::new(0),
@@ -66,7 +68,8 @@ impl Loop {
         let tasks: Vec<_> = self
             .idle
             .drain(..)
-            .map(|stream| local.spawn_local(connection(Rc::clone(shared), stream)))
+            .enumerate()
+            .map(|(index, stream)| local.spawn_local(connection(Rc::clone(shared), index, stream)))
             .collect();
         self.idle = local.block_on(&self.runtime, async {
             let mut idle = Vec::with_capacity(tasks.len());
@@ -100,13 +103,21 @@ impl Shared {
 }
 
 /// One connection through one window; what is left of it afterwards.
-async fn connection(shared: Rc<Shared>, mut stream: Option<Box<dyn Stream>>) -> Option<Box<dyn Stream>> {
+async fn connection(
+    shared: Rc<Shared>,
+    index: usize,
+    mut stream: Option<Box<dyn Stream>>,
+) -> Option<Box<dyn Stream>> {
+    let connector = &shared.connectors[index];
     let mut buffer = vec![0; 64 * 1024];
     // The proxy may have closed it since the last window, as is its right.
     let mut carried_over = stream.is_some();
     while let Some(number) = shared.more() {
         let start = Instant::now();
-        let limited = tokio::time::timeout(LIMIT, exchange(&shared, &mut stream, number, &mut buffer));
+        let limited = tokio::time::timeout(
+            LIMIT,
+            exchange(&shared, connector, &mut stream, number, &mut buffer),
+        );
         let result = limited
             .await
             .unwrap_or_else(|_| Err(io::Error::other(format!("no answer within {LIMIT:?}"))));
@@ -134,6 +145,7 @@ fn is_closed(error: &io::Error) -> bool {
 
 async fn exchange(
     shared: &Shared,
+    connector: &Connector,
     slot: &mut Option<Box<dyn Stream>>,
     number: u64,
     buffer: &mut [u8],
@@ -143,7 +155,7 @@ async fn exchange(
         Kind::Get(bytes) | Kind::Post(bytes) => {
             let stream = match slot {
                 Some(stream) => stream,
-                None => slot.insert(shared.connector.connect().await?.0),
+                None => slot.insert(connector.connect().await?.0),
             };
             stream.write_all(request).await?;
             stream.flush().await?;
@@ -154,11 +166,11 @@ async fn exchange(
             };
             answer::read(&mut **stream, buffer, expected).await
         }
-        Kind::Once { bytes, .. } => once(shared, request, bytes, buffer).await,
+        Kind::Once { bytes, .. } => once(shared, connector, request, bytes, buffer).await,
         Kind::Echo(bytes) => {
             let stream = match slot {
                 Some(stream) => stream,
-                None => slot.insert(upgraded(shared).await?),
+                None => slot.insert(upgraded(shared, connector).await?),
             };
             let message = &message(bytes);
             stream.write_all(message).await?;
@@ -174,8 +186,14 @@ async fn exchange(
     }
 }
 
-async fn once(shared: &Shared, request: &[u8], bytes: u64, buffer: &mut [u8]) -> io::Result<()> {
-    let (mut stream, resumed) = shared.connector.connect().await?;
+async fn once(
+    shared: &Shared,
+    connector: &Connector,
+    request: &[u8],
+    bytes: u64,
+    buffer: &mut [u8],
+) -> io::Result<()> {
+    let (mut stream, resumed) = connector.connect().await?;
     shared.outcome.borrow_mut().resumed += u64::from(resumed);
     stream.write_all(request).await?;
     stream.flush().await?;
@@ -191,8 +209,8 @@ async fn once(shared: &Shared, request: &[u8], bytes: u64, buffer: &mut [u8]) ->
 }
 
 /// A connection after the handshake of RFC 6455 §4.
-async fn upgraded(shared: &Shared) -> io::Result<Box<dyn Stream>> {
-    let (mut stream, _) = shared.connector.connect().await?;
+async fn upgraded(shared: &Shared, connector: &Connector) -> io::Result<Box<dyn Stream>> {
+    let (mut stream, _) = connector.connect().await?;
     let request = format!(
         "GET /socket HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",

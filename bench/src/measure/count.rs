@@ -71,7 +71,7 @@ pub fn callgrind(bench: &Bench, peer: &Peer, load: &Load, tls: bool) -> Result<C
     if !installed("valgrind") {
         return Err("no instructions: valgrind is not installed".into());
     }
-    let counts = if bench.quick { [500, 1_500] } else { [2_000, 8_000] };
+    let counts = if bench.quick { [400, 1_200] } else { [2_000, 8_000] };
     // Side by side: counts do not depend on how fast anything runs.
     let [short, long] = std::thread::scope(|scope| {
         counts
@@ -83,7 +83,7 @@ pub fn callgrind(bench: &Bench, peer: &Peer, load: &Load, tls: bool) -> Result<C
     Ok(Counted {
         instructions: per(|counted| counted.instructions),
         // Growth of a table once in a while, or the lack of it, is no allocation per exchange.
-        allocations: per(|counted| counted.allocations).max(0.0),
+        allocations: (per(|counted| counted.allocations).max(0.0) * 20.0).round() / 20.0,
     })
 }
 

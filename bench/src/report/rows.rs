@@ -95,7 +95,7 @@ fn behind(metric: Metric, figures: &[&Figure]) -> Option<String> {
                 Better::Higher => 1.0 - ours.ratio_to(rival),
             };
             // Less than a hundredth is a draw.
-            (lead > 0.01).then_some((rival.proxy, lead))
+            (lead.is_finite() && lead > 0.01).then_some((rival.proxy, lead))
         })
         .collect();
     ahead.sort_by(|a, b| b.1.total_cmp(&a.1));
