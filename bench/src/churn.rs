@@ -1,207 +1,165 @@
-//! A file that changes 50 times a second under load: no request may fail, no WebSocket may drop, and each change
-//! must become visible soon.
+//! A million requests while routes, certificates and endpoints change 50 times a second: no request may fail, no
+//! WebSocket may drop, and each change must become visible soon.
+//!
+//! Objects lie one to a file in one folder, as a cluster would tell of them. Three edits of five rewrite an HTTPRoute
+//! (its answers then carry another number), one the Secret of the TLS listener, one the EndpointSlice (the first
+//! origin, both, the second: both go on running, so that a request which fails is our fault).
 
-use crate::load::{Load, Until};
-use crate::peers::{HOST, Peer, start_origin};
+mod clients;
+mod edits;
+
+use crate::client;
+use crate::layout;
+use crate::peer::{Setup, alone, start_origin};
 use crate::process::Scratch;
-use std::net::SocketAddr;
+use clients::{Shared, Target};
+use edits::Edits;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
-const EDITS_PER_SECOND: u32 = 50;
+const REQUESTS: u64 = 1_000_000;
+const CONNECTIONS: usize = 200;
+/// One of so many connections is with TLS.
+const TLS_EVERY: usize = 4;
 const WEBSOCKETS: usize = 20;
-const CONNECTIONS: usize = 16;
+/// Gives up where progress has stopped.
+const STALLED: Duration = Duration::from_secs(60);
 
-/// `churn [SECONDS]`
+/// `churn [REQUESTS]`
 pub fn run(words: &[String]) -> Result<(), String> {
-    let seconds = words.first().map_or(Ok(30), |word| {
-        word.parse::<u64>().map_err(|error| format!("{word}: {error}"))
-    })?;
-    let length = Duration::from_secs(seconds);
+    let requests = words
+        .iter()
+        .find(|word| !word.starts_with("--"))
+        .map_or(Ok(REQUESTS), |word| {
+            word.parse::<u64>().map_err(|error| format!("{word}: {error}"))
+        })?;
     let scratch = Scratch::new("churn")?;
-    let origin = start_origin(&scratch)?;
-    let narthex = Peer::Narthex.start(origin.address, &scratch, &[])?;
-    let template =
-        std::fs::read_to_string(scratch.path().join("narthex.yaml")).map_err(|error| error.to_string())?;
-    let target = narthex.address;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| e.to_string())?;
+    let origins = [start_origin(&scratch)?, start_origin(&scratch)?];
+    let folder = scratch.path().join("objects");
+    std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+    let mut edits = Edits::new(&folder, [origins[0].address, origins[1].address])?;
+    edits.first()?;
+    let path = folder.display().to_string();
+    let gateway = format!("{}{HTTPS}", layout::GATEWAY);
+    let setup = Setup {
+        workers: 2,
+        cpus: "0,1",
+        config: Some(&gateway),
+        flags: &[&path],
+        ..Setup::default()
+    };
+    let running = alone(&scratch, origins[0].address, &setup)?;
+    let target = Target {
+        plain: running.address,
+        encrypted: running.tls,
+        tls: client::tls(edits.roots())?,
+    };
 
     eprintln!(
-        "{EDITS_PER_SECOND} edits a second for {seconds} s, {CONNECTIONS} connections and {WEBSOCKETS} WebSockets …"
+        "{requests} requests over {CONNECTIONS} connections ({} with TLS), {WEBSOCKETS} WebSockets, {} changes a second …",
+        CONNECTIONS / TLS_EVERY,
+        edits::PER_SECOND
     );
-    let edits = std::thread::scope(|scope| {
-        let editor = scope.spawn(|| edit(&scratch, &template, length));
-        let outcome = runtime.block_on(async {
-            let load = Load {
-                target,
-                host: HOST,
-                path: "/bench",
-                connections: CONNECTIONS,
-                until: Until::Elapsed(length),
-            };
-            tokio::join!(crate::load::run(load), websockets(target, length))
+    let shared = Shared::new(requests);
+    let start = Instant::now();
+    let result = std::thread::scope(|scope| {
+        let (shared, target) = (&shared, &target);
+        for number in 0..CONNECTIONS {
+            scope.spawn(move || clients::requests(shared, target, number.is_multiple_of(TLS_EVERY)));
+        }
+        for number in 0..WEBSOCKETS {
+            scope.spawn(move || clients::websocket(shared, target, number % 2 == 0));
+        }
+        scope.spawn(move || clients::watch(shared, target));
+        scope.spawn(move || clients::handshakes(shared, target));
+        let editor = scope.spawn(move || {
+            let outcome = edits.run(shared);
+            shared.end();
+            (outcome, edits)
         });
-        (editor.join(), outcome)
+        watch_progress(shared, requests);
+        shared.end();
+        editor.join()
     });
-    let (edits, (load, sockets)) = edits;
-    let edits = edits.map_err(|_| "the editing thread ended early".to_string())??;
-    let live = runtime.block_on(edit_to_live(&scratch, &template, target))?;
-
-    println!(
-        "\nchurn: one HTTPRoute rewritten {edits} times in {seconds} s ({} a second)",
-        edits / seconds.max(1)
-    );
-    println!(
-        "requests answered    {:>10}   p50 {:.0?}  p99 {:.0?}",
-        load.answered,
-        load.latency(0.5),
-        load.latency(0.99)
-    );
-    println!(
-        "requests failed      {:>10}   {}",
-        load.failed,
-        load.failures.join("; ")
-    );
-    println!("WebSocket messages   {:>10}", sockets.echoed);
-    println!("WebSockets dropped   {:>10}   of {WEBSOCKETS}", sockets.dropped);
-    println!(
-        "write to live        p50 {:.0?}  p90 {:.0?}  (hold-off included, {} edits)",
-        live[live.len() / 2],
-        live[live.len() * 9 / 10],
-        live.len()
-    );
-    if load.failed == 0 && sockets.dropped == 0 {
+    let elapsed = start.elapsed();
+    let (outcome, edits) = result.map_err(|_| "the editing thread ended early".to_string())?;
+    outcome?;
+    drop(running);
+    print(&shared, &edits, elapsed);
+    if shared.lost() == 0 && shared.answered.load(Ordering::Relaxed) >= requests {
         Ok(())
     } else {
         Err("something was lost".into())
     }
 }
 
-/// A version of the configuration whose answers carry `X-Edit: number`.
-fn version(template: &str, number: u64) -> String {
-    let filter = format!(
-        "filters: [{{type: ResponseHeaderModifier, responseHeaderModifier: {{set: [{{name: X-Edit, value: \"{number}\"}}]}}}}], backendRefs:"
+/// Tells how far it is, until all requests are answered, the editor has failed or nothing moves any more.
+fn watch_progress(shared: &Shared, requests: u64) {
+    let (mut told, mut last, mut moved) = (Instant::now(), 0, Instant::now());
+    while !shared.ended() {
+        std::thread::sleep(Duration::from_millis(20));
+        let done = shared.answered.load(Ordering::Relaxed) + shared.failed.load(Ordering::Relaxed);
+        if done != last {
+            (last, moved) = (done, Instant::now());
+        }
+        if done >= requests || moved.elapsed() > STALLED {
+            return;
+        }
+        if told.elapsed() > Duration::from_secs(5) {
+            told = Instant::now();
+            eprintln!(
+                "  {done} requests, {} failed …",
+                shared.failed.load(Ordering::Relaxed)
+            );
+        }
+    }
+}
+
+fn print(shared: &Shared, edits: &Edits, elapsed: Duration) {
+    let seconds = elapsed.as_secs_f64();
+    let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    println!(
+        "\nchurn: {} changes in {seconds:.1} s ({:.0} a second: {} routes, {} certificates, {} endpoints)",
+        edits.total(),
+        edits.total() as f64 / seconds,
+        edits.routes,
+        edits.certificates,
+        edits.endpoints
     );
-    template.replace("backendRefs:", &filter)
-}
-
-fn edit(scratch: &Scratch, template: &str, length: Duration) -> Result<u64, String> {
-    let start = Instant::now();
-    let mut edits = 0;
-    while start.elapsed() < length {
-        edits += 1;
-        scratch.write("narthex.yaml", &version(template, edits))?;
-        let next = start + Duration::from_secs(edits) / EDITS_PER_SECOND;
-        std::thread::sleep(next.saturating_duration_since(Instant::now()));
-    }
-    Ok(edits)
-}
-
-/// Single edits after a pause: how long until an answer shows each.
-async fn edit_to_live(
-    scratch: &Scratch,
-    template: &str,
-    target: SocketAddr,
-) -> Result<Vec<Duration>, String> {
-    let mut times = Vec::new();
-    let mut stream = TcpStream::connect(target)
-        .await
-        .map_err(|error| error.to_string())?;
-    for number in 1_000_000..1_000_030_u64 {
-        tokio::time::sleep(Duration::from_millis(150)).await;
-        scratch.write("narthex.yaml", &version(template, number))?;
-        let start = Instant::now();
-        let wanted = format!("x-edit: {number}\r\n");
-        while !answer(&mut stream)
-            .await
-            .map_err(|error| error.to_string())?
-            .to_ascii_lowercase()
-            .contains(&wanted)
-        {
-            if start.elapsed() > Duration::from_secs(5) {
-                return Err(format!("edit {number} was not live within 5 s"));
-            }
-        }
-        times.push(start.elapsed());
-    }
-    times.sort();
-    Ok(times)
-}
-
-async fn answer(stream: &mut TcpStream) -> std::io::Result<String> {
-    stream
-        .write_all(format!("GET /bench HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes())
-        .await?;
-    let mut text = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        let read = stream.read(&mut buffer).await?;
-        if read == 0 {
-            return Err(std::io::Error::other("closed"));
-        }
-        text.extend_from_slice(&buffer[..read]);
-        let head = text.windows(4).position(|window| window == b"\r\n\r\n");
-        if head.is_some_and(|head| text.len() >= head + 4 + crate::origin::BODY) {
-            return Ok(String::from_utf8_lossy(&text).into_owned());
-        }
-    }
-}
-
-#[derive(Default)]
-struct Sockets {
-    echoed: u64,
-    dropped: usize,
-}
-
-/// Upgraded connections that each send a message every 50 ms and want it back.
-async fn websockets(target: SocketAddr, length: Duration) -> Sockets {
-    let tasks: Vec<_> = (0..WEBSOCKETS).map(|_| websocket(target, length)).collect();
-    let mut sockets = Sockets::default();
-    let local = tokio::task::LocalSet::new();
-    let handles: Vec<_> = tasks.into_iter().map(|task| local.spawn_local(task)).collect();
-    local
-        .run_until(async {
-            for handle in handles {
-                match handle.await {
-                    Ok(Ok(echoed)) => sockets.echoed += echoed,
-                    _ => sockets.dropped += 1,
-                }
-            }
-        })
-        .await;
-    sockets
-}
-
-async fn websocket(target: SocketAddr, length: Duration) -> std::io::Result<u64> {
-    let start = Instant::now();
-    let mut stream = TcpStream::connect(target).await?;
-    let request = format!(
-        "GET /socket HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    println!(
+        "requests answered    {:>10}   {:.0} a second",
+        load(&shared.answered),
+        load(&shared.answered) as f64 / seconds
     );
-    stream.write_all(request.as_bytes()).await?;
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await?);
-    }
-    if !head.starts_with(b"HTTP/1.1 101") {
-        return Err(std::io::Error::other("not upgraded"));
-    }
-    let mut echoed = 0;
-    // A frame as a client would send it; the origin returns bytes as they are.
-    let (message, mut back) = (b"\x81\x85\0\0\0\0hello", [0; 11]);
-    while start.elapsed() < length {
-        stream.write_all(message).await?;
-        tokio::time::timeout(Duration::from_secs(5), stream.read_exact(&mut back)).await??;
-        if &back != message {
-            return Err(std::io::Error::other("another message came back"));
-        }
-        echoed += 1;
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Ok(echoed)
+    println!(
+        "requests failed      {:>10}   {}",
+        load(&shared.failed),
+        shared.reasons().join("; ")
+    );
+    println!(
+        "TLS handshakes       {:>10}   {} failed, {} different certificates seen",
+        load(&shared.handshakes),
+        load(&shared.handshakes_failed),
+        shared.certificates_seen()
+    );
+    println!("WebSocket messages   {:>10}", load(&shared.echoed));
+    println!(
+        "WebSockets dropped   {:>10}   of {WEBSOCKETS}",
+        load(&shared.dropped)
+    );
+    let live = shared.live_times();
+    let quantile = |quantile: f64| {
+        let index = ((live.len().max(1) - 1) as f64 * quantile).round() as usize;
+        live.get(index).copied().unwrap_or_default()
+    };
+    println!(
+        "write to live        p50 {:.1?}  p99 {:.1?}  (routes, hold-off included, {} changes)",
+        quantile(0.5),
+        quantile(0.99),
+        live.len()
+    );
 }
+
+/// One more listener for the Gateway of [`layout::GATEWAY`].
+const HTTPS: &str =
+    "  - {name: https, protocol: HTTPS, port: @TLS_PORT@, tls: {certificateRefs: [{name: bench}]}}\n";

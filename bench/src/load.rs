@@ -1,173 +1,214 @@
-//! A closed loop of keep-alive connections that checks status and length of every answer.
+//! The load: what is sent, and the process that sends it from CPU 1 in windows, over connections that stay open between them.
 
-use std::cell::{Cell, RefCell};
-use std::io;
+mod answer;
+pub mod closed;
+mod connection;
+mod open;
+
+use crate::bench::Bench;
+use crate::process::{Process, Start, here};
+use serde::{Deserialize, Serialize};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
-use std::rc::Rc;
-use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{ChildStdin, ChildStdout};
+use std::time::Duration;
 
-/// What to send, and how much of it.
-#[derive(Clone)]
+/// What is sent to whom.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Load {
     /// Proxy under test.
     pub target: SocketAddr,
-    /// `Host` and path of every request.
-    pub host: &'static str,
-    /// Path of every request.
-    pub path: &'static str,
-    /// Connections, each with one request in flight.
+    /// `Host` of every request.
+    pub host: String,
+    /// Paths, in turn; one that does not begin with a slash begins with a host of its own.
+    pub paths: Vec<String>,
+    /// More header lines of every request, each with its line end.
+    pub headers: String,
+    /// What one exchange is.
+    pub kind: Kind,
+    /// Connections, each with one exchange under way.
     pub connections: usize,
-    /// When to stop.
-    pub until: Until,
+    /// With TLS 1.3, and this certificate as the only root.
+    pub tls: Option<PathBuf>,
 }
 
-/// When a load ends.
-#[derive(Clone, Copy)]
+/// What one exchange is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Kind {
+    /// A GET on a connection that stays, answered with so many bytes.
+    Get(u64),
+    /// A connection with one GET, answered with so many bytes; over TLS with a full handshake or, if `resume`, a resumed one.
+    Once {
+        /// Bytes of the answer's body.
+        bytes: u64,
+        /// Whether TLS sessions are resumed.
+        resume: bool,
+    },
+    /// A POST of so many bytes on a connection that stays, answered with [`crate::origin::BODY`].
+    Post(u64),
+    /// A WebSocket message of so many bytes that comes back, on a connection that was upgraded.
+    Echo(u64),
+    /// GETs at so many per second whether or not earlier ones are answered; latency counts from when each was due.
+    Paced(f64),
+}
+
+/// When a window ends.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub enum Until {
-    /// After so many answers in all.
+    /// After so many exchanges in all.
     Requests(u64),
     /// After this long.
     Elapsed(Duration),
 }
 
 /// What came back.
-#[derive(Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Outcome {
     /// Right answers.
     pub answered: u64,
-    /// Wrong answers and broken connections, in words, at most a handful kept.
-    pub failures: Vec<String>,
     /// How many failures there were.
     pub failed: u64,
-    /// Time from request to answer, microseconds, sorted.
-    pub latencies: Vec<u32>,
+    /// Failures in words, at most a handful kept: wrong answers, broken connections.
+    pub failures: Vec<String>,
+    /// Connections whose TLS session was resumed.
+    pub resumed: u64,
+    /// Length of the window.
+    pub elapsed: Duration,
+    /// Time from request to answer: quantiles of [`QUANTILES`].
+    pub latencies: [Duration; QUANTILES.len()],
+}
+
+/// Which latencies an outcome keeps.
+pub const QUANTILES: [f64; 4] = [0.5, 0.9, 0.99, 0.999];
+
+impl Load {
+    /// Small keep-alive GETs of the path that the origin answers with [`crate::origin::BODY`] bytes.
+    pub fn plain(target: SocketAddr) -> Self {
+        Self {
+            target,
+            host: crate::peer::HOST.into(),
+            paths: vec!["/bench".into()],
+            headers: String::new(),
+            kind: Kind::Get(crate::origin::BODY as u64),
+            connections: 64,
+            tls: None,
+        }
+    }
 }
 
 impl Outcome {
-    /// A quantile of the latencies.
-    pub fn latency(&self, quantile: f64) -> Duration {
-        let index = ((self.latencies.len() as f64 - 1.0) * quantile).max(0.0) as usize;
-        Duration::from_micros(self.latencies.get(index).copied().unwrap_or(0).into())
+    /// Fills in the latencies, in microseconds and in any order.
+    fn set_latencies(&mut self, mut micros: Vec<u32>) {
+        micros.sort_unstable();
+        for (latency, quantile) in self.latencies.iter_mut().zip(QUANTILES) {
+            let index = ((micros.len() as f64 - 1.0) * quantile).round().max(0.0) as usize;
+            *latency = Duration::from_micros(micros.get(index).copied().unwrap_or(0).into());
+        }
+    }
+
+    fn fail(&mut self, what: impl std::fmt::Display) {
+        self.failed += 1;
+        if self.failures.len() < 5 {
+            self.failures.push(what.to_string());
+        }
     }
 }
 
-/// Runs the load to its end on the current thread.
-pub async fn run(load: Load) -> Outcome {
-    let state = Rc::new(State {
-        load,
-        start: Instant::now(),
-        sent: Cell::new(0),
-        outcome: RefCell::default(),
-    });
-    let local = tokio::task::LocalSet::new();
-    let tasks: Vec<_> = (0..state.load.connections)
-        .map(|_| local.spawn_local(connection(Rc::clone(&state))))
-        .collect();
-    local
-        .run_until(async {
-            for task in tasks {
-                if let Err(error) = task.await {
-                    state.failure(&format!("a connection's task ended: {error}"));
-                }
-            }
+/// A load as a process of its own, pinned to CPU 1.
+pub struct Client {
+    process: Process,
+    orders: ChildStdin,
+    outcomes: BufReader<ChildStdout>,
+}
+
+impl Client {
+    /// Starts it on CPU 1; it waits for windows.
+    pub fn start(bench: &Bench, load: &Load) -> Result<Self, String> {
+        Self::start_on("1", bench, load)
+    }
+
+    /// Starts it on another CPU.
+    pub fn start_on(cpu: &str, bench: &Bench, load: &Load) -> Result<Self, String> {
+        let load = serde_json::to_string(load).map_err(|error| error.to_string())?;
+        let command = [here()?, "load".into(), load];
+        let start = Start {
+            cpus: Some(cpu),
+            piped: true,
+            ..Start::default()
+        };
+        let mut process = Process::start(&start, &command, &bench.scratch.path().join("load.log"))?;
+        let (orders, outcomes) = process.pipes().ok_or("the load has no pipes")?;
+        Ok(Self {
+            process,
+            orders,
+            outcomes: BufReader::new(outcomes),
         })
-        .await;
-    let mut outcome = state.outcome.take();
-    outcome.latencies.sort_unstable();
-    outcome
-}
-
-struct State {
-    load: Load,
-    start: Instant,
-    sent: Cell<u64>,
-    outcome: RefCell<Outcome>,
-}
-
-impl State {
-    /// Takes one request out of the budget.
-    fn more(&self) -> bool {
-        self.sent.set(self.sent.get() + 1);
-        match self.load.until {
-            Until::Requests(count) => self.sent.get() <= count,
-            Until::Elapsed(length) => self.start.elapsed() < length,
-        }
     }
 
-    fn failure(&self, what: &str) {
-        let mut outcome = self.outcome.borrow_mut();
-        outcome.failed += 1;
-        if outcome.failures.len() < 5 {
-            outcome.failures.push(what.to_owned());
-        }
+    /// CPU time that the load itself took so far, in seconds.
+    pub fn cpu_seconds(&self) -> f64 {
+        self.process.cpu_time().total
     }
-}
 
-async fn connection(state: Rc<State>) {
-    let request = format!(
-        "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n",
-        state.load.path, state.load.host
-    );
-    let mut buffer = vec![0; 16 * 1024];
-    let mut stream = None;
-    while state.more() {
-        let start = Instant::now();
-        match exchange(&mut stream, state.load.target, request.as_bytes(), &mut buffer).await {
-            Ok(()) => {
-                let mut outcome = state.outcome.borrow_mut();
-                outcome.answered += 1;
-                outcome
-                    .latencies
-                    .push(u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX));
-            }
-            Err(error) => {
-                stream = None;
-                state.failure(&error.to_string());
-            }
+    /// Sends until then; one wrong answer is an error.
+    pub fn window(&mut self, until: Until) -> Result<Outcome, String> {
+        let order = serde_json::to_string(&until).map_err(|error| error.to_string())?;
+        let mut line = String::new();
+        let ended = |error: std::io::Error| format!("the load ended: {error}");
+        writeln!(self.orders, "{order}").map_err(ended)?;
+        self.outcomes.read_line(&mut line).map_err(ended)?;
+        let outcome: Outcome = serde_json::from_str(&line)
+            .map_err(|error| format!("the load, process {}, ended: {error}", self.process.id()))?;
+        if outcome.failed > 0 {
+            return Err(format!(
+                "void: {} of {} exchanges failed: {}",
+                outcome.failed,
+                outcome.failed + outcome.answered,
+                outcome.failures.join("; ")
+            ));
         }
+        if outcome.answered == 0 {
+            return Err("void: nothing was answered".into());
+        }
+        Ok(outcome)
     }
 }
 
-async fn exchange(
-    stream: &mut Option<TcpStream>,
-    target: SocketAddr,
-    request: &[u8],
-    buffer: &mut [u8],
-) -> io::Result<()> {
-    let stream = match stream {
-        Some(stream) => stream,
-        None => {
-            let fresh = TcpStream::connect(target).await?;
-            fresh.set_nodelay(true)?;
-            stream.insert(fresh)
-        }
-    };
-    stream.write_all(request).await?;
-    let mut filled = 0;
-    loop {
-        let read = stream.read(&mut buffer[filled..]).await?;
-        if read == 0 {
-            return Err(io::Error::other("closed without a whole answer"));
-        }
-        filled += read;
-        if let Some(head) = buffer[..filled]
-            .windows(4)
-            .position(|window| window == b"\r\n\r\n")
-        {
-            if !buffer.starts_with(b"HTTP/1.1 200") {
-                return Err(io::Error::other(
-                    String::from_utf8_lossy(&buffer[..head.min(40)]).into_owned(),
-                ));
-            }
-            if filled - head - 4 >= crate::origin::BODY {
-                return if filled - head - 4 == crate::origin::BODY {
-                    Ok(())
-                } else {
-                    Err(io::Error::other("a longer body than the origin's"))
-                };
-            }
-        }
+/// `load JSON`: the process. One line of standard input orders a window, one line of standard output tells its outcome.
+pub fn run(words: &[String]) -> Result<(), String> {
+    let words = words.first().ok_or("usage: load JSON")?;
+    let load: Load = serde_json::from_str(words).map_err(|error| error.to_string())?;
+    let mut closed = closed::Loop::new(load.clone())?;
+    for line in std::io::stdin().lines() {
+        let line = line.map_err(|error| error.to_string())?;
+        let until: Until = serde_json::from_str(&line).map_err(|error| error.to_string())?;
+        let outcome = match load.kind {
+            Kind::Paced(rate) => open::run(&load, rate, until),
+            _ => closed.window(until)?,
+        };
+        let outcome = serde_json::to_string(&outcome).map_err(|error| error.to_string())?;
+        println!("{outcome}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_of_the_sorted_latencies() {
+        let mut outcome = Outcome::default();
+        outcome.set_latencies((0..=1000).rev().collect());
+        let micros = outcome.latencies.map(|latency| latency.as_micros());
+        assert_eq!(micros, [500, 900, 990, 999]);
+    }
+
+    #[test]
+    fn a_window_without_answers_has_no_latency() {
+        let mut outcome = Outcome::default();
+        outcome.set_latencies(Vec::new());
+        assert_eq!(outcome.latencies, [Duration::ZERO; 4]);
     }
 }

@@ -1,6 +1,6 @@
 //! What recording one request costs: user instructions by callgrind, as the difference of a long and a short run.
 
-use crate::plain::callgrind_total;
+use crate::measure::count::callgrind_total;
 use crate::process::{Scratch, installed};
 use std::process::{Command, Stdio};
 use std::time::Duration;

@@ -1,6 +1,8 @@
 //! Chores of the project: `cargo xtask help` lists them. One file per chore.
 
 mod arrows;
+mod bench;
+mod gate;
 mod generate;
 mod links;
 mod run;
@@ -34,6 +36,11 @@ const CHORES: &[(&str, &str, Chore)] = &[
         "links",
         "checks that relative links in Markdown files lead somewhere",
         links::run,
+    ),
+    (
+        "bench",
+        "gate: instructions against committed counts (--bless writes them); else what narthex-bench measures",
+        bench::run,
     ),
     (
         "bless",

@@ -1,7 +1,7 @@
 //! Everything that must hold before a change lands, cheapest first. `.ci/run` calls exactly this.
 
 use crate::run::{cargo, wait};
-use crate::{Outcome, arrows, generate, links};
+use crate::{Outcome, arrows, gate, generate, links};
 use std::time::Instant;
 
 /// A step of `cargo xtask test`.
@@ -32,6 +32,7 @@ pub fn run(_: &[String]) -> Outcome {
         ("tests", || {
             wait(&mut cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]))
         }),
+        ("gate", || gate::run(&[])),
         ("dependencies", dependencies),
     ];
     for (name, step) in steps {

@@ -302,9 +302,19 @@ impl Downstream {
         }
         let since = worker.clock.recent();
         self.control.set(Occupation::Idle { since, until, wait });
-        let outcome = poll_fn(|cx| match self.stream.poll_read_ready(cx) {
-            Poll::Ready(_) => Poll::Ready(Idle::Readable),
-            Poll::Pending => self.control.poll_told(cx),
+        let mut asked = false;
+        let outcome = poll_fn(|cx| {
+            // Woken, and not because it was told something: the read that comes next will see by what.
+            if std::mem::replace(&mut asked, true) {
+                return Poll::Ready(match self.control.poll_told(cx) {
+                    Poll::Ready(told) => told,
+                    Poll::Pending => Idle::Readable,
+                });
+            }
+            match self.stream.poll_read_ready(cx) {
+                Poll::Ready(_) => Poll::Ready(Idle::Readable),
+                Poll::Pending => self.control.poll_told(cx),
+            }
         })
         .await;
         self.control.set(Occupation::Busy);

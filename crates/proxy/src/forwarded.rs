@@ -397,6 +397,18 @@ mod tests {
     }
 
     #[test]
+    fn digits_are_hexadecimal() {
+        for bits in [0, 0x0123_4567, 0x89ab_cdef, u32::MAX] {
+            let digits: String = hexadecimal(bits)
+                .iter()
+                .rev()
+                .map(|&digit| char::from(digit))
+                .collect();
+            assert_eq!(digits, format!("{bits:08x}"));
+        }
+    }
+
+    #[test]
     fn addresses_are_written_as_the_standard_library_does() {
         for text in [
             "0.0.0.0",
@@ -410,18 +422,6 @@ mod tests {
         ] {
             let ip: IpAddr = text.parse().expect("an address");
             assert_eq!(ip_text(ip, &mut [0; LONGEST_IP]), text.as_bytes());
-        }
-    }
-
-    #[test]
-    fn digits_are_hexadecimal() {
-        for bits in [0, 0x0123_4567, 0x89ab_cdef, u32::MAX] {
-            let digits: String = hexadecimal(bits)
-                .iter()
-                .rev()
-                .map(|&digit| char::from(digit))
-                .collect();
-            assert_eq!(digits, format!("{bits:08x}"));
         }
     }
 

@@ -107,15 +107,16 @@ impl Relay<'_, '_> {
         };
         poll_fn(|cx| {
             loop {
-                let mut moved = self.poll_upload(cx, &mut course)?;
-                moved |= self.poll_response(cx, &mut course)?;
+                let sent = self.poll_upload(cx, &mut course)?;
+                let came = self.poll_response(cx, &mut course)?;
                 if course.phase == Phase::Over && self.is_drained(&course) {
                     return Poll::Ready(Ok(self.ending()));
                 }
                 if course.phase == Phase::Switching && self.is_drained(&course) {
                     return Poll::Ready(Ok(Ending::Switched));
                 }
-                if !moved {
+                // What was sent may have made room for more, unless it was all.
+                if !came && (!sent || self.upload.state != Sending::Going) {
                     break;
                 }
             }
@@ -196,6 +197,13 @@ impl Relay<'_, '_> {
                 .get_or_insert_with(|| self.worker.clock.now());
             self.take_head(end, course)?;
             return Ok(true);
+        }
+        // The request has only just left: no buffer is needed for what is not there yet.
+        if course.waits.response_since.is_none()
+            && self.from_upstream.is_empty()
+            && self.upstream.poll_read_ready(cx).is_pending()
+        {
+            return Ok(false);
         }
         match self.from_upstream.poll_fill(cx, self.upstream, LARGEST_HEAD) {
             Poll::Ready(Ok(Fill::Some(_))) => Ok(true),

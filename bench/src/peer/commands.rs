@@ -1,0 +1,67 @@
+//! The command line of each proxy, and the configuration that it reads.
+
+use super::template::Places;
+use super::{CADDY, ENVOY, HAPROXY, HAPROXY_SYSTEM, NARTHEX, NGINX, Peer, RELAY, Setup, TRAEFIK};
+
+/// Writes the configuration; answers the words that start the proxy with it.
+pub fn command(peer: &Peer, setup: &Setup<'_>, places: &Places<'_>) -> Result<Vec<String>, String> {
+    let config = |name: &str, committed: &str| -> Result<String, String> {
+        let written = places.write(name, setup.config.unwrap_or(committed))?;
+        Ok(written.display().to_string())
+    };
+    let workers = setup.workers.to_string();
+    let mut words = vec![peer.program.display().to_string()];
+    let mut add = |more: &[&str]| words.extend(more.iter().map(|word| (*word).to_owned()));
+    match peer.name {
+        NARTHEX => {
+            let file = config("narthex.yaml", include_str!("../../peers/narthex.yaml"))?;
+            add(&["run", &file, "--workers", &workers]);
+            if !setup.flags.contains(&"--admin-address") {
+                add(&["--admin-address", "off"]);
+            }
+        }
+        NGINX => {
+            let file = config("nginx.conf", include_str!("../../peers/nginx.conf"))?;
+            let folder = places.folder.display().to_string();
+            // A master process adds nothing to one worker, and callgrind would follow the wrong one.
+            let master = if setup.workers == 1 {
+                "master_process off;"
+            } else {
+                "master_process on;"
+            };
+            add(&["-p", &folder, "-c", &file, "-g", master]);
+        }
+        HAPROXY | HAPROXY_SYSTEM => {
+            let file = config("haproxy.cfg", include_str!("../../peers/haproxy.cfg"))?;
+            add(&["-db", "-f", &file]);
+        }
+        ENVOY => {
+            let file = config("envoy.yaml", include_str!("../../peers/envoy.yaml"))?;
+            add(&[
+                "-c",
+                &file,
+                "--concurrency",
+                &workers,
+                "--disable-hot-restart",
+                "--log-level",
+                "warning",
+            ]);
+        }
+        TRAEFIK => {
+            places.write(
+                "traefik-routes.yaml",
+                include_str!("../../peers/traefik-routes.yaml"),
+            )?;
+            let file = config("traefik.yaml", include_str!("../../peers/traefik.yaml"))?;
+            add(&[&format!("--configFile={file}")]);
+        }
+        CADDY => {
+            let file = config("Caddyfile", include_str!("../../peers/Caddyfile"))?;
+            add(&["run", "--adapter", "caddyfile", "--config", &file]);
+        }
+        RELAY => add(&["relay", &places.listen.to_string(), &places.origin.to_string()]),
+        other => return Err(format!("{other} has no command line")),
+    }
+    words.extend(setup.flags.iter().map(|flag| places.fill(flag)));
+    Ok(words)
+}

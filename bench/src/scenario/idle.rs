@@ -1,0 +1,122 @@
+//! (j) Connections that made one request and now wait: our memory for each, plain and with TLS.
+
+use super::Scenario;
+use crate::bench::Bench;
+use crate::client::{self, Client};
+use crate::figure::{Metric, Section};
+use crate::peer::{HAPROXY, HOST, NARTHEX, NGINX, Peer, Running, Setup};
+use crate::target::{Limit, Target};
+use std::time::{Duration, Instant};
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+
+const PLAIN: Metric = Metric::cost("memory per idle plain connection", "KiB");
+const TLS: Metric = Metric::cost("memory per idle TLS connection", "KiB");
+const METHOD: &str = "PSS of the process, after minus before";
+/// What the file limit leaves may be fewer.
+const CONNECTIONS: usize = 10_000;
+/// Narthex's allocator takes 5 s to stop using a page and 5 s more to give it up (`.cargo/config.toml`).
+const SETTLED: Duration = Duration::from_secs(12);
+
+/// The row of the table.
+pub const SCENARIO: Scenario = Scenario {
+    key: "j",
+    title: "10,000 idle connections: memory of each",
+    targets: &[
+        Target::new(PLAIN, Limit::Value(4.0)),
+        Target::new(TLS, Limit::Value(12.0)),
+    ],
+    run,
+};
+
+fn run(bench: &Bench) -> Result<Section, String> {
+    let mut section = Section::default();
+    let count = if bench.quick { 2_000 } else { CONNECTIONS }.min(room());
+    if !bench.quick && count < CONNECTIONS {
+        section.note(format!(
+            "{count} connections, as the limit of open files allows (ulimit -n): a proxy needs two files for each."
+        ));
+    }
+    let named = |peer: &&Peer| [NARTHEX, HAPROXY, NGINX].contains(&peer.name);
+    for peer in bench.peers.iter().filter(named) {
+        for (metric, tls) in [(PLAIN, false), (TLS, true)] {
+            bench.progress(format_args!(
+                "{}: {count} idle {} connections",
+                peer.name,
+                if tls { "TLS" } else { "plain" }
+            ));
+            let each = one(bench, peer, count, tls)?;
+            section.push(peer.name, metric, METHOD, vec![each]);
+        }
+    }
+    section
+        .note("Each connection made one request and got its answer; all were used again after the reading.");
+    Ok(section)
+}
+
+/// KiB per connection.
+fn one(bench: &Bench, peer: &Peer, count: usize, tls: bool) -> Result<f64, String> {
+    let running = peer.start(bench, &Setup::default())?;
+    // A few first: buffers and pools that exist once are not what a connection costs.
+    drop(open(bench, peer, &running, 50, tls)?);
+    std::thread::sleep(SETTLED);
+    let before = running.process.pss();
+    let mut connections = open(bench, peer, &running, count, tls)?;
+    std::thread::sleep(SETTLED);
+    let after = running.process.pss();
+    for (number, connection) in connections.iter_mut().enumerate() {
+        let used = connection.get(HOST, "/bench").map(|answer| answer.status);
+        if !matches!(used, Ok(200)) {
+            return Err(format!(
+                "{}: idle connection {number} was lost: {used:?}",
+                peer.name
+            ));
+        }
+    }
+    Ok(after.saturating_sub(before) as f64 / count as f64)
+}
+
+fn open(
+    bench: &Bench,
+    peer: &Peer,
+    running: &Running,
+    count: usize,
+    tls: bool,
+) -> Result<Vec<Client>, String> {
+    let root = CertificateDer::from_pem_file(&bench.certificate.chain_file).map_err(|e| e.to_string())?;
+    let config = client::tls(&[root])?;
+    let (address, config) = if tls {
+        (running.tls, Some(&config))
+    } else {
+        (running.address, None)
+    };
+    let start = Instant::now();
+    let mut connections = Vec::with_capacity(count);
+    for number in 0..count {
+        let opened = Client::connect(address, HOST, config).and_then(|mut client| {
+            let answer = client.get(HOST, "/bench")?;
+            if answer.status == 200 {
+                Ok(client)
+            } else {
+                Err(std::io::Error::other(format!("status {}", answer.status)))
+            }
+        });
+        connections.push(opened.map_err(|error| format!("{}: connection {number}: {error}", peer.name))?);
+        // The first must not have been idle for as long as any proxy lets it (60 s) when the last is read.
+        if start.elapsed() > Duration::from_secs(40) {
+            return Err(format!("{}: {number} connections took 40 s to open", peer.name));
+        }
+    }
+    Ok(connections)
+}
+
+/// Connections for which a process has files, both sides and some more.
+fn room() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let files = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))
+        .and_then(|rest| rest.split_whitespace().nth(1)?.parse::<usize>().ok())
+        .unwrap_or(1024);
+    (files / 2).saturating_sub(500)
+}
