@@ -30,7 +30,7 @@ impl Bench {
 
     /// Length of one measured window.
     pub fn window(&self) -> Duration {
-        Duration::from_millis(if self.quick { 300 } else { 1_200 })
+        Duration::from_millis(if self.quick { 300 } else { 1_000 })
     }
 
     /// The proxies that understand HTTP: all but the relay.
