@@ -265,7 +265,16 @@ fn with_header(mut conditions: Match, value: &str) -> Match {
 fn change(case: &Case, socket: &Socket<()>) -> Duration {
     let mut bind = case.bind.clone();
     let mut listener = (*bind.listeners[0]).clone();
-    listener.routes[0] = Arc::new((*listener.routes[0]).clone());
+    let first = listener
+        .routes
+        .iter()
+        .next()
+        .map(|route| (route.origin.clone(), (**route).clone()));
+    if let Some((origin, copy)) = first {
+        listener
+            .routes
+            .insert(|route| route.origin.cmp(&origin), Arc::new(copy));
+    }
     bind.listeners[0] = Arc::new(listener);
     let started = Instant::now();
     let changed = black_box(Socket::build(&bind, Some(socket), &mut |_: &Arc<Route>| ()));

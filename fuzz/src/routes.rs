@@ -44,7 +44,8 @@ pub fn router(bytes: &[u8]) {
     // The same listeners with a route less, and back: as after two changes.
     if let Some(listener) = other.listeners.first_mut() {
         let mut smaller = Listener::clone(listener);
-        smaller.routes.pop();
+        let fewer = smaller.routes.len().saturating_sub(1);
+        smaller.routes = smaller.routes.iter().take(fewer).cloned().collect();
         *listener = Arc::new(smaller);
     }
     let between = Socket::build(&other, Some(&socket), &mut |_: &Arc<Route>| ());

@@ -97,7 +97,7 @@ fn snapshot() -> ir::Snapshot {
     };
     ir::Snapshot {
         binds: vec![Arc::new(bind)],
-        certificates: [(id, Arc::new(certificate))].into(),
+        certificates: Arc::new([(id, Arc::new(certificate))].into()),
         ..ir::Snapshot::default()
     }
 }

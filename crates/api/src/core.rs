@@ -1,6 +1,6 @@
 //! Core group: Service, Secret, ConfigMap, Namespace.
 
-use crate::meta::{Meta, null_as_default, resource};
+use crate::meta::{Meta, list, null_as_default, resource};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,7 +29,7 @@ pub struct ServiceSpec {
     /// DNS name of an ExternalName Service.
     pub external_name: Option<String>,
     /// Ports.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub ports: Vec<ServicePort>,
 }
 

@@ -1,6 +1,6 @@
 //! discovery.k8s.io: EndpointSlice.
 
-use crate::meta::{Meta, null_as_default, resource};
+use crate::meta::{Meta, list, null_as_default, resource};
 use serde::{Deserialize, Serialize};
 
 /// Label that names the Service of a slice.
@@ -15,10 +15,10 @@ pub struct EndpointSlice {
     /// `IPv4`, `IPv6` or `FQDN`.
     pub address_type: AddressType,
     /// Endpoints.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub endpoints: Vec<Endpoint>,
     /// Ports of every endpoint of the slice.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub ports: Vec<EndpointPort>,
 }
 resource!(EndpointSlice, "discovery.k8s.io", ["v1"], true);
@@ -33,7 +33,7 @@ crate::words! {
 #[serde(rename_all = "camelCase", default)]
 pub struct Endpoint {
     /// Addresses; the first one is used.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub addresses: Vec<String>,
     /// State.
     #[serde(deserialize_with = "null_as_default")]

@@ -1,6 +1,6 @@
 //! gateway.networking.k8s.io: GatewayClass, Gateway, HTTPRoute, ReferenceGrant (v1; v1beta1 has the same shape).
 
-use crate::meta::{Meta, null_as_default, resource};
+use crate::meta::{Meta, list, null_as_default, resource};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -65,17 +65,17 @@ pub struct GatewaySpec {
     /// Name of a GatewayClass.
     pub gateway_class_name: String,
     /// Listeners.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub listeners: Vec<Listener>,
     /// Addresses asked for.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub addresses: Vec<GatewayAddress>,
     /// Infrastructure settings.
     pub infrastructure: Option<Infrastructure>,
     /// TLS settings of the whole Gateway (frontend client certificates, backend client certificate): reported, not honoured yet.
-    pub tls: Option<serde_json::Value>,
+    pub tls: Option<Box<serde_json::Value>>,
     /// ListenerSets that may join: reported, not honoured yet.
-    pub allowed_listeners: Option<serde_json::Value>,
+    pub allowed_listeners: Option<Box<serde_json::Value>>,
 }
 
 /// `Gateway.spec.infrastructure`.
@@ -132,7 +132,7 @@ pub struct ListenerTls {
     /// `Terminate` or `Passthrough`; unset: Terminate.
     pub mode: Option<TlsMode>,
     /// Secrets.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub certificate_refs: Vec<SecretRef>,
     /// Options of implementations.
     #[serde(deserialize_with = "null_as_default")]
@@ -165,7 +165,7 @@ pub struct AllowedRoutes {
     /// From which namespaces.
     pub namespaces: Option<RouteNamespaces>,
     /// Which kinds; empty: all that fit the protocol.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub kinds: Vec<RouteGroupKind>,
 }
 
@@ -192,7 +192,7 @@ pub struct LabelSelector {
     #[serde(deserialize_with = "null_as_default")]
     pub match_labels: BTreeMap<String, String>,
     /// All of these conditions.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub match_expressions: Vec<LabelRequirement>,
 }
 
@@ -205,7 +205,7 @@ pub struct LabelRequirement {
     /// Comparison.
     pub operator: LabelOperator,
     /// For `In` and `NotIn`.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub values: Vec<String>,
 }
 
@@ -240,13 +240,13 @@ resource!(HTTPRoute, "gateway.networking.k8s.io", ["v1", "v1beta1"], true);
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpRouteSpec {
     /// Where to attach.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub parent_refs: Vec<ParentRef>,
     /// Hosts; empty: the listener's.
-    #[serde(deserialize_with = "null_as_default")]
-    pub hostnames: Vec<String>,
+    #[serde(deserialize_with = "list")]
+    pub hostnames: Vec<Box<str>>,
     /// Rules; unset: one that matches everything and has no backend.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub rules: Vec<HttpRouteRule>,
 }
 
@@ -256,18 +256,18 @@ pub struct HttpRouteSpec {
 pub struct ParentRef {
     /// Unset: gateway.networking.k8s.io.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub group: Option<String>,
+    pub group: Option<Box<str>>,
     /// Unset: Gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub kind: Option<String>,
+    pub kind: Option<Box<str>>,
     /// Unset: the route's.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
+    pub namespace: Option<Box<str>>,
     /// Name.
-    pub name: String,
+    pub name: Box<str>,
     /// A listener's name.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub section_name: Option<String>,
+    pub section_name: Option<Box<str>>,
     /// A listener's port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
@@ -278,22 +278,22 @@ pub struct ParentRef {
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpRouteRule {
     /// Name, unique within the route.
-    pub name: Option<String>,
+    pub name: Option<Box<str>>,
     /// Any of these; empty: everything.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub matches: Vec<HttpRouteMatch>,
     /// Filters.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub filters: Vec<HttpRouteFilter>,
     /// Backends by weight.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub backend_refs: Vec<HttpBackendRef>,
     /// Time limits.
-    pub timeouts: Option<HttpRouteTimeouts>,
+    pub timeouts: Option<Box<HttpRouteTimeouts>>,
     /// Reported, not honoured yet.
-    pub retry: Option<serde_json::Value>,
+    pub retry: Option<Box<serde_json::Value>>,
     /// Reported, not honoured yet.
-    pub session_persistence: Option<serde_json::Value>,
+    pub session_persistence: Option<Box<serde_json::Value>>,
 }
 
 /// `HTTPRoute.spec.rules[].timeouts`; durations as GEP-2257 writes them.
@@ -313,13 +313,13 @@ pub struct HttpRouteMatch {
     /// Unset: prefix `/`.
     pub path: Option<HttpPathMatch>,
     /// All of these.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub headers: Vec<HttpValueMatch>,
     /// All of these.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub query_params: Vec<HttpValueMatch>,
     /// Method.
-    pub method: Option<String>,
+    pub method: Option<Box<str>>,
 }
 
 /// Condition on the path.
@@ -330,7 +330,7 @@ pub struct HttpPathMatch {
     #[serde(rename = "type")]
     pub kind: Option<PathMatchType>,
     /// Unset: `/`.
-    pub value: Option<String>,
+    pub value: Option<Box<str>>,
 }
 
 crate::words! {
@@ -346,9 +346,9 @@ pub struct HttpValueMatch {
     #[serde(rename = "type")]
     pub kind: Option<ValueMatchType>,
     /// Name.
-    pub name: String,
+    pub name: Box<str>,
     /// Value.
-    pub value: String,
+    pub value: Box<str>,
 }
 
 crate::words! {
@@ -364,21 +364,21 @@ pub struct HttpRouteFilter {
     #[serde(rename = "type")]
     pub kind: FilterType,
     /// For `RequestHeaderModifier`.
-    pub request_header_modifier: Option<HeaderModifier>,
+    pub request_header_modifier: Option<Box<HeaderModifier>>,
     /// For `ResponseHeaderModifier`.
-    pub response_header_modifier: Option<HeaderModifier>,
+    pub response_header_modifier: Option<Box<HeaderModifier>>,
     /// For `RequestMirror`.
-    pub request_mirror: Option<RequestMirror>,
+    pub request_mirror: Option<Box<RequestMirror>>,
     /// For `RequestRedirect`.
-    pub request_redirect: Option<RequestRedirect>,
+    pub request_redirect: Option<Box<RequestRedirect>>,
     /// For `URLRewrite`.
-    pub url_rewrite: Option<UrlRewrite>,
+    pub url_rewrite: Option<Box<UrlRewrite>>,
     /// For `CORS`.
-    pub cors: Option<Cors>,
+    pub cors: Option<Box<Cors>>,
     /// For `ExtensionRef`.
-    pub extension_ref: Option<ExtensionRef>,
+    pub extension_ref: Option<Box<ExtensionRef>>,
     /// For `ExternalAuth`: refused.
-    pub external_auth: Option<serde_json::Value>,
+    pub external_auth: Option<Box<serde_json::Value>>,
 }
 
 crate::words! {
@@ -394,13 +394,13 @@ crate::words! {
 #[serde(default)]
 pub struct HeaderModifier {
     /// Replace.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub set: Vec<HttpHeader>,
     /// Add.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub add: Vec<HttpHeader>,
     /// Remove.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub remove: Vec<String>,
 }
 
@@ -409,9 +409,9 @@ pub struct HeaderModifier {
 #[serde(default)]
 pub struct HttpHeader {
     /// Name.
-    pub name: String,
+    pub name: Box<str>,
     /// Value.
-    pub value: String,
+    pub value: Box<str>,
 }
 
 /// HTTPRequestMirrorFilter.
@@ -485,18 +485,18 @@ crate::words! {
 #[serde(rename_all = "camelCase", default)]
 pub struct Cors {
     /// Origins.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub allow_origins: Vec<String>,
     /// Credentials allowed.
     pub allow_credentials: Option<bool>,
     /// Methods.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub allow_methods: Vec<String>,
     /// Request headers.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub allow_headers: Vec<String>,
     /// Response headers.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub expose_headers: Vec<String>,
     /// Seconds; unset: 5.
     pub max_age: Option<i64>,
@@ -519,13 +519,13 @@ pub struct ExtensionRef {
 #[serde(default)]
 pub struct BackendRef {
     /// Unset: core.
-    pub group: Option<String>,
+    pub group: Option<Box<str>>,
     /// Unset: Service.
-    pub kind: Option<String>,
+    pub kind: Option<Box<str>>,
     /// Name.
-    pub name: String,
+    pub name: Box<str>,
     /// Unset: the route's.
-    pub namespace: Option<String>,
+    pub namespace: Option<Box<str>>,
     /// Required for Services.
     pub port: Option<u16>,
 }
@@ -547,13 +547,13 @@ pub struct HttpBackendRef {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct FlatHttpBackendRef {
-    group: Option<String>,
-    kind: Option<String>,
-    name: String,
-    namespace: Option<String>,
+    group: Option<Box<str>>,
+    kind: Option<Box<str>>,
+    name: Box<str>,
+    namespace: Option<Box<str>>,
     port: Option<u16>,
     weight: Option<i32>,
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     filters: Vec<HttpRouteFilter>,
 }
 
@@ -594,10 +594,10 @@ resource!(
 #[serde(default)]
 pub struct ReferenceGrantSpec {
     /// Who may refer.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub from: Vec<GrantFrom>,
     /// To what, in the grant's namespace.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub to: Vec<GrantTo>,
 }
 

@@ -21,7 +21,7 @@ macro_rules! words {
         pub enum $name {
             $($(#[$word_meta])* #[doc = concat!("`", stringify!($word), "`")] $word,)*
             /// A word that this program does not know.
-            Other(String),
+            Other(Box<str>),
         }
 
         impl $name {
@@ -36,7 +36,7 @@ macro_rules! words {
         impl From<String> for $name {
             fn from(word: String) -> Self {
                 $(if word == $crate::words!(@text $word $($text)?) { return Self::$word; })*
-                Self::Other(word)
+                Self::Other(word.into())
             }
         }
 

@@ -63,6 +63,15 @@ pub(crate) fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserializ
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
+/// Reads a list, also a `null`, with no more room than it takes: objects are kept for long.
+pub(crate) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    let mut items: Vec<T> = null_as_default(deserializer)?;
+    items.shrink_to_fit();
+    Ok(items)
+}
+
 /// RFC 3339 text to seconds since 1970 and back.
 mod timestamp {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};

@@ -1,6 +1,6 @@
 //! networking.k8s.io: Ingress and IngressClass.
 
-use crate::meta::{Meta, null_as_default, resource};
+use crate::meta::{Meta, list, resource};
 use serde::{Deserialize, Serialize};
 
 /// Annotation that named the class before `ingressClassName`.
@@ -30,10 +30,10 @@ pub struct IngressSpec {
     /// Backend for what no rule matches.
     pub default_backend: Option<IngressBackend>,
     /// Rules.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub rules: Vec<IngressRule>,
     /// Certificates.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub tls: Vec<IngressTls>,
 }
 
@@ -52,7 +52,7 @@ pub struct IngressRule {
 #[serde(default)]
 pub struct HttpIngressRule {
     /// Paths.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub paths: Vec<HttpIngressPath>,
 }
 
@@ -120,7 +120,7 @@ pub struct TypedLocalRef {
 #[serde(rename_all = "camelCase", default)]
 pub struct IngressTls {
     /// Hosts that the certificate is for.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub hosts: Vec<String>,
     /// Secret of type `kubernetes.io/tls`; unset: the default certificate.
     pub secret_name: Option<String>,

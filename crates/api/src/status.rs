@@ -4,7 +4,7 @@ use crate::gateway::{GatewayAddress, ParentRef, RouteGroupKind};
 use serde::{Deserialize, Serialize};
 
 /// A condition (`metav1.Condition`). The time of its last change is the writer's business, not the translation's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
     /// `Accepted`, `Programmed`, `ResolvedRefs`, …
@@ -21,7 +21,7 @@ pub struct Condition {
 }
 
 /// State of a condition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ConditionStatus {
     /// Holds.
     True,
@@ -76,7 +76,7 @@ pub struct ListenerStatus {
 }
 
 /// `status` of any route.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RouteStatus {
     /// One per parentRef that refers to a Gateway of ours.
@@ -84,7 +84,7 @@ pub struct RouteStatus {
 }
 
 /// `status.parents[]` of a route.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RouteParentStatus {
     /// As in the spec.

@@ -45,11 +45,11 @@ impl Locations {
 
     /// Where a field of an object stands; if the object does not say it, where the nearest field around it does.
     pub fn field(&self, origin: &Origin, field: &str) -> Option<Place> {
-        let (spot, source) = {
+        let (spot, source, hasher) = {
             let index = self.read();
             let spot = index.spot(origin)?.clone();
             let source = index.sources.get(&spot.file).cloned();
-            (spot, source)
+            (spot, source, index.hasher.clone())
         };
         let object = Place::new(&spot.file, spot.mark);
         if field.is_empty() {
@@ -57,7 +57,7 @@ impl Locations {
         }
         // Places of fields are asked for rarely; they are not worth keeping.
         let found = source
-            .and_then(|source| source.text(&spot.file))
+            .and_then(|source| source.text(&spot.file, &hasher))
             .and_then(|text| {
                 text::find(
                     &text,
@@ -76,6 +76,13 @@ impl Locations {
         known.or_else(|| self.field(&diagnostic.origin, &diagnostic.field))
     }
 
+    /// The file of the object that is in use.
+    pub(crate) fn file(&self, (kind, key): &(&'static str, Key)) -> Option<Arc<Path>> {
+        let index = self.read();
+        let spot = index.objects.get(kind)?.get(key)?;
+        Some(Arc::clone(&spot.file))
+    }
+
     pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Index> {
         self.index.write().unwrap_or_else(PoisonError::into_inner)
     }
@@ -88,7 +95,10 @@ impl Locations {
 impl fmt::Debug for Locations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Locations")
-            .field("objects", &self.read().objects.len())
+            .field(
+                "objects",
+                &self.read().objects.values().map(HashMap::len).sum::<usize>(),
+            )
             .finish()
     }
 }
@@ -107,7 +117,7 @@ impl Place {
 #[derive(Default)]
 pub(crate) struct Index {
     /// The object that is in use, by kind and key.
-    pub objects: HashMap<(Arc<str>, Key), Spot>,
+    pub objects: HashMap<&'static str, HashMap<Key, Spot>>,
     /// Findings of the store itself.
     pub findings: HashMap<Diagnostic, Place>,
     /// How to get at the text of a file again.
@@ -124,6 +134,8 @@ pub(crate) struct Spot {
     pub mark: Mark,
     /// Index of its document.
     pub document: u32,
+    /// Its place among the objects of the file.
+    pub position: u32,
     /// Path within the document.
     pub base: Box<str>,
 }
@@ -132,7 +144,7 @@ pub(crate) struct Spot {
 #[derive(Debug, Clone)]
 pub(crate) enum Source {
     /// From the file, if it still has this hash.
-    File { hash: u64, hasher: RandomState },
+    File { hash: u64 },
     /// It was kept.
     Kept(Arc<str>),
 }
@@ -145,7 +157,6 @@ impl Index {
         } else {
             Source::File {
                 hash: self.hasher.hash_one(text),
-                hasher: self.hasher.clone(),
             }
         };
         self.sources.insert(Arc::clone(file), source);
@@ -153,15 +164,15 @@ impl Index {
 
     fn spot(&self, origin: &Origin) -> Option<&Spot> {
         let key = Key::new(Arc::clone(&origin.namespace), Arc::clone(&origin.name));
-        self.objects.get(&(Arc::clone(&origin.kind), key))
+        self.objects.get(&*origin.kind)?.get(&key)
     }
 }
 
 impl Source {
-    fn text(&self, file: &Path) -> Option<Arc<str>> {
+    fn text(&self, file: &Path, hasher: &RandomState) -> Option<Arc<str>> {
         match self {
             Self::Kept(text) => Some(Arc::clone(text)),
-            Self::File { hash, hasher } => {
+            Self::File { hash } => {
                 let text = std::fs::read_to_string(file).ok()?;
                 (hasher.hash_one(text.as_str()) == *hash).then(|| text.into())
             }

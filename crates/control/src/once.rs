@@ -5,6 +5,7 @@ use crate::world::World;
 use crate::{EchoAddresses, Locations, StaticEndpoint};
 use ir::{Code, Diagnostic};
 use std::path::PathBuf;
+use std::sync::Arc;
 use translate::{Objects, Settings, Translation, Translator};
 
 /// What files hold.
@@ -61,8 +62,8 @@ pub fn once(
 }
 
 impl From<World<'_>> for Loaded {
-    fn from(world: World<'_>) -> Self {
-        let diagnostics = world.findings(&[]);
+    fn from(mut world: World<'_>) -> Self {
+        let diagnostics = world.findings(&Arc::default()).to_vec();
         let unreadable = diagnostics
             .iter()
             .filter(|finding| finding.code == Code::UnreadableFile)

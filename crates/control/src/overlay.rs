@@ -9,7 +9,7 @@ use ir::{Code, Diagnostic, Origin};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use translate::{Key, Objects};
+use translate::{Key, Objects, Shelf};
 
 /// Slices by key, as translation takes them.
 pub(crate) type Slices = BTreeMap<Key, Arc<EndpointSlice>>;
@@ -24,7 +24,7 @@ pub(crate) struct Overlay<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Overlaid {
     /// All slices.
-    pub slices: Slices,
+    pub slices: Shelf<EndpointSlice>,
     /// Flags that name nothing.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -40,33 +40,27 @@ impl<'a> Overlay<'a> {
         self.endpoints.is_empty() && self.echo.is_none()
     }
 
-    /// The slices with what is added. What equals `previous` keeps its `Arc`.
-    pub(crate) fn apply(&self, objects: &Objects, previous: &Slices) -> Overlaid {
-        let mut overlaid = Overlaid {
-            slices: objects.endpoint_slices.clone(),
-            diagnostics: Vec::new(),
-        };
+    /// Brings the slices with what is added up to date. What equals the last ones keeps its `Arc`.
+    pub(crate) fn apply(&self, objects: &Objects, overlaid: &mut Overlaid) {
+        overlaid.diagnostics.clear();
+        let mut slices: Slices = (*objects.endpoint_slices).clone();
         for (key, ports) in self.endpoints_by_service(objects, &mut overlaid.diagnostics) {
-            hide(
-                &mut overlaid.slices,
-                &key,
-                &ports.keys().copied().collect::<Vec<_>>(),
-            );
+            hide(&mut slices, &key, &ports.keys().copied().collect::<Vec<_>>());
             for (port, addresses) in ports {
-                add(&mut overlaid.slices, &key, port, &addresses);
+                add(&mut slices, &key, port, &addresses);
             }
         }
         if let Some(echo) = self.echo {
-            echo_services(echo, objects, &mut overlaid);
+            echo_services(echo, objects, &mut slices, &mut overlaid.diagnostics);
         }
-        for (key, slice) in &mut overlaid.slices {
-            if let Some(old) = previous.get(key)
+        for (key, slice) in &mut slices {
+            if let Some(old) = overlaid.slices.get(key)
                 && old == slice
             {
                 *slice = Arc::clone(old);
             }
         }
-        overlaid
+        overlaid.slices.become_like(&slices);
     }
 
     fn endpoints_by_service<'o>(
@@ -188,9 +182,13 @@ fn add(slices: &mut Slices, service: &Key, name: PortName<'_>, addresses: &[Sock
     }
 }
 
-fn echo_services(echo: &dyn EchoAddresses, objects: &Objects, overlaid: &mut Overlaid) {
-    let served: BTreeSet<(Arc<str>, String)> = overlaid
-        .slices
+fn echo_services(
+    echo: &dyn EchoAddresses,
+    objects: &Objects,
+    slices: &mut Slices,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let served: BTreeSet<(Arc<str>, String)> = slices
         .values()
         .filter(|slice| !slice.endpoints.is_empty())
         .filter_map(|slice| {
@@ -207,13 +205,11 @@ fn echo_services(echo: &dyn EchoAddresses, objects: &Objects, overlaid: &mut Ove
         }
         for port in &service.spec.ports {
             match echo.address(&key.namespace, &key.name, port.port) {
-                Ok(address) => add(&mut overlaid.slices, key, PortName::of(port), &[address]),
+                Ok(address) => add(slices, key, PortName::of(port), &[address]),
                 Err(error) => {
                     let message = format!("the built-in echo can't listen for port {}: {error}", port.port);
                     let origin = key.origin("Service");
-                    overlaid
-                        .diagnostics
-                        .push(Diagnostic::new(Code::EndpointInvalid, origin, "", message));
+                    diagnostics.push(Diagnostic::new(Code::EndpointInvalid, origin, "", message));
                 }
             }
         }
@@ -259,7 +255,7 @@ fn ports_hint(service: &Service) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Overlay, Slices};
+    use super::{Overlaid, Overlay, Slices};
     use crate::{EchoAddresses, StaticEndpoint};
     use std::net::SocketAddr;
     use std::sync::Arc;
@@ -314,6 +310,12 @@ mod tests {
         lines
     }
 
+    fn applied(overlay: &Overlay<'_>, objects: &Objects) -> Overlaid {
+        let mut overlaid = Overlaid::default();
+        overlay.apply(objects, &mut overlaid);
+        overlaid
+    }
+
     fn endpoint(text: &str) -> StaticEndpoint {
         text.parse().unwrap()
     }
@@ -325,7 +327,7 @@ mod tests {
         for port in ["80", "http"] {
             let text = format!("default/web:{port}=127.0.0.1:1,127.0.0.1:2,[::1]:1");
             let overlay = Overlay::new(vec![endpoint(&text)], None);
-            let overlaid = overlay.apply(&objects, &Slices::default());
+            let overlaid = applied(&overlay, &objects);
             assert!(overlaid.diagnostics.is_empty());
             assert_eq!(
                 shown(&overlaid.slices),
@@ -346,7 +348,7 @@ mod tests {
             endpoint("shop/web:80=127.0.0.1:1"),
             endpoint("default/web:81=127.0.0.1:1"),
         ];
-        let overlaid = Overlay::new(endpoints, None).apply(&objects, &Slices::default());
+        let overlaid = applied(&Overlay::new(endpoints, None), &objects);
         let messages: Vec<_> = overlaid
             .diagnostics
             .iter()
@@ -371,19 +373,19 @@ mod tests {
             slice("web", "http"),
         ]);
         let overlay = Overlay::new(Vec::new(), Some(&Echo));
-        let first = overlay.apply(&objects, &Slices::default());
-        assert_eq!(shown(&first.slices).len(), 3);
-        assert!(shown(&first.slices)[0].starts_with("api#http 127.0.0.1:1"));
-        let again = overlay.apply(&objects, &first.slices);
-        assert!(
-            first
-                .slices
-                .values()
-                .zip(again.slices.values())
-                .all(|(a, b)| Arc::ptr_eq(a, b))
-        );
+        let mut overlaid = applied(&overlay, &objects);
+        assert_eq!(shown(&overlaid.slices).len(), 3);
+        assert!(shown(&overlaid.slices)[0].starts_with("api#http 127.0.0.1:1"));
+        let first = overlaid.slices.clone();
+        overlay.apply(&objects, &mut overlaid);
+        let both = first.values().zip(overlaid.slices.values());
+        assert!({ both }.all(|(a, b)| Arc::ptr_eq(a, b)));
         objects.insert(Object::from_value(&slice("api", "http")).unwrap().unwrap());
-        let real = overlay.apply(&objects, &first.slices);
-        assert!(shown(&real.slices).iter().all(|line| line.contains("10.0.0.1")));
+        overlay.apply(&objects, &mut overlaid);
+        assert!(
+            shown(&overlaid.slices)
+                .iter()
+                .all(|line| line.contains("10.0.0.1"))
+        );
     }
 }

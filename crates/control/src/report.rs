@@ -1,7 +1,7 @@
 //! Tells findings: once in the log when they are new and once when they are gone, and as numbers.
 
 use crate::Locations;
-use ir::{Diagnostic, Severity, Snapshot};
+use ir::{Certificate, CertificateId, Diagnostic, Severity, Snapshot};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use telemetry::{CertificateExpiry, DiagnosticCount, Telemetry};
@@ -9,6 +9,7 @@ use telemetry::{CertificateExpiry, DiagnosticCount, Telemetry};
 /// What was told before.
 pub(crate) struct Reporter {
     told: Arc<[Diagnostic]>,
+    certificates: Arc<BTreeMap<CertificateId, Arc<Certificate>>>,
     telemetry: Option<Arc<Telemetry>>,
 }
 
@@ -17,13 +18,14 @@ impl Reporter {
     pub(crate) fn new(telemetry: Option<Arc<Telemetry>>) -> Self {
         Self {
             told: Arc::default(),
+            certificates: Arc::default(),
             telemetry,
         }
     }
 
     /// Tells what is new and what is gone.
     pub(crate) fn tell(&mut self, findings: &Arc<[Diagnostic]>, locations: &Locations) {
-        if self.told == *findings {
+        if Arc::ptr_eq(&self.told, findings) || self.told == *findings {
             return;
         }
         let before: HashSet<&Diagnostic> = self.told.iter().collect();
@@ -41,8 +43,12 @@ impl Reporter {
     }
 
     /// Tells when the certificates in use end.
-    pub(crate) fn certificates(&self, snapshot: &Snapshot) {
+    pub(crate) fn certificates(&mut self, snapshot: &Snapshot) {
         let Some(telemetry) = &self.telemetry else { return };
+        if Arc::ptr_eq(&self.certificates, &snapshot.certificates) {
+            return;
+        }
+        self.certificates = Arc::clone(&snapshot.certificates);
         let expiries = snapshot
             .certificates
             .iter()

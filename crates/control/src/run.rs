@@ -10,7 +10,7 @@ use crate::world::{Refreshed, World};
 use crate::{
     ApplyReport, DnsOptions, EchoAddresses, HoldOff, Live, Publish, Published, State, StaticEndpoint,
 };
-use ir::{Diagnostic, Snapshot};
+use ir::{Diagnostic, List, Snapshot};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ pub struct ControlOptions {
     pub echo: Option<Box<dyn EchoAddresses>>,
     /// How long to wait for a burst of changes to end.
     pub hold_off: HoldOff,
-    /// How often files are looked at without an event.
+    /// How often files are looked at without an event; more rarely where there are very many.
     pub rescan: Duration,
     /// Whom to ask for ExternalName Services.
     pub dns: DnsOptions,
@@ -56,6 +56,11 @@ impl ControlOptions {
 
 /// Certificates near their end are found by looking at the clock now and then.
 const CLOCK: Duration = Duration::from_secs(3600);
+
+/// A pause between two looks at all files, in lengths of a look: 0.5 ms in a second are spent on it.
+const LEAST_PAUSE: u32 = 2000;
+/// As long as somebody waits who knows that an event was missed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Loads, publishes, and follows changes until it is dropped. Blocks its thread while it reads and translates, so
 /// it belongs on a thread without other work.
@@ -106,9 +111,9 @@ struct Control<'a, P> {
 struct Latest {
     generation: u64,
     snapshot: Arc<Snapshot>,
-    statuses: Arc<[Arc<ObjectStatus>]>,
+    statuses: List<ObjectStatus>,
     /// Of the translation alone.
-    findings: Vec<Diagnostic>,
+    findings: Arc<[Diagnostic]>,
     report: ApplyReport,
 }
 
@@ -119,7 +124,7 @@ impl<P: Publish> Control<'_, P> {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             ticks
         };
-        let mut rescan = ticks(rescan);
+        let mut look = tokio::time::Instant::now() + rescan;
         let mut clock = ticks(CLOCK);
         loop {
             let due = self.waiting.due();
@@ -147,8 +152,10 @@ impl<P: Publish> Control<'_, P> {
                         self.take(batch, now).await;
                     }
                 }
-                _ = rescan.tick() => {
-                    let touched = self.look_around(Instant::now(), false);
+                () = tokio::time::sleep_until(look) => {
+                    let now = Instant::now();
+                    let touched = self.look_around(now, false);
+                    look = tokio::time::Instant::now() + self.pause(rescan, now.elapsed());
                     self.settle(touched, Instant::now()).await;
                     if !self.latest.report.failed_binds.is_empty() {
                         // Whatever held the port may have let it go.
@@ -160,6 +167,17 @@ impl<P: Publish> Control<'_, P> {
                     self.apply(Instant::now()).await;
                 }
             }
+        }
+    }
+
+    /// How long until the next look at all files after one that took `took`. Where every change comes with an event,
+    /// looking is for what events missed, and takes no more than a small share of the time however many files there
+    /// are.
+    fn pause(&self, rescan: Duration, took: Duration) -> Duration {
+        if self.watcher.is_complete() {
+            rescan.max((took * LEAST_PAUSE).min(LONGEST_PAUSE))
+        } else {
+            rescan
         }
     }
 
@@ -248,7 +266,7 @@ impl<P: Publish> Control<'_, P> {
         let translation = self.world.translate(&mut self.translator, seconds_since_1970());
         self.names.want(&translation.external_names);
         self.latest.snapshot = Arc::new(translation.snapshot);
-        self.latest.statuses = translation.statuses.into();
+        self.latest.statuses = translation.statuses;
         self.latest.findings = translation.diagnostics;
     }
 
@@ -282,12 +300,12 @@ impl<P: Publish> Control<'_, P> {
     }
 
     fn tell(&mut self) {
-        let findings: Arc<[Diagnostic]> = self.world.findings(&self.latest.findings).into();
+        let findings = self.world.findings(&self.latest.findings);
         self.reporter.tell(&findings, self.world.locations());
         self.state.set(Live {
             generation: self.latest.generation,
             snapshot: Arc::clone(&self.latest.snapshot),
-            statuses: Arc::clone(&self.latest.statuses),
+            statuses: self.latest.statuses.clone(),
             diagnostics: findings,
             locations: self.world.locations().clone(),
             files_parsed: self.world.parsed(),

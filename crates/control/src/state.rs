@@ -2,7 +2,7 @@
 
 use crate::Locations;
 use arc_swap::ArcSwap;
-use ir::{Diagnostic, Snapshot};
+use ir::{Diagnostic, List, Snapshot};
 use std::sync::Arc;
 use tokio::sync::watch;
 use translate::ObjectStatus;
@@ -22,7 +22,7 @@ pub struct Live {
     /// What is served.
     pub snapshot: Arc<Snapshot>,
     /// The status that each object would get.
-    pub statuses: Arc<[Arc<ObjectStatus>]>,
+    pub statuses: List<ObjectStatus>,
     /// All findings, sorted.
     pub diagnostics: Arc<[Diagnostic]>,
     /// Where objects and findings stand in the files.

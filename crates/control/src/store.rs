@@ -5,7 +5,7 @@ use crate::locations::{Index, Locations, Place, Spot};
 use crate::shape::{self, Unknown};
 use crate::text::{Item, Outcome, SyntaxError};
 use ir::{Code, Diagnostic};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use translate::{Key, Object, Objects};
@@ -15,11 +15,14 @@ use translate::{Key, Object, Objects};
 pub(crate) struct Store {
     objects: Objects,
     files: BTreeMap<Arc<Path>, Contents>,
-    /// Every place where an object stands, in order of path and position. The first is in use.
-    candidates: HashMap<Id, Vec<Candidate>>,
-    duplicates: BTreeSet<Id>,
+    /// Files with something to be told about them.
+    remarkable: BTreeSet<Arc<Path>>,
+    /// Other places of objects that stand in several files, in order of path. The first of all is in use: where that
+    /// is, [`Locations`] knows.
+    others: BTreeMap<Id, Vec<Candidate>>,
     locations: Locations,
-    kinds: HashMap<&'static str, Arc<str>>,
+    /// Each once, for all objects.
+    namespaces: HashSet<Arc<str>>,
 }
 
 /// What a change of a file changed.
@@ -42,14 +45,12 @@ struct Contents {
     findings: Vec<(Diagnostic, Place)>,
     unknown: Vec<Unknown>,
     /// Why the file can't be read now; the rest is from when it could.
-    broken: Option<(Diagnostic, Place)>,
+    broken: Option<Box<(Diagnostic, Place)>>,
 }
 
 struct Candidate {
     spot: Spot,
-    position: u32,
-    /// The object, unless it is in use.
-    spare: Option<Box<Object>>,
+    object: Box<Object>,
 }
 
 impl Store {
@@ -92,7 +93,9 @@ impl Store {
             } = item;
             let place = Place::new(file, mark);
             match outcome {
-                Outcome::Object { object, unread } => {
+                Outcome::Object { mut object, unread } => {
+                    let namespace = self.namespace(&object.meta().namespace);
+                    object.meta_mut().namespace = namespace;
                     let id = (object.kind(), object.key());
                     let findings = unread
                         .into_iter()
@@ -107,9 +110,10 @@ impl Store {
                         file: Arc::clone(file),
                         mark,
                         document,
+                        position: u32::try_from(position).unwrap_or(u32::MAX),
                         base,
                     };
-                    found.push((id, spot, u32::try_from(position).unwrap_or(u32::MAX), object));
+                    found.push((id, spot, object));
                 }
                 Outcome::Invalid {
                     origin,
@@ -141,9 +145,10 @@ impl Store {
                 self.withdraw(&id, file, &mut index, &mut touched);
             }
         }
-        for (id, spot, position, object) in found {
-            self.offer(id, spot, position, object, &mut index, &mut touched);
+        for (id, spot, object) in found {
+            self.offer(id, spot, object, &mut index, &mut touched);
         }
+        self.remark(file, &new);
         self.files.insert(Arc::clone(file), new);
         touched
     }
@@ -160,9 +165,10 @@ impl Store {
         let message = format!("{}{kept}", error.reason);
         let diagnostic = Diagnostic::new(Code::UnreadableFile, shape::file(file), "", message)
             .hint(shape::syntax_hint(&error.reason));
-        let broken = Some((diagnostic, Place::new(file, mark)));
+        let broken = Some(Box::new((diagnostic, Place::new(file, mark))));
         let findings = contents.broken != broken;
         contents.broken = broken;
+        self.remarkable.insert(Arc::clone(file));
         Touched {
             findings,
             ..Touched::default()
@@ -174,6 +180,7 @@ impl Store {
         let Some(old) = self.files.remove(file) else {
             return Touched::default();
         };
+        self.remarkable.remove(file);
         let mut touched = Touched {
             findings: !old.findings.is_empty() || !old.unknown.is_empty() || old.broken.is_some(),
             ..Touched::default()
@@ -191,9 +198,9 @@ impl Store {
     pub(crate) fn findings(&self) -> Vec<Diagnostic> {
         let mut findings: Vec<(Diagnostic, Place)> = Vec::new();
         let mut unknown: BTreeMap<(&str, &str), &Unknown> = BTreeMap::new();
-        for contents in self.files.values() {
+        for contents in self.remarkable.iter().filter_map(|file| self.files.get(file)) {
             findings.extend(contents.findings.iter().cloned());
-            findings.extend(contents.broken.clone());
+            findings.extend(contents.broken.as_deref().cloned());
             for object in &contents.unknown {
                 // Once per kind: the first one, by path of the file.
                 unknown
@@ -202,13 +209,11 @@ impl Store {
             }
         }
         findings.extend(unknown.into_values().map(Unknown::finding));
-        for id in &self.duplicates {
-            let Some([first, others @ ..]) = self.candidates.get(id).map(Vec::as_slice) else {
-                continue;
-            };
+        for (id, others) in &self.others {
+            let file = self.locations.file(id);
             let message = format!(
                 "it stands in {} already, which is the one that is used",
-                first.spot.file.display()
+                file.as_deref().unwrap_or(Path::new("another file")).display()
             );
             for other in others {
                 findings.push((
@@ -226,89 +231,115 @@ impl Store {
     }
 
     /// Takes an object of a file into account.
-    fn offer(
-        &mut self,
-        id: Id,
-        spot: Spot,
-        position: u32,
-        object: Object,
-        index: &mut Index,
-        touched: &mut Touched,
-    ) {
-        let name = (self.kind_name(id.0), id.1.clone());
-        let candidates = self.candidates.entry(id.clone()).or_default();
-        let file = &spot.file;
-        // The file's own entry is replaced in its place: files are in order of their paths.
-        let at = candidates.partition_point(|other| other.spot.file < *file);
-        let own = candidates.get(at).is_some_and(|other| other.spot.file == *file);
-        let mut candidate = Candidate {
-            spot,
-            position,
-            spare: None,
+    fn offer(&mut self, id: Id, spot: Spot, object: Object, index: &mut Index, touched: &mut Touched) {
+        let used = index.objects.entry(id.0).or_default();
+        let Some(first) = used.get_mut(&id.1) else {
+            used.insert(id.1, spot);
+            self.put(object, touched);
+            return;
         };
-        if at == 0 {
-            if !own && let Some(previous) = candidates.first_mut() {
-                previous.spare = self.objects.get(id.0, &id.1).map(Box::new);
-            }
-            if index.objects.get(&name) != Some(&candidate.spot) {
-                index.objects.insert(name, candidate.spot.clone());
-            }
-            if self.objects.update(object) {
-                touched.object(id.0);
-            }
+        if first.file < spot.file {
+            touched.findings |= self.others.entry(id).or_default().offer(Candidate {
+                spot,
+                object: Box::new(object),
+            });
+            return;
+        }
+        if first.file == spot.file {
+            touched.findings |= first.position != spot.position && self.others.contains_key(&id);
+            *first = spot;
         } else {
-            candidate.spare = Some(Box::new(object));
+            let spot = std::mem::replace(first, spot);
+            if let Some(object) = self.objects.get(id.0, &id.1).map(Box::new) {
+                touched.findings |= self
+                    .others
+                    .entry(id)
+                    .or_default()
+                    .offer(Candidate { spot, object });
+            }
         }
-        if own {
-            touched.findings |= candidates.len() > 1 && candidates[at].position != candidate.position;
-            candidates[at] = candidate;
-        } else {
-            candidates.insert(at, candidate);
-        }
-        if candidates.len() > 1 {
-            touched.findings |= !own;
-            self.duplicates.insert(id);
-        }
+        self.put(object, touched);
     }
 
     /// A file does not hold an object any more; another file's takes its place, if there is one.
     fn withdraw(&mut self, id: &Id, file: &Arc<Path>, index: &mut Index, touched: &mut Touched) {
-        let name = (self.kind_name(id.0), id.1.clone());
-        let Some(candidates) = self.candidates.get_mut(id) else {
-            return;
-        };
-        let Some(at) = candidates.iter().position(|other| other.spot.file == *file) else {
-            return;
-        };
-        touched.findings |= candidates.len() > 1;
-        candidates.remove(at);
-        if at == 0 {
-            match candidates.first_mut() {
-                Some(next) => {
-                    index.objects.insert(name, next.spot.clone());
-                    if let Some(object) = next.spare.take()
-                        && self.objects.update(*object)
-                    {
-                        touched.object(id.0);
-                    }
+        let used = index.objects.entry(id.0).or_default();
+        let is_first = used.get(&id.1).is_some_and(|first| first.file == *file);
+        let next = match self.others.get_mut(id) {
+            Some(others) => {
+                touched.findings = true;
+                let next = if is_first {
+                    Some(others.remove(0))
+                } else {
+                    others.retain(|other| other.spot.file != *file);
+                    None
+                };
+                if others.is_empty() {
+                    self.others.remove(id);
                 }
-                None => {
-                    index.objects.remove(&name);
-                    self.objects.remove(id.0, &id.1);
-                    touched.object(id.0);
-                }
+                next
             }
-        }
-        if candidates.len() <= 1 {
-            self.duplicates.remove(id);
-        }
-        if candidates.is_empty() {
-            self.candidates.remove(id);
+            None => None,
+        };
+        match next {
+            Some(next) => {
+                used.insert(id.1.clone(), next.spot);
+                self.put(*next.object, touched);
+            }
+            None if is_first => {
+                used.remove(&id.1);
+                self.objects.remove(id.0, &id.1);
+                touched.object(id.0);
+            }
+            None => {}
         }
     }
 
-    fn kind_name(&mut self, kind: &'static str) -> Arc<str> {
-        Arc::clone(self.kinds.entry(kind).or_insert_with(|| kind.into()))
+    fn put(&mut self, object: Object, touched: &mut Touched) {
+        let kind = object.kind();
+        if self.objects.insert(object) {
+            touched.object(kind);
+        }
+    }
+
+    fn remark(&mut self, file: &Arc<Path>, contents: &Contents) {
+        let nothing =
+            contents.findings.is_empty() && contents.unknown.is_empty() && contents.broken.is_none();
+        if nothing {
+            self.remarkable.remove(file);
+        } else {
+            self.remarkable.insert(Arc::clone(file));
+        }
+    }
+
+    fn namespace(&mut self, name: &Arc<str>) -> Arc<str> {
+        if let Some(known) = self.namespaces.get(name) {
+            return Arc::clone(known);
+        }
+        self.namespaces.insert(Arc::clone(name));
+        Arc::clone(name)
+    }
+}
+
+/// The places of an object beside the one that is in use.
+trait Others {
+    /// Adds one, or replaces the one of the same file. Whether findings about them are different now.
+    fn offer(&mut self, candidate: Candidate) -> bool;
+}
+
+impl Others for Vec<Candidate> {
+    fn offer(&mut self, candidate: Candidate) -> bool {
+        match self.binary_search_by(|other| other.spot.file.cmp(&candidate.spot.file)) {
+            Ok(at) => {
+                let moved = self[at].spot.position != candidate.spot.position;
+                self[at] = candidate;
+                moved
+            }
+            Err(at) => {
+                self.insert(at, candidate);
+                true
+            }
+        }
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct Watcher {
     inotify: Option<RecommendedWatcher>,
     events: mpsc::UnboundedReceiver<notify::Result<Event>>,
     watched: BTreeMap<PathBuf, Identity>,
+    /// Whether everything that should be watched is.
+    complete: bool,
     directories: BTreeMap<PathBuf, Identity>,
     /// Files that were named, and where links lead: by the path that events about them have.
     files: BTreeMap<PathBuf, Arc<Path>>,
@@ -49,6 +51,7 @@ impl Watcher {
             inotify,
             events,
             watched: BTreeMap::new(),
+            complete: false,
             directories: BTreeMap::new(),
             files: BTreeMap::new(),
             here: std::env::current_dir().unwrap_or_default(),
@@ -94,6 +97,7 @@ impl Watcher {
             same
         });
         let mut fresh = false;
+        self.complete = true;
         for (path, identity) in wanted {
             if self.watched.contains_key(&path) {
                 continue;
@@ -104,11 +108,17 @@ impl Watcher {
                     self.watched.insert(path, identity);
                 }
                 Err(error) => {
+                    self.complete = false;
                     tracing::debug!(path = %path.display(), %error, "not watched; looked at every few seconds");
                 }
             }
         }
         fresh
+    }
+
+    /// Whether every change comes with an event.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete
     }
 
     /// The next thing that may have changed. Can be dropped at any time.

@@ -23,6 +23,8 @@ pub(crate) struct World<'a> {
     /// Paths that could not be looked at the last time.
     failed: BTreeSet<PathBuf>,
     parsed: u64,
+    /// What was told last, and the findings of the translation in it; unset once others changed.
+    told: Option<(Arc<[Diagnostic]>, Arc<[Diagnostic]>)>,
 }
 
 /// What came of looking at a file again.
@@ -46,6 +48,7 @@ impl<'a> World<'a> {
             overlaid: Overlaid::default(),
             failed: BTreeSet::new(),
             parsed: 0,
+            told: None,
         }
     }
 
@@ -87,6 +90,7 @@ impl<'a> World<'a> {
             touched.and(self.store.remove(&path.as_path().into()));
         }
         self.failed = found.failures.keys().cloned().collect();
+        self.touch(touched);
         (found, touched)
     }
 
@@ -120,13 +124,15 @@ impl<'a> World<'a> {
             self.failed.insert(path.to_path_buf());
             touched.and(self.store.fail(path, &at_start("No such file or directory")));
         }
+        self.touch(touched);
         touched
     }
 
     /// Brings the endpoints of flags and echo up to date; needed after Services or slices changed.
     pub(crate) fn overlay(&mut self) {
         if !self.overlay.is_empty() {
-            self.overlaid = self.overlay.apply(self.store.objects(), &self.overlaid.slices);
+            self.overlay.apply(self.store.objects(), &mut self.overlaid);
+            self.told = None;
         }
     }
 
@@ -138,13 +144,21 @@ impl<'a> World<'a> {
         translation
     }
 
-    /// Findings about files, the shape of objects and flags, together with those of a translation, sorted.
-    pub(crate) fn findings(&self, translated: &[Diagnostic]) -> Vec<Diagnostic> {
+    /// Findings about files, the shape of objects and flags, together with those of a translation, sorted. The same
+    /// allocation as long as nothing changes.
+    pub(crate) fn findings(&mut self, translated: &Arc<[Diagnostic]>) -> Arc<[Diagnostic]> {
+        if let Some((with, told)) = &self.told
+            && Arc::ptr_eq(with, translated)
+        {
+            return Arc::clone(told);
+        }
         let mut findings = self.store.findings();
         findings.extend_from_slice(&self.overlaid.diagnostics);
         findings.extend_from_slice(translated);
         findings.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
         findings.dedup();
+        let findings: Arc<[Diagnostic]> = findings.into();
+        self.told = Some((Arc::clone(translated), Arc::clone(&findings)));
         findings
     }
 
@@ -176,7 +190,7 @@ impl<'a> World<'a> {
     }
 
     fn take(&mut self, path: &Arc<Path>, parsed: Parsed) -> Touched {
-        match parsed {
+        let touched = match parsed {
             Parsed::Items(text, items) => {
                 self.parsed += 1;
                 self.store.replace(path, &text, items)
@@ -190,6 +204,14 @@ impl<'a> World<'a> {
                 self.store.fail(path, &at_start(&reason))
             }
             Parsed::Nothing => Touched::default(),
+        };
+        self.touch(touched);
+        touched
+    }
+
+    fn touch(&mut self, touched: Touched) {
+        if touched.findings {
+            self.told = None;
         }
     }
 

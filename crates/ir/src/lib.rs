@@ -12,6 +12,7 @@ pub mod diagnostic;
 pub mod duration;
 pub mod filter;
 pub mod host;
+pub mod list;
 pub mod listener;
 pub mod origin;
 pub mod path;
@@ -23,11 +24,12 @@ pub use certificate::{Certificate, CertificateId, PrivateKey};
 pub use diagnostic::{Code, Diagnostic, Severity};
 pub use filter::{Cors, CorsOrigin, Filter, Fraction, HeaderEdit, Mirror, PathRewrite, Redirect, UrlRewrite};
 pub use host::HostPattern;
+pub use list::List;
 pub use listener::{Bind, BindAddress, Layer, Listener, TlsHost, Transport};
 pub use origin::Origin;
 pub use route::{Action, Backend, Match, PathMatch, Route, Rule, StringMatch, Target, Timeouts, ValueMatch};
 pub use settings::{ForwardedHeaders, HttpSettings, Limits, PathPolicy, ServerTimeouts};
-pub use upstream::{Balance, Endpoint, ProxyProtocol, Upstream, UpstreamId, UpstreamSettings};
+pub use upstream::{Balance, Endpoint, ProxyProtocol, Upstream, UpstreamId, UpstreamSettings, Upstreams};
 
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -39,9 +41,9 @@ pub struct Snapshot {
     /// Sockets to open, sorted by address. No two have the same address.
     pub binds: Vec<Arc<Bind>>,
     /// Upstreams that some rule or filter refers to.
-    pub upstreams: BTreeMap<UpstreamId, Arc<Upstream>>,
+    pub upstreams: Upstreams,
     /// Certificates that some listener refers to.
-    pub certificates: BTreeMap<CertificateId, Arc<Certificate>>,
+    pub certificates: Arc<BTreeMap<CertificateId, Arc<Certificate>>>,
     /// Settings that hold for every HTTP connection.
     pub http: Arc<HttpSettings>,
 }

@@ -1,6 +1,6 @@
 //! Sockets and the listeners that share them.
 
-use crate::{CertificateId, HostPattern, Origin, Route};
+use crate::{CertificateId, HostPattern, List, Origin, Route};
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -70,7 +70,7 @@ pub struct Listener {
     /// Certificates by SNI; empty on plain HTTP.
     pub tls: Vec<TlsHost>,
     /// Routes attached to it, in no particular order.
-    pub routes: Vec<Arc<Route>>,
+    pub routes: List<Route>,
 }
 
 /// The API that a listener, and so its routes, belong to. Decides how hosts are chosen.

@@ -1,9 +1,10 @@
 //! Upstreams: resolved groups of endpoints with their settings.
 
-use crate::{Origin, duration};
-use serde::Serialize;
+use crate::{List, Origin, duration};
+use serde::{Serialize, Serializer};
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::Index;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,74 @@ pub struct Upstream {
     pub settings: Arc<UpstreamSettings>,
     /// Sorted and distinct. Empty: requests are answered with 503.
     pub endpoints: Arc<[Endpoint]>,
+}
+
+/// Upstreams by id. Shares its structure with the one it was changed from, as [`List`] does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Upstreams(List<Upstream>);
+
+impl Upstreams {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them, in order of id.
+    pub fn values(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        self.0.iter()
+    }
+
+    /// As a list, in order of id.
+    pub fn list(&self) -> &List<Upstream> {
+        &self.0
+    }
+
+    /// The upstream of this id.
+    pub fn get(&self, id: &UpstreamId) -> Option<&Arc<Upstream>> {
+        self.0.find(|upstream| upstream.id.cmp(id))
+    }
+
+    /// Adds an upstream, or replaces the one of the same id.
+    pub fn insert(&mut self, upstream: Arc<Upstream>) {
+        let id = upstream.id.clone();
+        self.0.insert(|other| other.id.cmp(&id), upstream);
+    }
+
+    /// Takes an upstream out.
+    pub fn remove(&mut self, id: &UpstreamId) {
+        self.0.remove(|upstream| upstream.id.cmp(id));
+    }
+}
+
+impl Index<&UpstreamId> for Upstreams {
+    type Output = Arc<Upstream>;
+
+    /// # Panics
+    ///
+    /// If there is no such upstream.
+    fn index(&self, id: &UpstreamId) -> &Arc<Upstream> {
+        self.get(id).expect("an upstream of this id")
+    }
+}
+
+impl FromIterator<Arc<Upstream>> for Upstreams {
+    fn from_iter<I: IntoIterator<Item = Arc<Upstream>>>(upstreams: I) -> Self {
+        let mut all = Self::default();
+        upstreams.into_iter().for_each(|upstream| all.insert(upstream));
+        all
+    }
+}
+
+/// A map from id to upstream.
+impl Serialize for Upstreams {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.values().map(|upstream| (&upstream.id, upstream)))
+    }
 }
 
 /// One address that serves an upstream.

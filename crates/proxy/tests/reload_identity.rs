@@ -94,9 +94,10 @@ fn a_change_of_upstream_settings_keeps_the_cell_and_the_routes() {
         ..UpstreamSettings::default()
     };
     let after = Snapshot {
-        upstreams: [("up", upstream_with("up", &[([127, 0, 0, 1], 1).into()], settings))]
-            .map(|(name, upstream)| (ir::UpstreamId(name.into()), Arc::new(upstream)))
-            .into(),
+        upstreams: [upstream_with("up", &[([127, 0, 0, 1], 1).into()], settings)]
+            .map(Arc::new)
+            .into_iter()
+            .collect(),
         ..before.clone()
     };
     let first = builder.build(&before, 1, &none).plan;
@@ -174,4 +175,22 @@ fn what_was_compiled_for_a_route_that_is_gone_is_freed() {
     builder.prune();
     assert!(gone.upgrade().is_none());
     drop(second);
+}
+
+/// The number of other routes must not matter to what a change compiles.
+#[test]
+fn one_route_is_compiled_when_one_changed_however_many_there_are() {
+    for count in [10, 2000] {
+        let (mut builder, none) = plans();
+        let mut routes: Vec<_> = (0..count)
+            .map(|number| route(&format!("h{number}.example"), "up"))
+            .collect();
+        let snapshot = |routes: &[Arc<Route>]| with_routes(&routes.iter().collect::<Vec<_>>(), &[1]);
+        let first = builder.build(&snapshot(&routes), 1, &none).plan;
+        assert_eq!(builder.compiled(), count);
+        routes[7] = status_route("h7.example", 503);
+        let second = builder.build(&snapshot(&routes), 2, &first).plan;
+        builder.build(&snapshot(&routes), 3, &second);
+        assert_eq!(builder.compiled(), count + 1);
+    }
 }

@@ -1,15 +1,14 @@
 //! Finds what is kept under a host, most specific pattern first.
 
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use crate::names::Names;
 use ir::HostPattern;
 
 /// Values by host pattern. A lookup costs one hash for the exact names and one per label for the wildcards, however
 /// many patterns there are.
 #[derive(Clone)]
 pub(crate) struct Hosts<V> {
-    exact: HashMap<Box<str>, V, RandomState>,
-    wildcards: HashMap<Box<str>, Wildcards<V>, RandomState>,
+    exact: Names<V>,
+    wildcards: Names<Wildcards<V>>,
     any: Option<V>,
     /// Length of the longest suffix, so that longer ones need not be tried.
     longest_suffix: usize,
@@ -23,11 +22,11 @@ struct Wildcards<V> {
     many_labels: Option<V>,
 }
 
-impl<V> Hosts<V> {
+impl<V: Clone> Hosts<V> {
     pub fn new() -> Self {
         Self {
-            exact: HashMap::default(),
-            wildcards: HashMap::default(),
+            exact: Names::new(),
+            wildcards: Names::new(),
             any: None,
             longest_suffix: 0,
         }
@@ -37,17 +36,15 @@ impl<V> Hosts<V> {
     pub fn remove(&mut self, pattern: &HostPattern) {
         match pattern {
             HostPattern::Any => self.any = None,
-            HostPattern::Exact(name) => {
-                self.exact.remove(name.as_str());
-            }
+            HostPattern::Exact(name) => self.exact.remove(name),
             HostPattern::Wildcard { suffix, one_label } => {
-                if let Some(wildcards) = self.wildcards.get_mut(suffix.as_str()) {
-                    let place = if *one_label {
-                        &mut wildcards.one_label
-                    } else {
-                        &mut wildcards.many_labels
-                    };
-                    *place = None;
+                if self.wildcards.get(suffix).is_none() {
+                    return;
+                }
+                let wildcards = self.wildcards.entry(suffix, Wildcards::default);
+                *wildcards.place(*one_label) = None;
+                if wildcards.one_label.is_none() && wildcards.many_labels.is_none() {
+                    self.wildcards.remove(suffix);
                 }
             }
         }
@@ -60,23 +57,50 @@ impl<V> Hosts<V> {
                 self.any.get_or_insert(value);
             }
             HostPattern::Exact(name) => {
-                self.exact.entry(name.as_str().into()).or_insert(value);
+                self.exact.entry(name, || value);
             }
             HostPattern::Wildcard { suffix, one_label } => {
                 self.longest_suffix = self.longest_suffix.max(suffix.len());
-                let wildcards = self
-                    .wildcards
-                    .entry(suffix.as_str().into())
-                    .or_insert_with(|| Wildcards {
-                        one_label: None,
-                        many_labels: None,
-                    });
+                let wildcards = self.wildcards.entry(suffix, Wildcards::default);
+                wildcards.place(*one_label).get_or_insert(value);
+            }
+        }
+    }
+}
+
+impl<V> Default for Wildcards<V> {
+    fn default() -> Self {
+        Self {
+            one_label: None,
+            many_labels: None,
+        }
+    }
+}
+
+impl<V> Wildcards<V> {
+    fn place(&mut self, one_label: bool) -> &mut Option<V> {
+        if one_label {
+            &mut self.one_label
+        } else {
+            &mut self.many_labels
+        }
+    }
+}
+
+impl<V> Hosts<V> {
+    /// What is kept under exactly this pattern.
+    pub fn get(&self, pattern: &HostPattern) -> Option<&V> {
+        match pattern {
+            HostPattern::Any => self.any.as_ref(),
+            HostPattern::Exact(name) => self.exact.get(name),
+            HostPattern::Wildcard { suffix, one_label } => {
+                let wildcards = self.wildcards.get(suffix)?;
                 let place = if *one_label {
-                    &mut wildcards.one_label
+                    &wildcards.one_label
                 } else {
-                    &mut wildcards.many_labels
+                    &wildcards.many_labels
                 };
-                place.get_or_insert(value);
+                place.as_ref()
             }
         }
     }

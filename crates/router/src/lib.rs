@@ -10,6 +10,7 @@ pub mod head;
 pub mod host;
 mod host_rules;
 mod hosts;
+mod names;
 mod pattern;
 mod query;
 pub mod rank;

@@ -34,7 +34,7 @@ impl<R> Copy for Answer<'_, R> {}
 
 impl<R: Clone> Socket<R> {
     /// Compiles the listeners of a bind; what `previous` compiled from the same routes is kept.
-    pub fn build(bind: &Bind, previous: Option<&Self>, compile: &mut dyn Compile<R>) -> Self {
+    pub fn build(bind: &Bind, previous: Option<&Self>, compile: &mut Compile<'_, R>) -> Self {
         let mut socket = Self {
             listeners: Vec::with_capacity(bind.listeners.len()),
             gateway: Hosts::new(),
@@ -43,9 +43,7 @@ impl<R: Clone> Socket<R> {
         for (index, listener) in bind.listeners.iter().enumerate() {
             let before = previous.and_then(|previous| previous.table_of(listener));
             let table = match before {
-                Some((same, table)) if Arc::ptr_eq(same, listener) && table.is_fresh(compile) => {
-                    Arc::clone(table)
-                }
+                Some((same, table)) if Arc::ptr_eq(same, listener) => Arc::clone(table),
                 before => Arc::new(Table::build(listener, before.map(|(_, table)| &**table), compile)),
             };
             socket.listeners.push((Arc::clone(listener), table));

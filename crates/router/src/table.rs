@@ -7,7 +7,7 @@ use crate::hosts::Hosts;
 use crate::rank::{self, HostRank, PathRank, Rank};
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
-use ir::{HostPattern, Layer, Listener, Origin, Route};
+use ir::{HostPattern, Layer, List, Listener, Origin, Route};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -18,29 +18,15 @@ pub struct Table<R> {
     hostname: HostPattern,
     /// By the routes' own hostnames.
     hosts: Hosts<Arc<HostRules<R>>>,
-    /// The caller's part of each route, by address of the route, which is kept alive beside it.
-    compiled: Parts<R>,
+    /// What it was made from, to tell what is different the next time.
+    routes: List<Route>,
 }
 
-type Parts<R> = HashMap<usize, (Arc<Route>, R), RandomState>;
+/// A route with the caller's part of it.
+type Part<R> = (Arc<Route>, R);
 
-/// Makes the caller's part of a route. Any `FnMut(&Arc<Route>) -> R` will do where compiled parts never go stale.
-pub trait Compile<R> {
-    /// Called for each new route, and for one that is no longer fresh.
-    fn compile(&mut self, route: &Arc<Route>) -> R;
-
-    /// Whether what was compiled from this same route before still holds. Called for each route that is kept.
-    fn is_fresh(&self, route: &Arc<Route>, compiled: &R) -> bool {
-        let _ = (route, compiled);
-        true
-    }
-}
-
-impl<R, F: FnMut(&Arc<Route>) -> R> Compile<R> for F {
-    fn compile(&mut self, route: &Arc<Route>) -> R {
-        self(route)
-    }
-}
+/// Makes the caller's part of a route. Called for each new route.
+pub type Compile<'c, R> = dyn FnMut(&Arc<Route>) -> R + 'c;
 
 /// The answer to a lookup.
 #[derive(Debug)]
@@ -102,63 +88,76 @@ pub struct Unusable {
 
 impl<R: Clone> Table<R> {
     /// Compiles the routes of a listener. What `previous` compiled from the same routes (the same allocations) is
-    /// kept, so the cost follows the size of the change.
-    pub fn build(listener: &Listener, previous: Option<&Self>, compile: &mut dyn Compile<R>) -> Self {
-        let mut changed: Vec<&Route> = Vec::new();
-        let mut compiled = Parts::with_capacity_and_hasher(listener.routes.len(), RandomState::default());
-        for route in &listener.routes {
-            let kept = previous.and_then(|previous| previous.compiled.get(&address(route)));
-            let part = match kept {
-                Some((_, part)) if compile.is_fresh(route, part) => part.clone(),
-                _ => {
-                    changed.push(route);
-                    compile.compile(route)
-                }
-            };
-            compiled.insert(address(route), (Arc::clone(route), part));
-        }
-        let mut hosts;
-        let by_host = match previous {
-            None => {
-                hosts = Hosts::new();
-                by_host(&listener.routes, |_| true)
-            }
-            Some(previous) => {
-                let gone = previous.compiled.values().map(|(route, _)| route);
-                changed.extend(
-                    gone.filter(|route| !compiled.contains_key(&address(route)))
-                        .map(|route| &**route),
-                );
-                let touched = touched(&changed);
-                hosts = previous.hosts.clone();
-                for pattern in &touched {
-                    hosts.remove(pattern);
-                }
-                by_host(&listener.routes, |pattern| touched.contains(pattern))
-            }
+    /// kept, and only hosts of routes that came or went are looked at: the cost follows the size of the change.
+    pub fn build(listener: &Listener, previous: Option<&Self>, compile: &mut Compile<'_, R>) -> Self {
+        let (none, empty) = (List::default(), Hosts::new());
+        let (routes, before) = match previous {
+            Some(previous) => (&previous.routes, &previous.hosts),
+            None => (&none, &empty),
         };
-        for (pattern, routes) in by_host {
-            let with_part = |route: &&Arc<Route>| compiled[&address(route)].clone();
-            let routes = routes.iter().map(with_part).collect();
-            hosts.insert(pattern, Arc::new(HostRules::compile(pattern.clone(), routes)));
+        let difference = listener.routes.since(routes);
+        let mut by_host: HashMap<&HostPattern, Vec<Part<R>>, RandomState> = HashMap::default();
+        for route in &difference.new {
+            let part = compile(route);
+            for pattern in &route.hostnames {
+                let new = (Arc::clone(route), part.clone());
+                by_host.entry(pattern).or_default().push(new);
+            }
+        }
+        let gone: HashSet<usize, RandomState> = difference.gone.iter().map(|route| address(route)).collect();
+        let of_gone = difference.gone.iter().flat_map(|route| &route.hostnames);
+        let patterns = by_host.keys().copied().chain(of_gone);
+        // The rules for many labels are among those for one label.
+        let touched: HashSet<HostPattern, RandomState> = patterns
+            .flat_map(|pattern| [Some(pattern.clone()), narrow(pattern)])
+            .flatten()
+            .collect();
+        // Routes that have a pattern of their own, as they are now.
+        let own = |pattern: &HostPattern| -> Vec<Part<R>> {
+            let kept = before.get(pattern).into_iter().flat_map(|rules| &rules.routes);
+            let kept = kept.filter(|(route, _)| {
+                !gone.contains(&address(route)) && route.hostnames.iter().any(|host| host == pattern)
+            });
+            let new = by_host.get(pattern).into_iter().flatten();
+            kept.chain(new).cloned().collect()
+        };
+        let mut hosts = before.clone();
+        for pattern in &touched {
+            let mut routes = own(pattern);
+            if let (
+                HostPattern::Wildcard {
+                    suffix,
+                    one_label: true,
+                },
+                false,
+            ) = (pattern, routes.is_empty())
+            {
+                // Wildcards of one suffix are equally specific, whatever their star stands for: where both kinds
+                // cover a host, their rules compete as those of one pattern.
+                routes.extend(own(&HostPattern::Wildcard {
+                    suffix: suffix.clone(),
+                    one_label: false,
+                }));
+            }
+            hosts.remove(pattern);
+            if routes.is_empty() {
+                continue;
+            }
+            routes.sort_by(|(a, _), (b, _)| rank::by_age(a, b).then_with(|| address(a).cmp(&address(b))));
+            routes.dedup_by(|(a, _), (b, _)| Arc::ptr_eq(a, b));
+            let rules = HostRules::compile(pattern.clone(), routes.into());
+            hosts.insert(pattern, Arc::new(rules));
         }
         Self {
             layer: listener.layer,
             hostname: listener.hostname.clone(),
             hosts,
-            compiled,
+            routes: listener.routes.clone(),
         }
     }
 }
 
 impl<R> Table<R> {
-    /// Whether the caller's part of every route still holds.
-    pub(crate) fn is_fresh(&self, compile: &dyn Compile<R>) -> bool {
-        self.compiled
-            .values()
-            .all(|(route, part)| compile.is_fresh(route, part))
-    }
-
     /// The best match for a request. Allocates nothing.
     pub fn find<'t>(&'t self, head: &Head<'_>) -> Option<Found<'t, R>> {
         self.find_request(&Request::new(head))
@@ -210,56 +209,18 @@ impl<R> Table<R> {
     }
 }
 
-/// The patterns whose rules change with these routes.
-fn touched(routes: &[&Route]) -> HashSet<HostPattern, RandomState> {
-    let mut patterns = HashSet::default();
-    for pattern in routes.iter().flat_map(|route| &route.hostnames) {
-        // The rules for many labels are among those for one label, see `by_host`.
-        if let HostPattern::Wildcard { suffix, one_label } = pattern {
-            patterns.insert(HostPattern::Wildcard {
-                suffix: suffix.clone(),
-                one_label: !one_label,
-            });
-        }
-        patterns.insert(pattern.clone());
+/// The pattern for one label of a pattern for many.
+fn narrow(pattern: &HostPattern) -> Option<HostPattern> {
+    match pattern {
+        HostPattern::Wildcard {
+            suffix,
+            one_label: false,
+        } => Some(HostPattern::Wildcard {
+            suffix: suffix.clone(),
+            one_label: true,
+        }),
+        _ => None,
     }
-    patterns
-}
-
-/// Routes by host pattern, the oldest first in each, for the patterns that are wanted.
-fn by_host(
-    routes: &[Arc<Route>],
-    wanted: impl Fn(&HostPattern) -> bool,
-) -> HashMap<&HostPattern, Vec<&Arc<Route>>, RandomState> {
-    let mut by_host: HashMap<&HostPattern, Vec<&Arc<Route>>, RandomState> = HashMap::default();
-    for route in routes {
-        for pattern in route.hostnames.iter().filter(|pattern| wanted(pattern)) {
-            by_host.entry(pattern).or_default().push(route);
-        }
-    }
-    // Wildcards of one suffix are equally specific, whatever their star stands for: where both kinds cover a host,
-    // their rules compete as those of one pattern.
-    let many_labels: Vec<_> = by_host
-        .iter()
-        .filter(|(pattern, _)| matches!(pattern, HostPattern::Wildcard { one_label: false, .. }))
-        .map(|(pattern, routes)| (*pattern, routes.clone()))
-        .collect();
-    for (pattern, wider) in many_labels {
-        if let HostPattern::Wildcard { suffix, .. } = pattern {
-            let narrow = HostPattern::Wildcard {
-                suffix: suffix.clone(),
-                one_label: true,
-            };
-            if let Some(routes) = by_host.get_mut(&narrow) {
-                routes.extend(wider);
-            }
-        }
-    }
-    for routes in by_host.values_mut() {
-        routes.sort_by(|a, b| rank::by_age(a, b).then_with(|| address(a).cmp(&address(b))));
-        routes.dedup_by(|a, b| Arc::ptr_eq(a, b));
-    }
-    by_host
 }
 
 /// Tells routes apart: same allocation, same route.

@@ -118,7 +118,7 @@ impl Source for Shown {
     }
 
     fn statuses(&self) -> Value {
-        serde_json::to_value(&*self.state.live().statuses).expect("statuses are JSON")
+        serde_json::to_value(&self.state.live().statuses).expect("statuses are JSON")
     }
 
     fn diagnostics(&self) -> Vec<PlacedDiagnostic> {

@@ -3,8 +3,9 @@
 
 use crate::gateway::RouteUnit;
 use crate::input::Key;
-use ir::Route;
-use std::collections::{BTreeMap, HashMap};
+use ir::{List, Route};
+use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Routes by Gateway and position of the listener in its spec.
@@ -16,7 +17,8 @@ pub(crate) struct Attached {
 /// The routes of one listener.
 #[derive(Debug, Default)]
 struct Slot {
-    routes: BTreeMap<Key, Arc<Route>>,
+    /// In order of their keys.
+    routes: List<Route>,
     /// Accepted routes, the number that the status shows.
     count: i32,
     /// Whether `routes` changed since they were last listed.
@@ -34,17 +36,16 @@ impl Attached {
             return false;
         }
         if let Some(old) = old {
-            for place in &old.accepted {
+            for place in &*old.accepted {
                 self.slot(place).count -= 1;
             }
-            for place in &old.attached {
+            for place in &*old.attached {
                 let slot = self.slot(place);
-                slot.routes.remove(key);
-                slot.touched = true;
+                slot.touched |= slot.routes.remove(|route| order(route, key));
             }
         }
         if let Some(new) = new {
-            for place in &new.accepted {
+            for place in &*new.accepted {
                 self.slot(place).count += 1;
             }
             for (place, route) in new
@@ -53,7 +54,7 @@ impl Attached {
                 .flat_map(|place| new.route.iter().map(move |route| (place, route)))
             {
                 let slot = self.slot(place);
-                slot.routes.insert(key.clone(), Arc::clone(route));
+                slot.routes.insert(|other| order(other, key), Arc::clone(route));
                 slot.touched = true;
             }
         }
@@ -66,14 +67,15 @@ impl Attached {
     }
 
     /// The routes of a listener, in order of their keys; `None` if they are what they were when last asked for.
-    pub fn list(&mut self, place: &(Key, usize)) -> Option<Vec<Arc<Route>>> {
+    pub fn list(&mut self, place: &(Key, usize)) -> Option<List<Route>> {
         let slot = self.slots.get_mut(place)?;
-        std::mem::take(&mut slot.touched).then(|| slot.listed())
+        std::mem::take(&mut slot.touched).then(|| slot.routes.clone())
     }
 
     /// The routes of a listener, whether they changed or not.
-    pub fn list_anyway(&self, place: &(Key, usize)) -> Vec<Arc<Route>> {
-        self.slots.get(place).map(Slot::listed).unwrap_or_default()
+    pub fn list_anyway(&self, place: &(Key, usize)) -> List<Route> {
+        let slot = self.slots.get(place);
+        slot.map(|slot| slot.routes.clone()).unwrap_or_default()
     }
 
     /// Forgets listeners without routes, perhaps gone. Asked for when every listener that is served was listed.
@@ -87,8 +89,9 @@ impl Attached {
     }
 }
 
-impl Slot {
-    fn listed(&self) -> Vec<Arc<Route>> {
-        self.routes.values().cloned().collect()
-    }
+/// Order of a route and a key.
+fn order(route: &Route, key: &Key) -> Ordering {
+    let origin = &route.origin;
+    let namespace = origin.namespace.cmp(&key.namespace);
+    namespace.then_with(|| origin.name.cmp(&key.name))
 }

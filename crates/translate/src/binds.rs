@@ -5,12 +5,13 @@ use crate::IngressResult;
 use crate::attached::Attached;
 use crate::gateway::status::{self, Standing};
 use crate::gateway::{GatewayUnit, ListenerUnit, RouteUnit};
+use crate::ingress_listeners::{IngressListeners, Ingresses};
 use crate::input::{Key, Settings};
 use crate::memo::Memo;
 use crate::output::{ObjectStatus, share_with};
 use ir::{
-    Bind, BindAddress, CertificateId, Code, Diagnostic, HostPattern, Layer, Listener, Origin, Route, TlsHost,
-    Transport,
+    Bind, BindAddress, CertificateId, Code, Diagnostic, HostPattern, Layer, List, Listener, Origin, Route,
+    TlsHost, Transport,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -23,7 +24,7 @@ pub(crate) struct Binds {
     listeners: BTreeMap<(Key, usize), Arc<Listener>>,
     statuses: BTreeMap<Key, Arc<ObjectStatus>>,
     attached: Attached,
-    ingress: Option<IngressListeners>,
+    ingress: Ingresses,
     /// The last assembly, as long as nothing that goes into it changed.
     assembled: Option<Assembled>,
 }
@@ -38,13 +39,6 @@ pub(crate) struct Assembled {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// The Ingress listener, plain and with TLS: the same routes.
-#[derive(Debug)]
-struct IngressListeners {
-    http: Arc<Listener>,
-    https: Arc<Listener>,
-}
-
 /// A socket being put together.
 struct Socket {
     transport: Transport,
@@ -54,9 +48,9 @@ struct Socket {
 }
 
 impl Binds {
-    /// Says that some Ingress changed, so that the Ingress listener has to be put together again.
-    pub fn ingress_changed(&mut self) {
-        self.ingress = None;
+    /// Says what an Ingress gives now and what it gave before.
+    pub fn ingress_changed(&mut self, key: &Key, old: Option<&IngressResult>, new: Option<&IngressResult>) {
+        self.ingress.replace(key, old, new);
         self.assembled = None;
     }
 
@@ -79,11 +73,21 @@ impl Binds {
         gateways: &Memo<Key, GatewayUnit>,
         ingresses: &Memo<Key, IngressResult>,
         default_certificates: &[CertificateId],
-    ) -> Assembled {
-        if let Some(assembled) = &self.assembled {
-            return assembled.clone();
+    ) -> &Assembled {
+        if self.assembled.is_none() {
+            self.assembled = Some(self.assemble_anew(settings, gateways, ingresses, default_certificates));
         }
-        let with_ingress = ingresses.iter().any(|(_, result)| result.ours());
+        self.assembled.get_or_insert_default()
+    }
+
+    fn assemble_anew(
+        &mut self,
+        settings: &Settings,
+        gateways: &Memo<Key, GatewayUnit>,
+        ingresses: &Memo<Key, IngressResult>,
+        default_certificates: &[CertificateId],
+    ) -> Assembled {
+        let with_ingress = self.ingress.ours > 0;
         let mut sockets = BTreeMap::new();
         if with_ingress {
             for ip in addresses(settings) {
@@ -99,17 +103,15 @@ impl Binds {
         };
         let mut assembled = Assembled::default();
         self.gateways(settings, gateways, &reserved, &mut sockets, &mut assembled);
-        let ingress =
-            with_ingress.then(|| &*self.ingress.get_or_insert_with(|| ingress_listeners(ingresses)));
+        let ingress = with_ingress.then(|| self.ingress.listeners(ingresses));
         let binds = sockets.into_iter().filter_map(|(address, socket)| {
             let ingress = ingress.filter(|_| reserved.contains(&(address.port, socket.transport)));
             let bind = socket.finish(address, settings, ingress, default_certificates)?;
-            Some((address, share_with(bind, self.by_address.get(&address))))
+            Some((address, share_bind(bind, self.by_address.get(&address))))
         });
         let binds: BTreeMap<_, _> = binds.collect();
         assembled.binds = binds.values().cloned().collect();
         self.by_address = binds;
-        self.assembled = Some(assembled.clone());
         assembled
     }
 
@@ -125,7 +127,13 @@ impl Binds {
             return Arc::clone(previous);
         }
         let routes = routes.unwrap_or_else(|| self.attached.list_anyway(position));
-        share_with(gateway_listener(listener, routes), previous)
+        match previous {
+            // Shorter than to compare all routes: another list of them is another listener.
+            Some(previous) if !previous.routes.is_same(&routes) => {
+                Arc::new(gateway_listener(listener, routes))
+            }
+            previous => share_with(gateway_listener(listener, routes), previous),
+        }
     }
 
     /// Hands addresses, ports and hostnames out: the oldest Gateway first, then by namespace and name, then by
@@ -277,7 +285,7 @@ fn bind_addresses<'a>(
     unit.addresses.iter().map(move |&ip| BindAddress { ip, port })
 }
 
-fn gateway_listener(listener: &ListenerUnit, routes: Vec<Arc<Route>>) -> Listener {
+fn gateway_listener(listener: &ListenerUnit, routes: List<Route>) -> Listener {
     Listener {
         origin: listener.origin.clone(),
         layer: Layer::Gateway,
@@ -361,40 +369,16 @@ fn ingress_ports(settings: &Settings) -> [(u16, Transport); 2] {
     ]
 }
 
-fn ingress_listeners(ingresses: &Memo<Key, IngressResult>) -> IngressListeners {
-    let mut results: Vec<_> = ingresses.iter().filter(|(_, result)| result.ours()).collect();
-    results.sort_by_key(|(key, result)| (result.created, *key));
-    let mut routes = Vec::new();
-    let mut tls: Vec<TlsHost> = Vec::new();
-    let mut positions: HashMap<HostPattern, usize> = HashMap::new();
-    for (_, result) in results {
-        routes.extend(result.routes.iter().map(Arc::clone));
-        for host in result.unit.iter().flat_map(|unit| &unit.tls) {
-            match positions.get(&host.hostname) {
-                Some(&position) => {
-                    let known = &mut tls[position].certificates;
-                    let new = host.certificates.iter().filter(|id| !known.contains(id)).cloned();
-                    let new: Vec<_> = new.collect();
-                    known.extend(new);
-                }
-                None => {
-                    positions.insert(host.hostname.clone(), tls.len());
-                    tls.push(host.clone());
-                }
-            }
-        }
-    }
-    let listener = |tls| {
-        Arc::new(Listener {
-            origin: Origin::new("Narthex", "", "ingress"),
-            layer: Layer::Ingress,
-            hostname: HostPattern::Any,
-            tls,
-            routes: routes.clone(),
-        })
-    };
-    IngressListeners {
-        http: listener(Vec::new()),
-        https: listener(tls),
-    }
+/// The previous bind if it says the same. Its listeners are compared by pointer, for the sake of their routes.
+fn share_bind(new: Bind, previous: Option<&Arc<Bind>>) -> Arc<Bind> {
+    let same = previous.filter(|previous| {
+        let listeners = previous.listeners.iter().zip(&new.listeners);
+        previous.listeners.len() == new.listeners.len()
+            && { listeners }.all(|(a, b)| Arc::ptr_eq(a, b))
+            && previous.address == new.address
+            && previous.transport == new.transport
+            && previous.proxy_protocol == new.proxy_protocol
+            && previous.default_certificates == new.default_certificates
+    });
+    same.map_or_else(|| Arc::new(new), Arc::clone)
 }

@@ -1,14 +1,13 @@
-//! What changed since the last translation, found by comparing pointers.
+//! What changed since the last translation: the shelves of [`Objects`] tell, so that nobody has to look for it.
 //!
-//! Two maps are walked side by side; as long as both hold the same `Arc`, nothing is read but the pointer.
 //! A change is told as a [`Read`]: whoever looked at that before has to look again.
 
 use crate::ingress::Claim;
-use crate::input::{Key, Objects};
-use api::Resource;
+use crate::input::{Key, Objects, Resolved};
+use crate::shelf::{Mark, Shelf};
 use api::discovery::{EndpointSlice, SERVICE_NAME_LABEL};
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// Something that a unit of translation looked at, present or absent.
@@ -38,15 +37,31 @@ pub enum Read {
     ExternalName(String),
 }
 
+/// A [`Read`] by its hash, as it is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ReadId(u64);
+
+impl Read {
+    /// The same for equal reads, on every run.
+    pub fn id(&self) -> ReadId {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        ReadId(hasher.finish())
+    }
+}
+
 /// Slices by the Service they belong to.
 pub(crate) type SlicesByService = BTreeMap<Key, BTreeMap<Key, Arc<EndpointSlice>>>;
 
-/// The objects of the last translation, and what follows from them alone.
+/// What was seen of the objects until the last translation, and what follows from them alone.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    objects: Objects,
+    marks: Marks,
+    resolved: BTreeMap<String, Resolved>,
     /// Slices by Service.
     pub slices: SlicesByService,
+    /// The Service of each slice.
+    services: BTreeMap<Key, Key>,
     /// ReferenceGrants by their namespace.
     pub grants: BTreeMap<Arc<str>, BTreeMap<Key, Arc<api::gateway::ReferenceGrant>>>,
 }
@@ -54,8 +69,10 @@ pub(crate) struct Seen {
 /// What is different from the last translation.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
+    /// Everything may be different.
+    pub all: bool,
     /// Everything that a unit may have looked at and that is different now.
-    pub reads: HashSet<Read>,
+    pub reads: HashSet<ReadId>,
     /// HTTPRoutes that were added, changed or removed.
     pub http_routes: BTreeSet<Key>,
     /// Gateways likewise.
@@ -64,157 +81,141 @@ pub(crate) struct Changes {
     pub gateway_classes: BTreeSet<Key>,
     /// Ingresses likewise.
     pub ingresses: BTreeSet<Key>,
+    /// Secrets likewise.
+    pub secrets: BTreeSet<Key>,
+}
+
+/// Declares [`Marks`] and how they are moved, with one row per kind.
+macro_rules! marks {
+    ($($field:ident,)*) => {
+        /// Up to where each shelf was seen.
+        #[derive(Debug, Default)]
+        struct Marks { $($field: Option<Mark>,)* }
+
+        /// Keys of what changed, by kind.
+        struct Changed { $($field: BTreeSet<Key>,)* }
+
+        impl Marks {
+            /// What changed since the last time; `None`: of some kind that is not known.
+            fn step(&mut self, objects: &Objects) -> Option<Changed> {
+                // Every mark has to move, also behind one that says nothing.
+                $(let $field = keys(&objects.$field, &mut self.$field);)*
+                Some(Changed { $($field: $field?,)* })
+            }
+        }
+    };
+}
+
+marks! {
+    services, endpoint_slices, secrets, config_maps, namespaces, ingresses, ingress_classes, gateway_classes, gateways,
+    http_routes, reference_grants,
+}
+
+fn keys<T>(shelf: &Shelf<T>, mark: &mut Option<Mark>) -> Option<BTreeSet<Key>> {
+    Some(shelf.since(mark)?.cloned().collect())
 }
 
 impl Seen {
     /// Compares with the last objects and remembers these.
     pub fn update(&mut self, new: &Objects) -> Changes {
         let mut changes = Changes::default();
-        let old = &mut self.objects;
-        let reads = &mut changes.reads;
-        for key in replace(&mut old.services, &new.services) {
-            reads.insert(Read::Service(key.key));
-        }
-        for key in replace(&mut old.secrets, &new.secrets) {
-            reads.insert(Read::Secret(key.key));
-        }
-        for key in replace(&mut old.config_maps, &new.config_maps) {
-            reads.insert(Read::ConfigMap(key.key));
-        }
-        for key in replace(&mut old.namespaces, &new.namespaces) {
-            reads.insert(Read::Namespace(key.key.name));
-        }
-        for change in replace(&mut old.endpoint_slices, &new.endpoint_slices) {
-            for (slice, present) in change.versions() {
-                let Some(service) = service_of(slice) else {
-                    continue;
-                };
-                let slices = self.slices.entry(service.clone()).or_default();
-                if present {
-                    slices.insert(change.key.clone(), Arc::clone(slice));
-                } else {
-                    slices.remove(&change.key);
-                }
-                if slices.is_empty() {
-                    self.slices.remove(&service);
-                }
-                reads.insert(Read::Slices(service));
+        if let Some(changed) = self.marks.step(new) {
+            self.apply(new, changed, &mut changes);
+        } else {
+            changes.all = true;
+            self.slices.clear();
+            self.services.clear();
+            self.grants.clear();
+            for key in new.endpoint_slices.keys() {
+                self.slice(new, key);
+            }
+            for key in new.reference_grants.keys() {
+                self.grant(new, key);
             }
         }
-        for change in replace(&mut old.reference_grants, &new.reference_grants) {
-            let grants = self.grants.entry(Arc::clone(&change.key.namespace)).or_default();
-            match &change.new {
-                Some(grant) => grants.insert(change.key.clone(), Arc::clone(grant)),
-                None => grants.remove(&change.key),
-            };
-            reads.insert(Read::Grants(change.key.namespace));
-        }
-        if !replace(&mut old.ingress_classes, &new.ingress_classes).is_empty() {
-            reads.insert(Read::IngressClasses);
-        }
-        for change in replace(&mut old.gateway_classes, &new.gateway_classes) {
-            reads.insert(Read::GatewayClass(Arc::clone(&change.key.name)));
-            changes.gateway_classes.insert(change.key);
-        }
-        for change in replace(&mut old.gateways, &new.gateways) {
-            reads.insert(Read::Gateway(change.key.clone()));
-            changes.gateways.insert(change.key);
-        }
-        changes.http_routes = keys(replace(&mut old.http_routes, &new.http_routes));
-        changes.ingresses = keys(replace(&mut old.ingresses, &new.ingresses));
-        if old.resolved != new.resolved {
-            for name in old.resolved.keys().chain(new.resolved.keys()) {
-                if old.resolved.get(name) != new.resolved.get(name) {
-                    reads.insert(Read::ExternalName(name.clone()));
+        if self.resolved != new.resolved {
+            for name in self.resolved.keys().chain(new.resolved.keys()) {
+                if self.resolved.get(name) != new.resolved.get(name) {
+                    changes.reads.insert(Read::ExternalName(name.clone()).id());
                 }
             }
-            old.resolved.clone_from(&new.resolved);
+            self.resolved.clone_from(&new.resolved);
         }
         changes
     }
-}
 
-/// One object that is not what it was.
-#[derive(Debug)]
-struct Change<T> {
-    key: Key,
-    old: Option<Arc<T>>,
-    new: Option<Arc<T>>,
-}
-
-impl<T> Change<T> {
-    /// What it was (gone) and then what it is (present).
-    fn versions(&self) -> impl Iterator<Item = (&Arc<T>, bool)> {
-        let old = self.old.iter().map(|object| (object, false));
-        old.chain(self.new.iter().map(|object| (object, true)))
-    }
-}
-
-fn keys<T>(changes: Vec<Change<T>>) -> BTreeSet<Key> {
-    changes.into_iter().map(|change| change.key).collect()
-}
-
-/// Makes `old` equal to `new` and tells what was different. An object that was read again and says the same (its
-/// status was written, or the file around it changed) is no difference.
-fn replace<T: Resource + PartialEq>(
-    old: &mut BTreeMap<Key, Arc<T>>,
-    new: &BTreeMap<Key, Arc<T>>,
-) -> Vec<Change<T>> {
-    let mut changes = Vec::new();
-    let mut read_again = Vec::new();
-    let mut before = old.iter().peekable();
-    let mut after = new.iter().peekable();
-    loop {
-        let (order, pair) = match (before.peek(), after.peek()) {
-            (None, None) => break,
-            (Some(_), None) => (Ordering::Less, None),
-            (None, Some(_)) => (Ordering::Greater, None),
-            (Some((_, a)), Some((_, b))) if Arc::ptr_eq(a, b) => (Ordering::Equal, None),
-            (Some((key_a, a)), Some((key_b, b))) => (key_a.cmp(key_b), Some((*a, *b))),
-        };
-        match order {
-            Ordering::Less => {
-                if let Some((key, object)) = before.next() {
-                    changes.push(Change {
-                        key: key.clone(),
-                        old: Some(Arc::clone(object)),
-                        new: None,
-                    });
-                }
-            }
-            Ordering::Greater => {
-                if let Some((key, object)) = after.next() {
-                    changes.push(Change {
-                        key: key.clone(),
-                        old: None,
-                        new: Some(Arc::clone(object)),
-                    });
-                }
-            }
-            Ordering::Equal => {
-                before.next();
-                match (after.next(), pair) {
-                    (Some((key, _)), Some((was, is))) if was == is => {
-                        read_again.push((key.clone(), Arc::clone(is)));
-                    }
-                    (Some((key, _)), Some((was, is))) => changes.push(Change {
-                        key: key.clone(),
-                        old: Some(Arc::clone(was)),
-                        new: Some(Arc::clone(is)),
-                    }),
-                    _ => {}
-                }
+    fn apply(&mut self, new: &Objects, changed: Changed, changes: &mut Changes) {
+        let mut read = |read: Read| changes.reads.insert(read.id());
+        for key in changed.services {
+            read(Read::Service(key));
+        }
+        for key in &changed.secrets {
+            read(Read::Secret(key.clone()));
+        }
+        for key in changed.config_maps {
+            read(Read::ConfigMap(key));
+        }
+        for key in changed.namespaces {
+            read(Read::Namespace(key.name));
+        }
+        for key in changed.endpoint_slices {
+            for service in self.slice(new, &key) {
+                read(Read::Slices(service));
             }
         }
+        for key in changed.reference_grants {
+            self.grant(new, &key);
+            read(Read::Grants(key.namespace));
+        }
+        if !changed.ingress_classes.is_empty() {
+            read(Read::IngressClasses);
+        }
+        for key in &changed.gateway_classes {
+            read(Read::GatewayClass(Arc::clone(&key.name)));
+        }
+        for key in &changed.gateways {
+            read(Read::Gateway(key.clone()));
+        }
+        changes.gateway_classes = changed.gateway_classes;
+        changes.gateways = changed.gateways;
+        changes.http_routes = changed.http_routes;
+        changes.ingresses = changed.ingresses;
+        changes.secrets = changed.secrets;
     }
-    old.extend(read_again);
-    for change in &changes {
-        match &change.new {
-            Some(object) => old.insert(change.key.clone(), Arc::clone(object)),
-            None => old.remove(&change.key),
+
+    /// Files a slice under its Service as it is now. The Services that it belonged and belongs to.
+    fn slice(&mut self, objects: &Objects, key: &Key) -> BTreeSet<Key> {
+        let mut services = BTreeSet::new();
+        if let Some(service) = self.services.remove(key) {
+            if let Some(slices) = self.slices.get_mut(&service) {
+                slices.remove(key);
+                if slices.is_empty() {
+                    self.slices.remove(&service);
+                }
+            }
+            services.insert(service);
+        }
+        if let Some(slice) = objects.endpoint_slices.get(key)
+            && let Some(service) = service_of(slice)
+        {
+            let slices = self.slices.entry(service.clone()).or_default();
+            slices.insert(key.clone(), Arc::clone(slice));
+            self.services.insert(key.clone(), service.clone());
+            services.insert(service);
+        }
+        services
+    }
+
+    fn grant(&mut self, objects: &Objects, key: &Key) {
+        let grants = self.grants.entry(Arc::clone(&key.namespace)).or_default();
+        match objects.reference_grants.get(key) {
+            Some(grant) => grants.insert(key.clone(), Arc::clone(grant)),
+            None => grants.remove(key),
         };
+        if grants.is_empty() {
+            self.grants.remove(&key.namespace);
+        }
     }
-    changes
 }
 
 fn service_of(slice: &EndpointSlice) -> Option<Key> {
@@ -240,15 +241,15 @@ mod tests {
         for name in ["a", "b", "c"] {
             objects.insert(service(name, 80));
         }
-        assert_eq!(seen.update(&objects).reads.len(), 3);
-        assert!(seen.update(&objects).reads.is_empty());
+        assert!(seen.update(&objects).all);
+        let none = seen.update(&objects);
+        assert!(!none.all && none.reads.is_empty());
         objects.insert(service("b", 81));
         objects.remove("Service", &Key::new("default", "a"));
         objects.insert(service("d", 80));
-        let mut told: Vec<_> = seen.update(&objects).reads.into_iter().collect();
-        told.sort();
-        let expected = ["a", "b", "d"].map(|name| Read::Service(Key::new("default", name)));
-        assert_eq!(told, expected);
+        let told = seen.update(&objects).reads;
+        let expected = ["a", "b", "d"].map(|name| Read::Service(Key::new("default", name)).id());
+        assert_eq!(told, expected.into());
     }
 
     #[test]
@@ -258,5 +259,13 @@ mod tests {
         seen.update(&objects);
         objects.insert(service("a", 80));
         assert!(seen.update(&objects).reads.is_empty());
+    }
+
+    #[test]
+    fn other_objects_than_the_last_time_may_be_different_in_everything() {
+        let (mut seen, mut objects) = (Seen::default(), Objects::default());
+        objects.insert(service("a", 80));
+        seen.update(&objects);
+        assert!(seen.update(&objects.clone()).all);
     }
 }

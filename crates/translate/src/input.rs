@@ -1,5 +1,6 @@
 //! What goes into a translation: Kubernetes objects by kind and key, and the settings that flags gave.
 
+use crate::shelf::Shelf;
 use api::core::{ConfigMap, Namespace, Secret, Service};
 use api::discovery::EndpointSlice;
 use api::gateway::{Gateway, GatewayClass, HTTPRoute, ReferenceGrant};
@@ -10,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Namespace and name; the namespace of cluster-scoped objects is empty.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,9 +41,15 @@ impl Key {
 
     /// The object of this key as a place that findings point at.
     pub fn origin(&self, kind: &str) -> Origin {
+        let known = KINDS.iter().find(|known| ***known == *kind);
+        let kind: Arc<str> = known.map_or_else(|| kind.into(), Arc::clone);
         Origin::new(kind, Arc::clone(&self.namespace), Arc::clone(&self.name))
     }
 }
+
+/// Kinds that stand in very many origins, each as one text.
+static KINDS: LazyLock<[Arc<str>; 4]> =
+    LazyLock::new(|| ["HTTPRoute", "Ingress", "Service", "Gateway"].map(Into::into));
 
 /// `namespace/name`, or `name` alone.
 impl fmt::Display for Key {
@@ -130,32 +137,15 @@ macro_rules! kinds {
         /// Everything a source holds, by kind. An object that did not change keeps its `Arc`.
         #[derive(Debug, Clone, Default)]
         pub struct Objects {
-            $(#[doc = concat!("`", stringify!($kind), "` objects.")] pub $field: BTreeMap<Key, Arc<$kind>>,)*
+            $(#[doc = concat!("`", stringify!($kind), "` objects.")] pub $field: Shelf<$kind>,)*
             /// Answers for the names in [`crate::Translation::external_names`].
             pub resolved: BTreeMap<String, Resolved>,
         }
 
         impl Objects {
-            /// Adds an object, or replaces the one of the same kind and key.
-            pub fn insert(&mut self, object: Object) {
-                let key = object.key();
-                match object {
-                    $(Object::$kind(object) => { self.$field.insert(key, Arc::new(object)); })*
-                }
-            }
-
-            /// Adds an object unless there is an equal one, which then keeps its `Arc`; says whether anything changed.
-            pub fn update(&mut self, object: Object) -> bool {
-                let key = object.key();
-                match object {
-                    $(Object::$kind(object) => {
-                        if self.$field.get(&key).is_some_and(|old| **old == object) {
-                            return false;
-                        }
-                        self.$field.insert(key, Arc::new(object));
-                    })*
-                }
-                true
+            /// Puts an object in, unless there is an equal one, which then keeps its `Arc`. Whether that changed anything.
+            pub fn insert(&mut self, object: Object) -> bool {
+                match object { $(Object::$kind(object) => self.$field.insert(object),)* }
             }
 
             /// A copy of an object.
@@ -168,7 +158,7 @@ macro_rules! kinds {
 
             /// Removes an object; `false` if there is none, or the kind is not one of ours.
             pub fn remove(&mut self, kind: &str, key: &Key) -> bool {
-                $(if kind == $kind::KIND { return self.$field.remove(key).is_some(); })*
+                $(if kind == $kind::KIND { return self.$field.remove(key); })*
                 false
             }
         }
@@ -199,6 +189,11 @@ macro_rules! kinds {
             /// The object's metadata.
             pub fn meta(&self) -> &Meta {
                 match self { $(Self::$kind(object) => object.meta(),)* }
+            }
+
+            /// The object's metadata, for sources that complete it.
+            pub fn meta_mut(&mut self) -> &mut Meta {
+                match self { $(Self::$kind(object) => object.meta_mut(),)* }
             }
 
             /// `HTTPRoute`
@@ -257,6 +252,15 @@ fn complete<'de, T: Resource + Deserialize<'de>, D: Deserializer<'de>>(
         object.meta_mut().namespace = "".into();
     } else if object.meta().namespace.is_empty() {
         object.meta_mut().namespace = "default".into();
+    }
+    let meta = object.meta_mut();
+    // The whole object once more, which nobody reads.
+    meta.annotations
+        .remove("kubectl.kubernetes.io/last-applied-configuration");
+    if T::KIND == HTTPRoute::KIND {
+        // There may be many thousands, and nothing depends on what is written on them.
+        meta.labels = BTreeMap::new();
+        meta.annotations = BTreeMap::new();
     }
     Ok(object)
 }

@@ -3,7 +3,7 @@
 
 use crate::backends::ServicePort;
 use crate::memo::Counted;
-use crate::scope::Left;
+use crate::scope::{Kept, Left};
 use ir::{Certificate, CertificateId, Code, Diagnostic, Origin, UpstreamId};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,45 +16,59 @@ pub(crate) struct Ledger {
     /// Upstreams that came or went since [`Ledger::turnover`] was last asked.
     turnover: BTreeSet<UpstreamId>,
     certificates: Counted<CertificateId, Arc<Certificate>>,
+    /// The certificates as they were handed out last; unset once they are different.
+    handed_out: Option<Arc<BTreeMap<CertificateId, Arc<Certificate>>>>,
     external_names: Counted<String, ()>,
     findings: Counted<Finding, ()>,
+    /// What was told last, and the findings of others in it; unset once `findings` is different.
+    told: Option<(Arc<[Diagnostic]>, Vec<Diagnostic>)>,
 }
 
 impl Ledger {
-    /// Puts in what a unit left behind now and takes out what it left behind before.
-    pub fn replace(&mut self, old: Option<&Left>, new: Option<&Left>) {
-        if let Some(new) = new {
-            for (id, port) in &new.upstreams {
-                if self.upstreams.add(id.clone(), port.clone()) {
-                    self.turnover.insert(id.clone());
-                }
-            }
-            for (id, certificate) in &new.certificates {
-                self.certificates.add(id.clone(), Arc::clone(certificate));
-            }
-            for name in &new.external_names {
-                self.external_names.add(name.clone(), ());
-            }
-            for diagnostic in &new.diagnostics {
-                self.findings.add(Finding(diagnostic.clone()), ());
+    /// Puts in what a unit left behind.
+    pub fn add(&mut self, new: &Left) {
+        for (id, port) in &new.upstreams {
+            if self.upstreams.add(id.clone(), port.clone()) {
+                self.turnover.insert(id.clone());
             }
         }
-        if let Some(old) = old {
-            for id in old.upstreams.keys() {
-                if self.upstreams.drop_one(id) {
-                    self.turnover.insert(id.clone());
-                }
-            }
-            for id in old.certificates.keys() {
-                self.certificates.drop_one(id);
-            }
-            for name in &old.external_names {
-                self.external_names.drop_one(name);
-            }
-            for diagnostic in &old.diagnostics {
-                self.findings.drop_one(&Finding(diagnostic.clone()));
+        for (id, certificate) in &new.certificates {
+            self.certificates.add(id.clone(), Arc::clone(certificate));
+            self.handed_out = None;
+        }
+        for name in &new.external_names {
+            self.external_names.add(name.clone(), ());
+        }
+        for diagnostic in &new.diagnostics {
+            self.findings.add(Finding(diagnostic.clone()), ());
+            self.told = None;
+        }
+    }
+
+    /// Takes out what a unit left behind before.
+    pub fn take(&mut self, old: &Kept) {
+        for id in &old.upstreams {
+            if self.upstreams.drop_one(id) {
+                self.turnover.insert(id.clone());
             }
         }
+        let Some(rare) = &old.rare else { return };
+        for id in &rare.certificates {
+            self.certificates.drop_one(id);
+            self.handed_out = None;
+        }
+        for name in &rare.external_names {
+            self.external_names.drop_one(name);
+        }
+        for diagnostic in &rare.diagnostics {
+            self.findings.drop_one(&Finding(diagnostic.clone()));
+            self.told = None;
+        }
+    }
+
+    /// An upstream's id as everybody has it who refers to it.
+    pub fn upstream_id(&self, id: &UpstreamId) -> Option<&UpstreamId> {
+        self.upstreams.member(id)
     }
 
     /// The Service port behind an upstream that some unit refers to.
@@ -67,12 +81,14 @@ impl Ledger {
         std::mem::take(&mut self.turnover)
     }
 
-    /// Every certificate that some unit refers to.
-    pub fn certificates(&self) -> BTreeMap<CertificateId, Arc<Certificate>> {
+    /// Every certificate that some unit refers to. The same allocation as long as nothing changes.
+    pub fn certificates(&mut self) -> Arc<BTreeMap<CertificateId, Arc<Certificate>>> {
         let certificates = self.certificates.iter();
-        certificates
-            .map(|(id, certificate)| (id.clone(), Arc::clone(certificate)))
-            .collect()
+        let handed_out = self.handed_out.get_or_insert_with(|| {
+            let copied = certificates.map(|(id, certificate)| (id.clone(), Arc::clone(certificate)));
+            Arc::new(copied.collect())
+        });
+        Arc::clone(handed_out)
     }
 
     /// Every name that some unit needs resolved, sorted.
@@ -83,19 +99,26 @@ impl Ledger {
             .collect()
     }
 
-    /// The findings of all units and these, sorted, each one once.
-    pub fn diagnostics(&self, more: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    /// The findings of all units and these, sorted, each one once. The same allocation as long as nothing changes.
+    pub fn diagnostics(&mut self, more: Vec<Diagnostic>) -> Arc<[Diagnostic]> {
+        if let Some((told, with)) = &self.told
+            && *with == more
+        {
+            return Arc::clone(told);
+        }
         let mut all: Vec<Finding> = self
             .findings
             .iter()
             .map(|(finding, ())| finding.clone())
             .collect();
         if !more.is_empty() {
-            all.extend(more.into_iter().map(Finding));
+            all.extend(more.iter().cloned().map(Finding));
             all.sort();
             all.dedup();
         }
-        all.into_iter().map(|finding| finding.0).collect()
+        let all: Arc<[Diagnostic]> = all.into_iter().map(|finding| finding.0).collect();
+        self.told = Some((Arc::clone(&all), more));
+        all
     }
 }
 

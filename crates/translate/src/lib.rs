@@ -10,20 +10,24 @@ pub mod backends;
 mod binds;
 pub mod certificates;
 pub mod changes;
+mod common;
 mod conditions;
 pub mod gateway;
 pub mod grants;
 pub mod hosts;
 pub mod ingress;
+mod ingress_listeners;
 mod input;
 mod ledger;
 mod memo;
 mod output;
 pub mod scope;
+mod shelf;
 
 pub use input::{Key, Object, Objects, Resolved, Settings};
 pub use output::{ObjectStatus, Status, Translation};
 pub use scope::Scope;
+pub use shelf::Shelf;
 
 use crate::binds::Binds;
 use crate::changes::{Changes, Read, Seen};
@@ -31,8 +35,8 @@ use crate::gateway::{GatewayUnit, RouteUnit};
 use crate::ingress::{Claim, Claimant, Claims, IngressUnit};
 use crate::ledger::Ledger;
 use crate::memo::Memo;
-use crate::scope::{Left, World};
-use ir::{HttpSettings, Route, Snapshot, Upstream, UpstreamId, UpstreamSettings};
+use crate::scope::{Left, Shared, World};
+use ir::{HttpSettings, List, Route, Snapshot, Upstream, UpstreamId, UpstreamSettings, Upstreams};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -46,8 +50,10 @@ macro_rules! run {
             upstream_settings: &$self.upstream_settings,
             fallback_certificate: $self.fallback_certificate.as_ref(),
             claims: &$self.claims,
+            ledger: &$self.ledger,
         };
-        let mut scope = Scope::new(&world, &mut $self.certificates);
+        $self.visited += 1;
+        let mut scope = Scope::new(&world, &mut $self.certificates, &mut $self.shared);
         let result = {
             let $scope = &mut scope;
             $body
@@ -74,6 +80,12 @@ pub struct Translator {
     upstreams: Memo<UpstreamId, Arc<Upstream>>,
     ledger: Ledger,
     binds: Binds,
+    shared: Shared,
+    /// The snapshot's upstreams and the statuses, as they were handed out last.
+    all_upstreams: Upstreams,
+    statuses: List<ObjectStatus>,
+    gateway_statuses: Vec<Arc<ObjectStatus>>,
+    visited: u64,
 }
 
 /// An Ingress's unit with its parts as they are shared.
@@ -113,18 +125,29 @@ impl Translator {
             upstreams: Memo::default(),
             ledger: Ledger::default(),
             binds: Binds::default(),
+            shared: Shared::default(),
+            all_upstreams: Upstreams::default(),
+            statuses: List::default(),
+            gateway_statuses: Vec::new(),
+            visited: 0,
         }
+    }
+
+    /// How many units were translated since the start, those of objects that are gone not counted.
+    pub fn visited(&self) -> u64 {
+        self.visited
     }
 
     /// Translates all objects as they are at `now`, in seconds since 1970 (certificates expire).
     pub fn translate(&mut self, objects: &Objects, now: i64) -> Translation {
         let mut changes = self.seen.update(objects);
-        for read in &changes.reads {
-            if let Read::Secret(key) = read
-                && !objects.secrets.contains_key(key)
-            {
+        for key in &changes.secrets {
+            if !objects.secrets.contains_key(key) {
                 self.certificates.forget(key);
             }
+        }
+        if changes.all {
+            self.certificates.keep(|key| objects.secrets.contains_key(key));
         }
         self.claims(objects, &mut changes);
         self.ingresses(objects, &changes);
@@ -137,22 +160,28 @@ impl Translator {
             &self.ingresses,
             &default_certificates,
         );
+        let (binds, gateway_statuses) = (assembled.binds.clone(), &assembled.gateway_statuses);
+        let mut findings = assembled.diagnostics.clone();
+        if !same(&self.gateway_statuses, gateway_statuses) {
+            let before = std::mem::replace(&mut self.gateway_statuses, gateway_statuses.clone());
+            for status in before {
+                remove_status(&mut self.statuses, &status);
+            }
+            for status in self.gateway_statuses.clone() {
+                insert_status(&mut self.statuses, &status);
+            }
+        }
         let certificates = self.ledger.certificates();
-        let mut findings = assembled.diagnostics;
         let in_use = certificates.values();
         findings.extend(in_use.filter_map(|certificate| self.certificates.calendar(certificate, now)));
         Translation {
             snapshot: Snapshot {
-                binds: assembled.binds,
-                upstreams: self
-                    .upstreams
-                    .iter()
-                    .map(|(id, upstream)| (id.clone(), Arc::clone(upstream)))
-                    .collect(),
+                binds,
+                upstreams: self.all_upstreams.clone(),
                 certificates,
                 http: Arc::clone(&self.http),
             },
-            statuses: self.statuses(assembled.gateway_statuses),
+            statuses: self.statuses.clone(),
             diagnostics: self.ledger.diagnostics(findings),
             external_names: self.ledger.external_names(),
         }
@@ -160,8 +189,12 @@ impl Translator {
 
     /// What each Ingress claims. A claim that is made or dropped concerns other Ingresses too.
     fn claims(&mut self, objects: &Objects, changes: &mut Changes) {
-        let mut dirty = self.ingress_claims.readers_of(&changes.reads);
-        dirty.extend(changes.ingresses.iter().cloned());
+        let dirty = dirty(
+            &self.ingress_claims,
+            changes,
+            &changes.ingresses,
+            &objects.ingresses,
+        );
         for key in dirty {
             let old = self.ingress_claims.take(&key).map(|unit| unit.value);
             let new = objects.ingresses.get(&key).map(|ingress| {
@@ -187,34 +220,36 @@ impl Translator {
                         self.claims.remove(claim);
                     }
                 }
-                changes.reads.insert(Read::IngressClaim(claim.clone()));
+                changes.reads.insert(Read::IngressClaim(claim.clone()).id());
             }
             for (claim, claimant) in now.difference(&old) {
                 let claimants = self.claims.entry(claim.clone()).or_default();
                 claimants.insert(claimant.clone());
-                changes.reads.insert(Read::IngressClaim(claim.clone()));
+                changes.reads.insert(Read::IngressClaim(claim.clone()).id());
             }
             if let Some((value, left)) = new {
-                self.ingress_claims.put(key, value, left);
+                self.ingress_claims.put(key, value, left.keep());
             }
         }
     }
 
     fn ingresses(&mut self, objects: &Objects, changes: &Changes) {
-        let mut dirty = self.ingresses.readers_of(&changes.reads);
-        dirty.extend(changes.ingresses.iter().cloned());
-        for key in &dirty {
-            let result = objects.ingresses.get(key).map(|ingress| {
+        for key in dirty(&self.ingresses, changes, &changes.ingresses, &objects.ingresses) {
+            let result = objects.ingresses.get(&key).map(|ingress| {
                 let (unit, left) = run!(self, objects, |scope| ingress::translate(scope, ingress));
-                let previous = self.ingresses.get(key);
-                (share_ingress(unit, ingress, key, previous), left)
+                let previous = self.ingresses.get(&key);
+                (share_ingress(unit, ingress, &key, previous), left)
             });
-            replace(&mut self.ingresses, &mut self.ledger, key.clone(), result);
+            let (old, new) = (self.ingresses.get(&key), result.as_ref().map(|(new, _)| new));
+            self.binds.ingress_changed(&key, old, new);
+            let status = |result: Option<&IngressResult>| result.and_then(|result| result.status.clone());
+            move_status(&mut self.statuses, status(old).as_ref(), status(new).as_ref());
+            replace(&mut self.ingresses, &mut self.ledger, key, result);
         }
-        if !dirty.is_empty() {
-            self.binds.ingress_changed();
-        }
-        if self.defaults.get(&()).is_none() || !self.defaults.readers_of(&changes.reads).is_empty() {
+        if changes.all
+            || self.defaults.get(&()).is_none()
+            || !self.defaults.readers_of(&changes.reads).is_empty()
+        {
             let result = run!(self, objects, |scope| ingress::default_certificates(scope));
             replace(&mut self.defaults, &mut self.ledger, (), Some(result));
             self.binds.changed();
@@ -222,32 +257,35 @@ impl Translator {
     }
 
     fn gateway_api(&mut self, objects: &Objects, changes: &Changes) {
-        let mut dirty = self.classes.readers_of(&changes.reads);
-        dirty.extend(changes.gateway_classes.iter().cloned());
-        for key in dirty {
+        for key in dirty(
+            &self.classes,
+            changes,
+            &changes.gateway_classes,
+            &objects.gateway_classes,
+        ) {
             let result = objects.gateway_classes.get(&key).map(|class| {
                 let previous = self.classes.get(&key).and_then(Option::as_ref);
                 run!(self, objects, |scope| gateway::class::translate(
                     scope, class, previous
                 ))
             });
+            let old = self.classes.get(&key).and_then(Option::as_ref);
+            let new = result.as_ref().and_then(|(status, _)| status.as_ref());
+            move_status(&mut self.statuses, old, new);
             replace(&mut self.classes, &mut self.ledger, key, result);
         }
-        let mut dirty = self.gateways.readers_of(&changes.reads);
-        dirty.extend(changes.gateways.iter().cloned());
-        if !dirty.is_empty() {
+        let concerned = dirty(&self.gateways, changes, &changes.gateways, &objects.gateways);
+        if !concerned.is_empty() {
             self.binds.changed();
         }
-        for key in dirty {
+        for key in concerned {
             let result = objects
                 .gateways
                 .get(&key)
                 .map(|gateway| run!(self, objects, |scope| gateway::gateway::translate(scope, gateway)));
             replace(&mut self.gateways, &mut self.ledger, key, result);
         }
-        let mut dirty = self.routes.readers_of(&changes.reads);
-        dirty.extend(changes.http_routes.iter().cloned());
-        for key in dirty {
+        for key in dirty(&self.routes, changes, &changes.http_routes, &objects.http_routes) {
             let previous = self.routes.get(&key);
             let result = objects.http_routes.get(&key).map(|route| {
                 run!(self, objects, |scope| gateway::route::translate(
@@ -256,34 +294,79 @@ impl Translator {
             });
             let new = result.as_ref().map(|(unit, _)| unit);
             self.binds.route_changed(&key, previous, new);
+            let status = |unit: Option<&RouteUnit>| unit.and_then(|unit| unit.status.clone());
+            move_status(
+                &mut self.statuses,
+                status(previous).as_ref(),
+                status(new).as_ref(),
+            );
             replace(&mut self.routes, &mut self.ledger, key, result);
         }
     }
 
     fn upstreams(&mut self, objects: &Objects, changes: &Changes) {
-        let mut dirty = self.upstreams.readers_of(&changes.reads);
+        let mut dirty = if changes.all {
+            self.upstreams.iter().map(|(id, _)| id.clone()).collect()
+        } else {
+            self.upstreams.readers_of(&changes.reads)
+        };
         dirty.extend(self.ledger.turnover());
         for id in dirty {
             let Some(port) = self.ledger.upstream(&id).cloned() else {
+                self.all_upstreams.remove(&id);
                 replace(&mut self.upstreams, &mut self.ledger, id, None);
                 continue;
             };
             let previous = self.upstreams.get(&id);
             let result = run!(self, objects, |scope| backends::upstream(scope, &port, previous));
+            if previous.map(Arc::as_ptr) != Some(Arc::as_ptr(&result.0)) {
+                self.all_upstreams.insert(Arc::clone(&result.0));
+            }
             replace(&mut self.upstreams, &mut self.ledger, id, Some(result));
         }
     }
+}
 
-    fn statuses(&self, gateways: Vec<Arc<ObjectStatus>>) -> Vec<Arc<ObjectStatus>> {
-        // By kind, then by key: the order of `Origin`.
-        let mut statuses = gateways;
-        let classes = self.classes.iter();
-        statuses.extend(classes.filter_map(|(_, status)| status.clone()));
-        statuses.extend(self.routes.iter().filter_map(|(_, unit)| unit.status.clone()));
-        let ingresses = self.ingresses.iter();
-        statuses.extend(ingresses.filter_map(|(_, result)| result.status.clone()));
-        statuses
+/// Units that have to be translated again: those of changed objects, and those that read something that changed.
+fn dirty<V, T>(
+    memo: &Memo<Key, V>,
+    changes: &Changes,
+    changed: &BTreeSet<Key>,
+    objects: &Shelf<T>,
+) -> BTreeSet<Key> {
+    if changes.all {
+        let known = memo.iter().map(|(key, _)| key);
+        return known.chain(objects.keys()).cloned().collect();
     }
+    let mut dirty = memo.readers_of(&changes.reads);
+    dirty.extend(changed.iter().cloned());
+    dirty
+}
+
+fn move_status(
+    statuses: &mut List<ObjectStatus>,
+    old: Option<&Arc<ObjectStatus>>,
+    new: Option<&Arc<ObjectStatus>>,
+) {
+    match (old, new) {
+        (Some(old), Some(new)) if Arc::ptr_eq(old, new) => {}
+        (_, Some(new)) => insert_status(statuses, new),
+        (Some(old), None) => remove_status(statuses, old),
+        (None, None) => {}
+    }
+}
+
+/// By kind, then by key: the order of `Origin`.
+fn insert_status(statuses: &mut List<ObjectStatus>, status: &Arc<ObjectStatus>) {
+    statuses.insert(|other| other.origin.cmp(&status.origin), Arc::clone(status));
+}
+
+fn remove_status(statuses: &mut List<ObjectStatus>, status: &ObjectStatus) {
+    statuses.remove(|other| other.origin.cmp(&status.origin));
+}
+
+fn same<T>(a: &[Arc<T>], b: &[Arc<T>]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| Arc::ptr_eq(a, b))
 }
 
 /// Remembers a unit's new result, or that the unit is gone, in the memo and in the ledger.
@@ -296,26 +379,30 @@ fn replace<K: Ord + std::hash::Hash + Clone, V>(
     let old = match result {
         Some((value, left)) => {
             // In before out: what both versions refer to is never gone in between.
-            ledger.replace(None, Some(&left));
-            memo.put(key, value, left)
+            ledger.add(&left);
+            memo.put(key, value, left.keep())
         }
         None => memo.take(&key),
     };
-    ledger.replace(old.map(|unit| unit.left).as_ref(), None);
+    if let Some(old) = old {
+        ledger.take(&old.kept);
+    }
 }
 
 fn share_ingress(
-    unit: Option<IngressUnit>,
+    mut unit: Option<IngressUnit>,
     ingress: &api::networking::Ingress,
     key: &Key,
     previous: Option<&IngressResult>,
 ) -> IngressResult {
-    let routes = unit.iter().flat_map(|unit| &unit.routes).map(|route| {
-        let same = previous.and_then(|previous| previous.routes.iter().find(|old| ***old == *route));
-        same.map_or_else(|| Arc::new(route.clone()), Arc::clone)
+    // What is shared is not kept a second time.
+    let given = unit.as_mut().map(|unit| std::mem::take(&mut unit.routes));
+    let routes = given.into_iter().flatten().map(|route| {
+        let same = previous.and_then(|previous| previous.routes.iter().find(|old| ***old == route));
+        same.map_or_else(|| Arc::new(route), Arc::clone)
     });
     let routes = routes.collect();
-    let status = unit.as_ref().and_then(|unit| unit.status.clone()).map(|status| {
+    let status = unit.as_mut().and_then(|unit| unit.status.take()).map(|status| {
         let status = ObjectStatus {
             origin: key.origin("Ingress"),
             generation: ingress.metadata.generation,

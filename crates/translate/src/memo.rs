@@ -1,41 +1,63 @@
 //! Remembers what each unit of translation came to, and which units must be looked at again after a change.
+//!
+//! There may be a unit for each of many thousand routes, so units are numbered, and what they read is remembered by
+//! hash: two reads with the same one only mean that a unit is translated once too often.
 
-use crate::changes::Read;
-use crate::scope::Left;
+use crate::changes::ReadId;
+use crate::scope::Kept;
 use std::collections::btree_map::Entry;
+use std::collections::hash_map;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash, RandomState};
 
 /// Results by unit, with an index from what was read to who read it.
 #[derive(Debug)]
 pub(crate) struct Memo<K, V> {
-    units: BTreeMap<K, Unit<V>>,
-    readers: HashMap<Read, BTreeSet<K>>,
+    numbers: hashbrown::HashTable<u32>,
+    units: Vec<Option<Unit<K, V>>>,
+    free: Vec<u32>,
+    readers: HashMap<ReadId, Readers>,
+    hasher: RandomState,
 }
 
 /// One unit's result and what it left behind.
 #[derive(Debug)]
-pub(crate) struct Unit<V> {
+pub(crate) struct Unit<K, V> {
+    pub key: K,
     pub value: V,
-    pub left: Left,
+    pub kept: Kept,
+}
+
+/// Numbers of units. Most things are read by one or by very many.
+#[derive(Debug)]
+enum Readers {
+    One(u32),
+    Many(Box<BTreeSet<u32>>),
 }
 
 impl<K, V> Default for Memo<K, V> {
     fn default() -> Self {
         Self {
-            units: BTreeMap::new(),
+            numbers: hashbrown::HashTable::new(),
+            units: Vec::new(),
+            free: Vec::new(),
             readers: HashMap::new(),
+            hasher: RandomState::new(),
         }
     }
 }
 
 impl<K: Ord + Hash + Clone, V> Memo<K, V> {
     /// Units that read something that changed.
-    pub fn readers_of(&self, changed: &HashSet<Read>) -> BTreeSet<K> {
+    pub fn readers_of(&self, changed: &HashSet<ReadId>) -> BTreeSet<K> {
         let mut dirty = BTreeSet::new();
         for read in changed {
-            if let Some(readers) = self.readers.get(read) {
-                dirty.extend(readers.iter().cloned());
+            match self.readers.get(read) {
+                None => {}
+                Some(Readers::One(number)) => dirty.extend(self.key_of(*number)),
+                Some(Readers::Many(numbers)) => {
+                    dirty.extend(numbers.iter().filter_map(|number| self.key_of(*number)));
+                }
             }
         }
         dirty
@@ -43,36 +65,95 @@ impl<K: Ord + Hash + Clone, V> Memo<K, V> {
 
     /// The result of a unit.
     pub fn get(&self, key: &K) -> Option<&V> {
-        self.units.get(key).map(|unit| &unit.value)
+        let number = self.number(key)?;
+        self.units[number as usize].as_ref().map(|unit| &unit.value)
     }
 
-    /// Every result, in order of key.
+    /// Every result, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.units.iter().map(|(key, unit)| (key, &unit.value))
+        self.units.iter().flatten().map(|unit| (&unit.key, &unit.value))
     }
 
     /// Remembers a result; hands back what was there before.
-    pub fn put(&mut self, key: K, value: V, left: Left) -> Option<Unit<V>> {
+    pub fn put(&mut self, key: K, value: V, kept: Kept) -> Option<Unit<K, V>> {
         let old = self.take(&key);
-        for read in &left.reads {
-            self.readers.entry(read.clone()).or_default().insert(key.clone());
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.units.push(None);
+            self.units.len() as u32 - 1
+        });
+        for read in &kept.reads {
+            match self.readers.entry(*read) {
+                hash_map::Entry::Vacant(entry) => {
+                    entry.insert(Readers::One(number));
+                }
+                hash_map::Entry::Occupied(mut entry) => entry.get_mut().add(number),
+            }
         }
-        self.units.insert(key, Unit { value, left });
+        let hash = self.hasher.hash_one(&key);
+        self.units[number as usize] = Some(Unit { key, value, kept });
+        let Self {
+            numbers,
+            units,
+            hasher,
+            ..
+        } = self;
+        numbers.insert_unique(hash, number, |number| {
+            let unit = units[*number as usize].as_ref();
+            unit.map_or(0, |unit| hasher.hash_one(&unit.key))
+        });
         old
     }
 
     /// Forgets a unit.
-    pub fn take(&mut self, key: &K) -> Option<Unit<V>> {
-        let unit = self.units.remove(key)?;
-        for read in &unit.left.reads {
-            if let Some(readers) = self.readers.get_mut(read) {
-                readers.remove(key);
-                if readers.is_empty() {
-                    self.readers.remove(read);
-                }
+    pub fn take(&mut self, key: &K) -> Option<Unit<K, V>> {
+        let number = self.number(key)?;
+        let entry = self
+            .numbers
+            .find_entry(self.hasher.hash_one(key), |other| *other == number);
+        if let Ok(entry) = entry {
+            entry.remove();
+        }
+        let unit = self.units[number as usize].take()?;
+        for read in &unit.kept.reads {
+            if let hash_map::Entry::Occupied(mut entry) = self.readers.entry(*read)
+                && entry.get_mut().remove(number)
+            {
+                entry.remove();
             }
         }
+        self.free.push(number);
         Some(unit)
+    }
+
+    fn number(&self, key: &K) -> Option<u32> {
+        let unit = |number: u32| self.units[number as usize].as_ref();
+        let same = |number: &u32| unit(*number).is_some_and(|unit| unit.key == *key);
+        self.numbers.find(self.hasher.hash_one(key), same).copied()
+    }
+
+    fn key_of(&self, number: u32) -> Option<K> {
+        let unit = self.units[number as usize].as_ref();
+        unit.map(|unit| unit.key.clone())
+    }
+}
+
+impl Readers {
+    fn add(&mut self, number: u32) {
+        match self {
+            Self::One(first) => *self = Self::Many(Box::new(BTreeSet::from([*first, number]))),
+            Self::Many(numbers) => drop(numbers.insert(number)),
+        }
+    }
+
+    /// Whether none is left.
+    fn remove(&mut self, number: u32) -> bool {
+        match self {
+            Self::One(only) => *only == number,
+            Self::Many(numbers) => {
+                numbers.remove(&number);
+                numbers.is_empty()
+            }
+        }
     }
 }
 
@@ -122,6 +203,11 @@ impl<K: Ord, V> Counted<K, V> {
     /// The value of a member.
     pub fn get(&self, key: &K) -> Option<&V> {
         self.members.get(key).map(|(value, _)| value)
+    }
+
+    /// A member as it stands here.
+    pub fn member(&self, key: &K) -> Option<&K> {
+        self.members.get_key_value(key).map(|(member, _)| member)
     }
 
     /// Every member, in order.

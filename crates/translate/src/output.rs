@@ -1,7 +1,7 @@
 //! What comes out of a translation.
 
 use api::status::{GatewayClassStatus, GatewayStatus, IngressStatus, RouteStatus};
-use ir::{Diagnostic, Origin, Snapshot};
+use ir::{Diagnostic, List, Origin, Snapshot};
 use serde::{Serialize, Serializer};
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ pub struct Translation {
     /// What the data plane needs.
     pub snapshot: Snapshot,
     /// What Kubernetes should be told, sorted by object. A status that did not change keeps its `Arc`.
-    pub statuses: Vec<Arc<ObjectStatus>>,
+    pub statuses: List<ObjectStatus>,
     /// The users' mistakes, sorted by object and field, each one once.
-    pub diagnostics: Vec<Diagnostic>,
+    pub diagnostics: Arc<[Diagnostic]>,
     /// Names of ExternalName Services, to be resolved and handed back in [`crate::Objects::resolved`]. Sorted.
     pub external_names: Vec<String>,
 }
@@ -35,11 +35,11 @@ pub struct ObjectStatus {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
     /// Of a GatewayClass.
-    GatewayClass(GatewayClassStatus),
+    GatewayClass(Box<GatewayClassStatus>),
     /// Of a Gateway.
-    Gateway(GatewayStatus),
-    /// Of an HTTPRoute.
-    HttpRoute(RouteStatus),
+    Gateway(Box<GatewayStatus>),
+    /// Of an HTTPRoute; the same for many.
+    HttpRoute(Arc<RouteStatus>),
     /// Of an Ingress.
     Ingress(IngressStatus),
 }

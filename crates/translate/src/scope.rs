@@ -5,13 +5,16 @@
 
 use crate::backends::ServicePort;
 use crate::certificates::{self, Loaded};
-use crate::changes::{Read, Seen};
+use crate::changes::{Read, ReadId, Seen};
+use crate::common::Common;
 use crate::ingress::{Claim, Claimant, Claims};
 use crate::input::{Key, Objects, Resolved, Settings};
+use crate::ledger::Ledger;
 use api::core::{Namespace, Secret, Service};
 use api::discovery::EndpointSlice;
 use api::gateway::{Gateway, GatewayClass, ReferenceGrant};
 use api::networking::IngressClass;
+use api::status::RouteStatus;
 use ir::{Certificate, CertificateId, Diagnostic, UpstreamId, UpstreamSettings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +23,16 @@ use std::sync::Arc;
 pub struct Scope<'a> {
     world: &'a World<'a>,
     certificates: &'a mut certificates::Store,
+    shared: &'a mut Shared,
     left: Left,
+}
+
+/// Values that many routes have in common, held once.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub statuses: Common<RouteStatus>,
+    /// Listeners by Gateway and position.
+    pub places: Common<[(Key, usize)]>,
 }
 
 /// Everything a scope reads from.
@@ -34,13 +46,15 @@ pub(crate) struct World<'a> {
     pub fallback_certificate: Option<&'a Arc<Certificate>>,
     /// What Ingresses of ours claim, with those Ingresses.
     pub claims: &'a Claims,
+    /// What units have referred to so far.
+    pub ledger: &'a Ledger,
 }
 
 /// What a unit leaves behind besides its own result.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Left {
     /// What it looked at.
-    pub reads: BTreeSet<Read>,
+    pub reads: BTreeSet<ReadId>,
     /// Mistakes it found.
     pub diagnostics: Vec<Diagnostic>,
     /// Upstreams it refers to.
@@ -51,17 +65,68 @@ pub(crate) struct Left {
     pub external_names: BTreeSet<String>,
 }
 
+/// [`Left`] as it is kept: in as little room as will do to take it back.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    pub reads: Box<[ReadId]>,
+    pub upstreams: Box<[UpstreamId]>,
+    /// What few units have.
+    pub rare: Option<Box<Rare>>,
+}
+
+/// What few units leave behind.
+#[derive(Debug)]
+pub(crate) struct Rare {
+    pub diagnostics: Vec<Diagnostic>,
+    pub certificates: Vec<CertificateId>,
+    pub external_names: Vec<String>,
+}
+
+impl Left {
+    /// What has to be remembered of it.
+    pub fn keep(self) -> Kept {
+        let nothing_rare =
+            self.diagnostics.is_empty() && self.certificates.is_empty() && self.external_names.is_empty();
+        let rare = (!nothing_rare).then(|| {
+            Box::new(Rare {
+                diagnostics: self.diagnostics,
+                certificates: self.certificates.into_keys().collect(),
+                external_names: self.external_names.into_iter().collect(),
+            })
+        });
+        Kept {
+            reads: self.reads.into_iter().collect(),
+            upstreams: self.upstreams.into_keys().collect(),
+            rare,
+        }
+    }
+}
+
 impl<'a> Scope<'a> {
-    pub(crate) fn new(world: &'a World<'a>, certificates: &'a mut certificates::Store) -> Self {
+    pub(crate) fn new(
+        world: &'a World<'a>,
+        certificates: &'a mut certificates::Store,
+        shared: &'a mut Shared,
+    ) -> Self {
         Self {
             world,
             certificates,
+            shared,
             left: Left::default(),
         }
     }
 
     pub(crate) fn finish(self) -> Left {
         self.left
+    }
+
+    fn read(&mut self, read: &Read) {
+        self.left.reads.insert(read.id());
+    }
+
+    /// Values that routes have in common.
+    pub(crate) fn shared(&mut self) -> &mut Shared {
+        self.shared
     }
 
     /// Reports a mistake.
@@ -86,26 +151,26 @@ impl<'a> Scope<'a> {
 
     /// A Service.
     pub fn service(&mut self, key: &Key) -> Option<&'a Arc<Service>> {
-        self.left.reads.insert(Read::Service(key.clone()));
+        self.read(&Read::Service(key.clone()));
         self.world.objects.services.get(key)
     }
 
     /// The EndpointSlices of a Service, in order of their names.
     pub fn slices(&mut self, service: &Key) -> impl Iterator<Item = &'a Arc<EndpointSlice>> + use<'a> {
-        self.left.reads.insert(Read::Slices(service.clone()));
+        self.read(&Read::Slices(service.clone()));
         let slices = self.world.seen.slices.get(service);
         slices.into_iter().flat_map(BTreeMap::values)
     }
 
     /// A Secret.
     pub fn secret(&mut self, key: &Key) -> Option<&'a Arc<Secret>> {
-        self.left.reads.insert(Read::Secret(key.clone()));
+        self.read(&Read::Secret(key.clone()));
         self.world.objects.secrets.get(key)
     }
 
     /// A Namespace.
     pub fn namespace(&mut self, name: &Arc<str>) -> Option<&'a Arc<Namespace>> {
-        self.left.reads.insert(Read::Namespace(Arc::clone(name)));
+        self.read(&Read::Namespace(Arc::clone(name)));
         self.world.objects.namespaces.get(&Key::new("", Arc::clone(name)))
     }
 
@@ -114,7 +179,7 @@ impl<'a> Scope<'a> {
         &mut self,
         namespace: &Arc<str>,
     ) -> impl Iterator<Item = &'a Arc<ReferenceGrant>> + use<'a> {
-        self.left.reads.insert(Read::Grants(Arc::clone(namespace)));
+        self.read(&Read::Grants(Arc::clone(namespace)));
         let grants = self.world.seen.grants.get(namespace);
         grants.into_iter().flat_map(BTreeMap::values)
     }
@@ -122,32 +187,32 @@ impl<'a> Scope<'a> {
     /// A GatewayClass.
     pub fn gateway_class(&mut self, name: &str) -> Option<&'a Arc<GatewayClass>> {
         let key = Key::new("", name);
-        self.left.reads.insert(Read::GatewayClass(Arc::clone(&key.name)));
+        self.read(&Read::GatewayClass(Arc::clone(&key.name)));
         self.world.objects.gateway_classes.get(&key)
     }
 
     /// A Gateway.
     pub fn gateway(&mut self, key: &Key) -> Option<&'a Arc<Gateway>> {
-        self.left.reads.insert(Read::Gateway(key.clone()));
+        self.read(&Read::Gateway(key.clone()));
         self.world.objects.gateways.get(key)
     }
 
     /// Every IngressClass.
     pub fn ingress_classes(&mut self) -> &'a BTreeMap<Key, Arc<IngressClass>> {
-        self.left.reads.insert(Read::IngressClasses);
+        self.read(&Read::IngressClasses);
         &self.world.objects.ingress_classes
     }
 
     /// The Ingresses of ours that claim something, oldest first.
     pub fn claimants(&mut self, claim: Claim) -> impl Iterator<Item = &'a Claimant> + use<'a> {
         let claimants = self.world.claims.get(&claim);
-        self.left.reads.insert(Read::IngressClaim(claim));
+        self.read(&Read::IngressClaim(claim));
         claimants.into_iter().flatten()
     }
 
     /// What an external name resolved to; `None` while that is not known. Asks for it to be resolved.
     pub fn resolved(&mut self, name: &str) -> Option<&'a Resolved> {
-        self.left.reads.insert(Read::ExternalName(name.to_owned()));
+        self.read(&Read::ExternalName(name.to_owned()));
         self.left.external_names.insert(name.to_owned());
         self.world.objects.resolved.get(name)
     }
@@ -174,6 +239,8 @@ impl<'a> Scope<'a> {
     /// Makes an upstream part of the snapshot.
     pub fn use_upstream(&mut self, port: ServicePort) -> UpstreamId {
         let id = port.id();
+        // Thousands of rules refer to few upstreams: all of them by the same text.
+        let id = self.world.ledger.upstream_id(&id).cloned().unwrap_or(id);
         self.left.upstreams.insert(id.clone(), port);
         id
     }

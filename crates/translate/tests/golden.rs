@@ -97,7 +97,7 @@ fn objects(text: &str) -> Result<Objects, String> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| error.to_string())?;
     for document in documents.iter().filter(|document| !document.is_null()) {
         match Object::from_value(document).map_err(|error| error.to_string())? {
-            Some(object) => objects.insert(object),
+            Some(object) => drop(objects.insert(object)),
             None => return Err(format!("unknown kind {}", document["kind"])),
         }
     }

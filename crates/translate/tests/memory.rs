@@ -15,7 +15,7 @@ fn nothing_changed_means_every_part_is_the_same_allocation() {
     );
     assert_eq!(first.snapshot, second.snapshot);
     assert!(same(&first.snapshot.binds, &second.snapshot.binds));
-    assert!(same(&first.statuses, &second.statuses));
+    assert!(first.statuses.is_same(&second.statuses));
     assert!(Arc::ptr_eq(&first.snapshot.http, &second.snapshot.http));
     let upstreams = first.snapshot.upstreams.values();
     assert!(
@@ -41,6 +41,43 @@ fn one_changed_route_among_3000_leaves_all_others_alone() {
     assert_eq!(&*before[changed[0]].origin.name, "route-01234");
 }
 
+/// The number of other routes must not matter to what a change looks at.
+#[test]
+fn a_change_visits_the_same_few_units_among_many_routes_as_among_few() {
+    for routes in [100, 3000] {
+        let mut objects = shop(routes);
+        let mut translator = Translator::new(Settings::default());
+        translator.translate(&objects, 0);
+        let mut visits = |objects: &Objects| {
+            let before = translator.visited();
+            translator.translate(objects, 0);
+            translator.visited() - before
+        };
+        assert_eq!(visits(&objects), 0);
+        objects.insert(route(42, "/changed"));
+        assert_eq!(visits(&objects), 1);
+        objects.insert(slice(&["10.0.0.7"]));
+        assert_eq!(visits(&objects), 1);
+        objects.remove("HTTPRoute", &Key::new("default", "route-00042"));
+        assert_eq!(visits(&objects), 0);
+    }
+}
+
+#[test]
+fn a_snapshot_after_a_change_shares_all_but_a_few_pages_with_the_one_before() {
+    let mut objects = shop(3000);
+    let mut translator = Translator::new(Settings::default());
+    let before = translator.translate(&objects, 0).snapshot;
+    objects.insert(route(1234, "/changed"));
+    let after = translator.translate(&objects, 0).snapshot;
+    let difference = after.binds[0].listeners[0]
+        .routes
+        .since(&before.binds[0].listeners[0].routes);
+    assert_eq!((difference.gone.len(), difference.new.len()), (1, 1));
+    assert!(after.upstreams.list().is_same(before.upstreams.list()));
+    assert!(Arc::ptr_eq(&after.certificates, &before.certificates));
+}
+
 #[test]
 fn an_object_read_again_with_the_same_content_changes_nothing() {
     let mut objects = shop(10);
@@ -52,7 +89,7 @@ fn an_object_read_again_with_the_same_content_changes_nothing() {
     objects.insert(slice(&["10.0.0.1"]));
     let after = translator.translate(&objects, 0);
     assert!(same(&before.snapshot.binds, &after.snapshot.binds));
-    assert!(same(&before.statuses, &after.statuses));
+    assert!(before.statuses.is_same(&after.statuses));
 }
 
 #[test]

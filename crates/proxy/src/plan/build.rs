@@ -7,7 +7,8 @@ use crate::filter;
 use crate::tls::{BrokenCertificate, Certificates, Keys, TlsBind, TlsSettings};
 use crate::upstream::{Cells, UpstreamCell};
 use hashbrown::HashMap;
-use std::sync::{Arc, Weak};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use telemetry::{RouteLabels, Telemetry};
 
 /// Builds one plan after another.
@@ -16,9 +17,13 @@ pub struct Builder {
     telemetry: Arc<Telemetry>,
     tls: TlsSettings,
     keys: Keys,
+    /// What `keys` were made from.
+    certificates: Arc<BTreeMap<ir::CertificateId, Arc<ir::Certificate>>>,
     cells: Cells,
-    /// By the address of the route's allocation, which the compiled route keeps alive: no other can have it.
-    routes: HashMap<usize, Weak<CompiledRoute>, foldhash::fast::RandomState>,
+    /// Those that the plan being built has and the last one had not, by the address of the route's allocation, which
+    /// the compiled route keeps alive: listeners of several sockets have routes in common.
+    routes: HashMap<usize, Arc<CompiledRoute>, foldhash::fast::RandomState>,
+    compiled: u64,
     slots: HashMap<(ir::BindAddress, ir::Transport, bool), SocketSlot, foldhash::fast::RandomState>,
 }
 
@@ -38,7 +43,9 @@ impl Builder {
             telemetry,
             tls: TlsSettings::new()?,
             keys: Keys::default(),
+            certificates: Arc::default(),
             cells: Cells::default(),
+            compiled: 0,
             routes: HashMap::default(),
             slots: HashMap::default(),
         })
@@ -47,7 +54,10 @@ impl Builder {
     /// Compiles a snapshot. Every part that `previous` has from the same nodes is shared with it.
     pub fn build(&mut self, snapshot: &ir::Snapshot, generation: u64, previous: &Plan) -> Built {
         let upstreams = self.cells.update(&snapshot.upstreams, &self.telemetry);
-        self.keys = self.keys.update(&snapshot.certificates);
+        if !Arc::ptr_eq(&self.certificates, &snapshot.certificates) {
+            self.keys = self.keys.update(&snapshot.certificates);
+            self.certificates = Arc::clone(&snapshot.certificates);
+        }
         let mut broken = self.keys.broken();
         let mut sockets: Vec<Option<Arc<PlanSocket>>> = vec![None; self.slots.len()];
         for bind in &snapshot.binds {
@@ -65,6 +75,7 @@ impl Builder {
                 }),
             }
         }
+        self.routes = HashMap::default();
         let plan = Plan {
             generation,
             http: Arc::clone(&snapshot.http),
@@ -79,8 +90,12 @@ impl Builder {
 
     /// Forgets what only old plans had. Called when they are gone.
     pub fn prune(&mut self) {
-        self.routes.retain(|_, route| route.strong_count() > 0);
         self.cells.prune();
+    }
+
+    /// How many routes were compiled since the start.
+    pub fn compiled(&self) -> u64 {
+        self.compiled
     }
 
     fn slot(&mut self, bind: &ir::Bind) -> SocketSlot {
@@ -102,7 +117,7 @@ impl Builder {
             ir::Transport::Https => Some(self.tls_bind(bind, before)?),
         };
         if let Some(before) = before
-            && before.bind == *bind
+            && is_same(&before.bind, bind)
             && before.tls.as_ref().map(Arc::as_ptr) == tls.as_ref().map(Arc::as_ptr)
         {
             return Ok(Arc::clone(before));
@@ -132,15 +147,16 @@ impl Builder {
 
     fn route(&mut self, route: &Arc<ir::Route>) -> Arc<CompiledRoute> {
         let address = Arc::as_ptr(route).addr();
-        if let Some(known) = self.routes.get(&address).and_then(Weak::upgrade) {
-            return known;
+        if let Some(known) = self.routes.get(&address) {
+            return Arc::clone(known);
         }
+        self.compiled += 1;
         let rules = route.rules.iter().map(|rule| self.rule(rule)).collect();
         let compiled = Arc::new(CompiledRoute {
             route: Arc::clone(route),
             rules,
         });
-        self.routes.insert(address, Arc::downgrade(&compiled));
+        self.routes.insert(address, Arc::clone(&compiled));
         compiled
     }
 
@@ -193,4 +209,21 @@ impl Builder {
     fn cell(&mut self, id: &ir::UpstreamId) -> Arc<UpstreamCell> {
         self.cells.get(id, &self.telemetry)
     }
+}
+
+/// Whether two binds say the same. Routes are compared by pointer, and only where the lists differ.
+fn is_same(a: &Arc<ir::Bind>, b: &Arc<ir::Bind>) -> bool {
+    let same_listener = |(a, b): (&Arc<ir::Listener>, &Arc<ir::Listener>)| {
+        let same = Arc::ptr_eq(a, b)
+            || (a.origin == b.origin && a.layer == b.layer && a.hostname == b.hostname && a.tls == b.tls);
+        let difference = a.routes.since(&b.routes);
+        same && difference.gone.is_empty() && difference.new.is_empty()
+    };
+    Arc::ptr_eq(a, b)
+        || (a.address == b.address
+            && a.transport == b.transport
+            && a.proxy_protocol == b.proxy_protocol
+            && a.default_certificates == b.default_certificates
+            && a.listeners.len() == b.listeners.len()
+            && a.listeners.iter().zip(&b.listeners).all(same_listener))
 }

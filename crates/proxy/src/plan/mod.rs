@@ -21,7 +21,7 @@ pub struct Plan {
     /// Settings of the downstream side.
     pub http: Arc<ir::HttpSettings>,
     sockets: Vec<Option<Arc<PlanSocket>>>,
-    upstreams: Vec<Arc<UpstreamCell>>,
+    upstreams: ir::List<UpstreamCell>,
 }
 
 /// What answers on one bind.
@@ -60,9 +60,9 @@ impl Plan {
         self.sockets.iter().flatten()
     }
 
-    /// The cells of the snapshot's upstreams.
-    pub fn upstreams(&self) -> &[Arc<UpstreamCell>] {
-        &self.upstreams
+    /// The cells of the snapshot's upstreams, in order of id.
+    pub fn upstreams(&self) -> Vec<Arc<UpstreamCell>> {
+        self.upstreams.iter().cloned().collect()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
@@ -149,41 +149,50 @@ impl EndpointState {
 /// All cells. Belongs to whoever builds plans.
 #[derive(Debug, Default)]
 pub struct Cells {
-    /// Those of the last snapshot, by id.
-    current: Vec<Arc<UpstreamCell>>,
+    /// The upstreams of the last snapshot.
+    last: ir::Upstreams,
+    /// Their cells, in order of id.
+    current: ir::List<UpstreamCell>,
     /// These and those that only something old refers to any more.
-    known: HashMap<ir::UpstreamId, Weak<UpstreamCell>, foldhash::fast::RandomState>,
+    known: HashMap<ir::UpstreamId, Known, foldhash::fast::RandomState>,
+    /// Those that are in no snapshot, and so may be gone.
+    leaving: BTreeSet<ir::UpstreamId>,
     free: Vec<u32>,
     slots: u32,
 }
 
+#[derive(Debug)]
+struct Known {
+    slot: u32,
+    cell: Weak<UpstreamCell>,
+}
+
 impl Cells {
     /// Brings every cell to the state that a snapshot says, and returns those of the snapshot's upstreams. A cell that
-    /// only something old refers to any more loses its endpoints.
-    pub fn update(
-        &mut self,
-        upstreams: &BTreeMap<ir::UpstreamId, Arc<ir::Upstream>>,
-        telemetry: &Telemetry,
-    ) -> Vec<Arc<UpstreamCell>> {
-        // Both are sorted by id and mostly the same, so one walk along both finds what changed without looking anything
-        // up.
-        let mut before = std::mem::take(&mut self.current).into_iter().peekable();
-        let mut cells = Vec::with_capacity(upstreams.len());
-        for (id, upstream) in upstreams {
-            while let Some(gone) = before.next_if(|cell| cell.id < *id) {
-                gone.lose_endpoints();
+    /// only something old refers to any more loses its endpoints. Upstreams that are what they were are not looked at.
+    pub fn update(&mut self, upstreams: &ir::Upstreams, telemetry: &Telemetry) -> ir::List<UpstreamCell> {
+        let last = std::mem::replace(&mut self.last, upstreams.clone());
+        let difference = upstreams.list().since(last.list());
+        for gone in difference.gone {
+            let id = &gone.id;
+            if upstreams.get(id).is_some() {
+                continue;
             }
-            cells.push(match before.next_if(|cell| cell.id == *id) {
-                Some(stays) => {
-                    stays.replace(upstream);
-                    stays
-                }
-                None => self.cell(id, Some(upstream), telemetry),
-            });
+            if let Some(cell) = self.current.find(|cell| cell.id.cmp(id)) {
+                cell.lose_endpoints();
+            }
+            self.current.remove(|cell| cell.id.cmp(id));
+            self.leaving.insert(id.clone());
         }
-        before.for_each(|gone| gone.lose_endpoints());
-        self.current.clone_from(&cells);
-        cells
+        for upstream in difference.new {
+            let cell = self.cell(&upstream.id, Some(upstream), telemetry);
+            if self.current.find(|other| other.id.cmp(&cell.id)).is_none() {
+                self.leaving.remove(&cell.id);
+                self.current
+                    .insert(|other| other.id.cmp(&cell.id), Arc::clone(&cell));
+            }
+        }
+        self.current.clone()
     }
 
     /// The cell of an upstream that a rule names. One without endpoints if the snapshot has no such upstream.
@@ -193,21 +202,16 @@ impl Cells {
 
     /// Forgets cells that are gone, so that their slots can be used again.
     pub fn prune(&mut self) {
-        // A dead Weak no longer knows its slot, so the free ones are found by what the living hold.
-        let before = self.known.len();
-        self.known.retain(|_, cell| cell.strong_count() > 0);
-        if self.known.len() < before {
-            let mut used: Vec<u32> = self
-                .known
-                .values()
-                .filter_map(Weak::upgrade)
-                .map(|cell| cell.slot)
-                .collect();
-            used.sort_unstable();
-            self.free = (0..self.slots)
-                .filter(|slot| used.binary_search(slot).is_err())
-                .collect();
-        }
+        let Self {
+            known, leaving, free, ..
+        } = self;
+        leaving.retain(|id| {
+            let gone = known.get(id).is_none_or(|known| known.cell.strong_count() == 0);
+            if gone && let Some(known) = known.remove(id) {
+                free.push(known.slot);
+            }
+            !gone
+        });
     }
 
     fn cell(
@@ -216,7 +220,8 @@ impl Cells {
         upstream: Option<&Arc<ir::Upstream>>,
         telemetry: &Telemetry,
     ) -> Arc<UpstreamCell> {
-        if let Some(cell) = self.known.get(id).and_then(Weak::upgrade) {
+        let known = self.known.get(id);
+        if let Some(cell) = known.and_then(|known| known.cell.upgrade()) {
             if let Some(upstream) = upstream {
                 cell.replace(upstream);
             }
@@ -230,11 +235,16 @@ impl Cells {
                 endpoints: Arc::default(),
             })
         };
-        let upstream = upstream.map_or_else(unknown, Arc::clone);
-        let slot = self.free.pop().unwrap_or_else(|| {
+        // One that is dead and not yet forgotten leaves its slot to the new one.
+        let slot = known.map(|known| known.slot).or_else(|| self.free.pop());
+        let slot = slot.unwrap_or_else(|| {
             self.slots += 1;
             self.slots - 1
         });
+        if upstream.is_none() {
+            self.leaving.insert(id.clone());
+        }
+        let upstream = upstream.map_or_else(unknown, Arc::clone);
         let endpoints = upstream
             .endpoints
             .iter()
@@ -246,7 +256,11 @@ impl Cells {
             slot,
             now: ArcSwap::from_pointee(UpstreamNow { upstream, endpoints }),
         });
-        self.known.insert(id.clone(), Arc::downgrade(&cell));
+        let known = Known {
+            slot,
+            cell: Arc::downgrade(&cell),
+        };
+        self.known.insert(id.clone(), known);
         cell
     }
 }
@@ -255,7 +269,7 @@ impl Cells {
 mod tests {
     use super::*;
 
-    fn upstream(name: &str, ports: &[u16]) -> (ir::UpstreamId, Arc<ir::Upstream>) {
+    fn upstream(name: &str, ports: &[u16]) -> Arc<ir::Upstream> {
         let id = ir::UpstreamId(name.into());
         let endpoints = ports
             .iter()
@@ -265,22 +279,32 @@ mod tests {
             })
             .collect();
         let upstream = ir::Upstream {
-            id: id.clone(),
+            id,
             origin: ir::Origin::new("Service", "ns", name),
             settings: Arc::default(),
             endpoints,
         };
-        (id, Arc::new(upstream))
+        Arc::new(upstream)
+    }
+
+    fn update(
+        cells: &mut Cells,
+        upstreams: &[Arc<ir::Upstream>],
+        telemetry: &Telemetry,
+    ) -> Vec<Arc<UpstreamCell>> {
+        let upstreams = upstreams.iter().cloned().collect();
+        let cells = cells.update(&upstreams, telemetry);
+        cells.iter().cloned().collect()
     }
 
     #[test]
     fn a_change_of_endpoints_keeps_the_cell_and_the_state_of_those_that_stay() {
         let telemetry = Telemetry::new(1);
         let mut cells = Cells::default();
-        let first = cells.update(&[upstream("a", &[1, 2])].into(), &telemetry);
+        let first = update(&mut cells, &[upstream("a", &[1, 2])], &telemetry);
         let stays = Arc::clone(&first[0].now().endpoints[1]);
         stays.in_flight.store(3, Relaxed);
-        let second = cells.update(&[upstream("a", &[2, 3])].into(), &telemetry);
+        let second = update(&mut cells, &[upstream("a", &[2, 3])], &telemetry);
         assert!(Arc::ptr_eq(&first[0], &second[0]));
         assert!(Arc::ptr_eq(&second[0].now().endpoints[0], &stays));
         assert_eq!(second[0].state().endpoints[0].in_flight, 3);
@@ -291,9 +315,9 @@ mod tests {
     fn nothing_moves_when_nothing_changed() {
         let telemetry = Telemetry::new(1);
         let mut cells = Cells::default();
-        let first = cells.update(&[upstream("a", &[1, 2])].into(), &telemetry);
+        let first = update(&mut cells, &[upstream("a", &[1, 2])], &telemetry);
         let seen = first[0].now();
-        cells.update(&[upstream("a", &[1, 2])].into(), &telemetry);
+        update(&mut cells, &[upstream("a", &[1, 2])], &telemetry);
         assert!(first[0].is_still(&seen));
     }
 
@@ -301,10 +325,10 @@ mod tests {
     fn an_upstream_that_left_the_snapshot_has_no_endpoints_and_gets_them_back_with_it() {
         let telemetry = Telemetry::new(1);
         let mut cells = Cells::default();
-        let held = cells.update(&[upstream("a", &[1])].into(), &telemetry);
-        cells.update(&[upstream("b", &[1])].into(), &telemetry);
+        let held = update(&mut cells, &[upstream("a", &[1])], &telemetry);
+        update(&mut cells, &[upstream("b", &[1])], &telemetry);
         assert!(held[0].now().endpoints.is_empty());
-        let again = cells.update(&[upstream("a", &[1])].into(), &telemetry);
+        let again = update(&mut cells, &[upstream("a", &[1])], &telemetry);
         assert!(Arc::ptr_eq(&held[0], &again[0]));
         assert_eq!(held[0].now().endpoints.len(), 1);
     }
@@ -313,12 +337,16 @@ mod tests {
     fn the_slot_of_a_cell_that_is_gone_is_used_again() {
         let telemetry = Telemetry::new(1);
         let mut cells = Cells::default();
-        let a = cells.update(&[upstream("a", &[1]), upstream("b", &[1])].into(), &telemetry);
+        let a = update(
+            &mut cells,
+            &[upstream("a", &[1]), upstream("b", &[1])],
+            &telemetry,
+        );
         assert_ne!(a[0].slot, a[1].slot);
         let gone = a[0].slot;
         let keep = Arc::clone(&a[1]);
         drop(a);
-        cells.update(&[upstream("b", &[1])].into(), &telemetry);
+        update(&mut cells, &[upstream("b", &[1])], &telemetry);
         cells.prune();
         let c = cells.get(&ir::UpstreamId("c".into()), &telemetry);
         assert_eq!(c.slot, gone);

@@ -40,9 +40,8 @@ impl Bench {
         };
         let mut cells = Cells::default();
         let settings = Arc::new(settings);
-        let cell = cells
-            .update(&[snapshot_of(&settings, endpoints)].into(), &telemetry)
-            .remove(0);
+        let updated = cells.update(&snapshot_of(&settings, endpoints), &telemetry);
+        let cell = updated.iter().next().map(Arc::clone).expect("a cell");
         Self {
             worker: WorkerState::new(seed),
             cells,
@@ -55,7 +54,7 @@ impl Bench {
     /// A new snapshot arrives.
     fn change(&mut self, endpoints: &[SocketAddr]) {
         self.cells
-            .update(&[snapshot_of(&self.settings, endpoints)].into(), &self.telemetry);
+            .update(&snapshot_of(&self.settings, endpoints), &self.telemetry);
         self.worker.upstreams.refresh(&self.worker.random);
     }
 
@@ -77,10 +76,7 @@ impl Bench {
     }
 }
 
-fn snapshot_of(
-    settings: &Arc<UpstreamSettings>,
-    endpoints: &[SocketAddr],
-) -> (UpstreamId, Arc<ir::Upstream>) {
+fn snapshot_of(settings: &Arc<UpstreamSettings>, endpoints: &[SocketAddr]) -> ir::Upstreams {
     let id = UpstreamId("a".into());
     let mut endpoints: Vec<_> = endpoints
         .iter()
@@ -92,12 +88,12 @@ fn snapshot_of(
     endpoints.sort();
     let origin = ir::Origin::new("Service", "ns", "a");
     let upstream = ir::Upstream {
-        id: id.clone(),
+        id,
         origin,
         settings: Arc::clone(settings),
         endpoints: endpoints.into(),
     };
-    (id, Arc::new(upstream))
+    [Arc::new(upstream)].into_iter().collect()
 }
 
 fn listen() -> (TcpListener, SocketAddr) {

@@ -36,7 +36,7 @@ pub fn listener(hostname: HostPattern, tls: Vec<TlsHost>, routes: Vec<Arc<Route>
         layer: Layer::Gateway,
         hostname,
         tls,
-        routes,
+        routes: routes.into_iter().collect(),
     })
 }
 
@@ -119,14 +119,13 @@ pub fn upstream_with(name: &str, endpoints: &[SocketAddr], settings: UpstreamSet
 pub fn snapshot(binds: Vec<Bind>, upstreams: Vec<Upstream>, certificates: Vec<Arc<Certificate>>) -> Snapshot {
     Snapshot {
         binds: binds.into_iter().map(Arc::new).collect(),
-        upstreams: upstreams
-            .into_iter()
-            .map(|upstream| (upstream.id.clone(), Arc::new(upstream)))
-            .collect(),
-        certificates: certificates
-            .into_iter()
-            .map(|certificate| (certificate.id.clone(), certificate))
-            .collect(),
+        upstreams: upstreams.into_iter().map(Arc::new).collect(),
+        certificates: Arc::new(
+            certificates
+                .into_iter()
+                .map(|certificate| (certificate.id.clone(), certificate))
+                .collect(),
+        ),
         http: Arc::default(),
     }
 }

@@ -6,7 +6,7 @@
 //! Request: `METHOD host/path?query [h:name=value]...`. Answer: `route#rule`.
 
 use ir::{
-    Action, Bind, BindAddress, HostPattern, Layer, Listener, Match, Origin, PathMatch, Route, Rule,
+    Action, Bind, BindAddress, HostPattern, Layer, List, Listener, Match, Origin, PathMatch, Route, Rule,
     StringMatch, Timeouts, Transport, ValueMatch,
 };
 use narthex_router::{Head, Socket};
@@ -86,11 +86,12 @@ fn socket(lines: &[&str]) -> Socket<()> {
                 layer,
                 hostname,
                 tls: vec![],
-                routes: vec![],
+                routes: List::default(),
             });
             listeners.len() - 1
         });
-        add(&mut listeners[position].routes, route);
+        let routes = &mut listeners[position].routes;
+        *routes = add(routes.iter().map(|route| (**route).clone()).collect(), route);
     }
     // The Ingress listener comes last, as in every snapshot.
     listeners.sort_by_key(|listener| listener.layer == Layer::Ingress);
@@ -105,21 +106,22 @@ fn socket(lines: &[&str]) -> Socket<()> {
 }
 
 /// Joins the rules of one route.
-fn add(routes: &mut Vec<Arc<Route>>, new: Route) {
+fn add(mut routes: Vec<Route>, new: Route) -> List<Route> {
     let same = routes
         .iter_mut()
         .find(|old| old.origin == new.origin && old.hostnames == new.hostnames);
-    let Some(old) = same else {
-        routes.push(Arc::new(new));
-        return;
-    };
-    let old = Arc::get_mut(old).expect("not shared yet");
-    for mut rule in new.rules {
-        let index = old.rules.len();
-        rule.origin = old.origin.section(format!("rules[{index}]"));
-        rule.index = index as u32;
-        old.rules.push(rule);
+    match same {
+        None => routes.push(new),
+        Some(old) => {
+            for mut rule in new.rules {
+                let index = old.rules.len();
+                rule.origin = old.origin.section(format!("rules[{index}]"));
+                rule.index = index as u32;
+                old.rules.push(rule);
+            }
+        }
     }
+    routes.into_iter().map(Arc::new).collect()
 }
 
 fn route<'w>(layer: Layer, name: &str, hostname: &str, mut words: impl Iterator<Item = &'w str>) -> Route {

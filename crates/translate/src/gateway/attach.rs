@@ -47,7 +47,7 @@ pub(crate) fn attach(scope: &mut Scope<'_>, route: &HTTPRoute, hostnames: &[Host
             continue;
         }
         let namespace = parent.namespace.as_deref().unwrap_or(&route.metadata.namespace);
-        let key = Key::new(namespace, parent.name.as_str());
+        let key = Key::new(namespace, &*parent.name);
         let Some(gateway) = our_gateway(scope, &key) else {
             if scope.gateway(&key).is_none() {
                 let message = format!("Gateway {key} does not exist");
@@ -71,7 +71,7 @@ pub(crate) fn attach(scope: &mut Scope<'_>, route: &HTTPRoute, hostnames: &[Host
         };
         attachments.push(Attachment {
             parent: parent.clone(),
-            gateway: key,
+            gateway: Key::of(&gateway.metadata),
             listeners,
             refused,
         });

@@ -46,7 +46,7 @@ pub(crate) fn reference(
     let kind = given.kind.as_deref().unwrap_or("Service");
     let own = look.route.metadata.namespace.clone();
     let namespace = given.namespace.as_deref().unwrap_or(&own);
-    let key = Key::new(namespace, given.name.as_str());
+    let key = Key::new(namespace, &*given.name);
     if !group.is_empty() || kind != "Service" {
         let full = if group.is_empty() {
             kind.to_owned()

@@ -51,7 +51,7 @@ pub(crate) fn translate(
     let status = ObjectStatus {
         origin,
         generation,
-        status: Status::GatewayClass(status),
+        status: Status::GatewayClass(Box::new(status)),
     };
     Some(share_with(status, previous))
 }

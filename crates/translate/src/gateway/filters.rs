@@ -149,12 +149,12 @@ impl<'a> List<'a> {
         payload(given)?;
         match given.kind {
             FilterType::RequestHeaderModifier => {
-                let edit = given.request_header_modifier.as_ref();
+                let edit = given.request_header_modifier.as_deref();
                 headers::edit(look, edit, field, "requestHeaderModifier")
                     .map(|edit| edit.map(Filter::RequestHeaders))
             }
             FilterType::ResponseHeaderModifier => {
-                let edit = given.response_header_modifier.as_ref();
+                let edit = given.response_header_modifier.as_deref();
                 headers::edit(look, edit, field, "responseHeaderModifier")
                     .map(|edit| edit.map(Filter::ResponseHeaders))
             }

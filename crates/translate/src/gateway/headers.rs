@@ -21,6 +21,7 @@ pub(super) fn edit(
         ("set", &given.set, &mut edit.set),
         ("add", &given.add, &mut edit.add),
     ] {
+        edited.reserve_exact(given.len());
         for (index, HttpHeader { name: header, value }) in given.iter().enumerate() {
             editable(header, name)?;
             if !is_field_value(value) {
@@ -37,7 +38,7 @@ pub(super) fn edit(
                 repeated(look, header, &format!("{field}.{name}.{list}[{index}].name"));
                 continue;
             }
-            edited.push((header.clone(), value.clone()));
+            edited.push((header.to_string(), value.to_string()));
         }
     }
     for header in &given.remove {

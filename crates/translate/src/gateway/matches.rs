@@ -16,11 +16,11 @@ pub(crate) fn translate(look: &mut Look<'_, '_>, matches: &[HttpRouteMatch]) -> 
             query: Vec::new(),
         }];
     }
-    matches
-        .iter()
-        .enumerate()
-        .filter_map(|(index, given)| one(look, given, &format!("matches[{index}]")))
-        .collect()
+    let mut read = Vec::with_capacity(matches.len());
+    for (index, given) in matches.iter().enumerate() {
+        read.extend(one(look, given, &format!("matches[{index}]")));
+    }
+    read
 }
 
 /// `None` if something about the match was reported; then the whole rule is left out.
@@ -163,7 +163,7 @@ fn values(
 fn value(look: &mut Look<'_, '_>, given: &HttpValueMatch, field: &str, kind: Kind) -> Option<ValueMatch> {
     let name = match kind {
         Kind::Header => given.name.to_ascii_lowercase(),
-        Kind::Query => given.name.clone(),
+        Kind::Query => given.name.to_string(),
     };
     if name.is_empty() || (kind == Kind::Header && !is_token(&name)) {
         look.invalid_match(
@@ -183,10 +183,10 @@ fn value(look: &mut Look<'_, '_>, given: &HttpValueMatch, field: &str, kind: Kin
             );
             return None;
         }
-        ValueMatchType::Exact => StringMatch::Exact(given.value.clone()),
+        ValueMatchType::Exact => StringMatch::Exact(given.value.to_string()),
         ValueMatchType::RegularExpression => {
             regex(look, &given.value, &value_field)?;
-            StringMatch::Regex(given.value.clone())
+            StringMatch::Regex(given.value.to_string())
         }
         ValueMatchType::Other(word) => {
             look.invalid_match(

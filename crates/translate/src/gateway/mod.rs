@@ -94,9 +94,9 @@ pub(crate) struct RouteUnit {
     /// Its rules; `None` if it is attached nowhere, or no rule is left.
     pub route: Option<Arc<Route>>,
     /// Listeners it is attached to: the Gateway and the listener's position in its spec. Sorted, distinct.
-    pub attached: Vec<(Key, usize)>,
+    pub attached: Arc<[(Key, usize)]>,
     /// Those of them whose count of attached routes it belongs to: all, unless the route is not accepted.
-    pub accepted: Vec<(Key, usize)>,
+    pub accepted: Arc<[(Key, usize)]>,
     /// Its status, if one of its parents is ours.
     pub status: Option<Arc<ObjectStatus>>,
 }

@@ -11,6 +11,7 @@ use api::gateway::{HTTPRoute, HttpRouteRule};
 use api::status::{Condition, RouteParentStatus, RouteStatus};
 use ir::{Action, Code, Diagnostic, Filter, HostPattern, Origin, Route, Rule, Target, UpstreamId};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Translates one HTTPRoute.
 pub(crate) fn translate(scope: &mut Scope<'_>, route: &HTTPRoute, previous: Option<&RouteUnit>) -> RouteUnit {
@@ -21,8 +22,8 @@ pub(crate) fn translate(scope: &mut Scope<'_>, route: &HTTPRoute, previous: Opti
         // No parent of ours: not our business, and no word about its rules.
         return RouteUnit {
             route: None,
-            attached: Vec::new(),
-            accepted: Vec::new(),
+            attached: Arc::default(),
+            accepted: Arc::default(),
             status: None,
         };
     }
@@ -60,29 +61,29 @@ pub(crate) fn translate(scope: &mut Scope<'_>, route: &HTTPRoute, previous: Opti
     if ir.is_none() {
         attached.clear();
     }
+    let parents = attachments.into_iter().map(|attachment| {
+        parent_status(
+            scope.settings().gateway_controller.clone(),
+            route,
+            attachment,
+            refused.as_ref(),
+            read.dropped.as_ref(),
+            read.unresolved.as_ref(),
+        )
+    });
+    let status = RouteStatus {
+        parents: parents.collect(),
+    };
+    let shared = scope.shared();
     let status = ObjectStatus {
         origin,
         generation: route.metadata.generation,
-        status: Status::HttpRoute(RouteStatus {
-            parents: attachments
-                .into_iter()
-                .map(|attachment| {
-                    parent_status(
-                        scope.settings().gateway_controller.clone(),
-                        route,
-                        attachment,
-                        refused.as_ref(),
-                        read.dropped.as_ref(),
-                        read.unresolved.as_ref(),
-                    )
-                })
-                .collect(),
-        }),
+        status: Status::HttpRoute(shared.statuses.get(status)),
     };
     RouteUnit {
         route: ir.map(|ir| output::share_with(ir, previous.and_then(|previous| previous.route.as_ref()))),
-        attached,
-        accepted,
+        attached: shared.places.get(attached),
+        accepted: shared.places.get(accepted),
         status: Some(output::share_with(
             status,
             previous.and_then(|previous| previous.status.as_ref()),
@@ -149,7 +150,7 @@ fn hostnames(scope: &mut Scope<'_>, route: &HTTPRoute, origin: &Origin) -> Resul
     if route.spec.hostnames.is_empty() {
         return Ok(vec![HostPattern::Any]);
     }
-    let mut patterns = Vec::new();
+    let mut patterns = Vec::with_capacity(route.spec.hostnames.len());
     let mut wrong = None;
     for (index, text) in route.spec.hostnames.iter().enumerate() {
         match hosts::parse(text, Star::Labels) {
@@ -197,7 +198,10 @@ fn rules(scope: &mut Scope<'_>, route: &HTTPRoute) -> Rules {
     } else {
         &route.spec.rules
     };
-    let mut all = Rules::default();
+    let mut all = Rules {
+        kept: Vec::with_capacity(given.len()),
+        ..Rules::default()
+    };
     let mut wrong: Vec<(usize, Wrong)> = Vec::new();
     for (index, rule) in given.iter().enumerate() {
         let translated = rule::translate(scope, route, index, rule);

@@ -6,6 +6,7 @@ use crate::input::Key;
 use crate::scope::Scope;
 use api::gateway::{HTTPRoute, HttpRouteRule};
 use ir::{Action, Code, Diagnostic, Filter, Match, Origin, PathMatch, Rule, Target};
+use std::sync::{Arc, LazyLock};
 
 /// A rule, if any is left of it, and what the route's status has to say about it.
 pub(crate) struct Translated {
@@ -59,7 +60,7 @@ pub(crate) fn translate(
     let filters = filters::of_rule(&mut look, rule, &matches);
     let backends = backend::translate(&mut look, &rule.backend_refs, &matches);
     let redirects = filters.iter().any(|filter| matches!(filter, Filter::Redirect(_)));
-    let timeouts = durations::timeouts(&mut look, rule.timeouts.as_ref());
+    let timeouts = durations::timeouts(&mut look, rule.timeouts.as_deref());
     look.not_yet(rule);
     let action = if redirects {
         Action::Answer
@@ -203,13 +204,21 @@ pub(crate) fn broken(reason: impl Into<String>) -> Target {
 }
 
 /// The rule's name, or `rules[2]` if it has none of its own.
-fn section(route: &HTTPRoute, index: usize, rule: &HttpRouteRule) -> String {
+fn section(route: &HTTPRoute, index: usize, rule: &HttpRouteRule) -> Arc<str> {
     let own = named(rule).filter(|name| {
         let before = &route.spec.rules[..index];
         !before.iter().any(|other| named(other) == Some(name))
     });
-    own.map_or_else(|| format!("rules[{index}]"), str::to_owned)
+    let numbered = || match SECTIONS.get(index) {
+        Some(section) => Arc::clone(section),
+        None => format!("rules[{index}]").into(),
+    };
+    own.map_or_else(numbered, Into::into)
 }
+
+/// The first of them stand in every route.
+static SECTIONS: LazyLock<[Arc<str>; 16]> =
+    LazyLock::new(|| std::array::from_fn(|index| format!("rules[{index}]").into()));
 
 fn named(rule: &HttpRouteRule) -> Option<&str> {
     rule.name.as_deref().filter(|name| !name.is_empty())

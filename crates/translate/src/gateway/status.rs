@@ -44,7 +44,7 @@ pub(crate) fn gateway(
     ObjectStatus {
         origin: key.origin("Gateway"),
         generation,
-        status: Status::Gateway(status),
+        status: Status::Gateway(Box::new(status)),
     }
 }
 
