@@ -5,7 +5,7 @@ use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use telemetry::{Telemetry, UpstreamMetrics};
 
@@ -19,6 +19,8 @@ pub struct UpstreamCell {
     /// Position in each worker's table. May be given to another cell after this one is gone.
     pub(crate) slot: u32,
     now: ArcSwap<UpstreamNow>,
+    /// It is in no snapshot any more. Exchanges of an old plan are served to their end, but nothing is kept for others.
+    departed: AtomicBool,
 }
 
 /// The upstream as the newest snapshot has it.
@@ -102,6 +104,11 @@ impl UpstreamCell {
         }
     }
 
+    /// Whether only exchanges of an old plan can still need it.
+    pub(crate) fn departed(&self) -> bool {
+        self.departed.load(Relaxed)
+    }
+
     fn lose_endpoints(&self) {
         let last = self.now();
         self.replace(&Arc::new(ir::Upstream {
@@ -169,7 +176,7 @@ struct Known {
 
 impl Cells {
     /// Brings every cell to the state that a snapshot says, and returns those of the snapshot's upstreams. A cell that
-    /// only something old refers to any more loses its endpoints. Upstreams that are what they were are not looked at.
+    /// only something old refers to any more is marked as departed. Upstreams that are what they were are not looked at.
     pub fn update(&mut self, upstreams: &ir::Upstreams, telemetry: &Telemetry) -> ir::List<UpstreamCell> {
         let last = std::mem::replace(&mut self.last, upstreams.clone());
         let difference = upstreams.list().since(last.list());
@@ -179,7 +186,8 @@ impl Cells {
                 continue;
             }
             if let Some(cell) = self.current.find(|cell| cell.id.cmp(id)) {
-                cell.lose_endpoints();
+                // Not its endpoints: workers take over the new plan one after the other, and until then they need them.
+                cell.departed.store(true, Relaxed);
             }
             self.current.remove(|cell| cell.id.cmp(id));
             self.leaving.insert(id.clone());
@@ -224,6 +232,9 @@ impl Cells {
         if let Some(cell) = known.and_then(|known| known.cell.upgrade()) {
             if let Some(upstream) = upstream {
                 cell.replace(upstream);
+                cell.departed.store(false, Relaxed);
+            } else if cell.departed() {
+                cell.lose_endpoints();
             }
             return cell;
         }
@@ -255,6 +266,7 @@ impl Cells {
             metrics: telemetry.upstream(&id.0),
             slot,
             now: ArcSwap::from_pointee(UpstreamNow { upstream, endpoints }),
+            departed: AtomicBool::new(false),
         });
         let known = Known {
             slot,
@@ -322,15 +334,21 @@ mod tests {
     }
 
     #[test]
-    fn an_upstream_that_left_the_snapshot_has_no_endpoints_and_gets_them_back_with_it() {
+    fn an_upstream_that_left_the_snapshot_serves_old_plans_and_comes_back_as_the_same() {
         let telemetry = Telemetry::new(1);
         let mut cells = Cells::default();
         let held = update(&mut cells, &[upstream("a", &[1])], &telemetry);
         update(&mut cells, &[upstream("b", &[1])], &telemetry);
-        assert!(held[0].now().endpoints.is_empty());
+        // A worker that has not yet taken over the plan without it still sends requests there.
+        assert!(held[0].departed() && held[0].now().endpoints.len() == 1);
         let again = update(&mut cells, &[upstream("a", &[1])], &telemetry);
-        assert!(Arc::ptr_eq(&held[0], &again[0]));
-        assert_eq!(held[0].now().endpoints.len(), 1);
+        assert!(Arc::ptr_eq(&held[0], &again[0]) && !held[0].departed());
+        update(&mut cells, &[upstream("b", &[1])], &telemetry);
+        let named = cells.get(&ir::UpstreamId("a".into()), &telemetry);
+        assert!(
+            named.now().endpoints.is_empty(),
+            "a rule names what its snapshot lacks"
+        );
     }
 
     #[test]

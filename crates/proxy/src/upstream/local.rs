@@ -30,6 +30,8 @@ pub struct Upstreams {
 #[derive(Debug)]
 pub(crate) struct LocalUpstream {
     cell: Weak<UpstreamCell>,
+    /// Nothing is kept at hand for it.
+    departed: Cell<bool>,
     current: RefCell<Current>,
 }
 
@@ -174,7 +176,12 @@ impl Upstreams {
 impl LocalUpstream {
     fn new(cell: &Arc<UpstreamCell>, workers: usize, random: &Random) -> Self {
         let now = cell.now();
-        let keep = kept(&now.upstream.settings, workers);
+        let departed = cell.departed();
+        let keep = if departed {
+            0
+        } else {
+            kept(&now.upstream.settings, workers)
+        };
         let endpoints = now
             .endpoints
             .iter()
@@ -191,13 +198,22 @@ impl LocalUpstream {
         };
         Self {
             cell: Arc::downgrade(cell),
+            departed: Cell::new(departed),
             current: RefCell::new(current),
         }
     }
 
     fn refresh(&self, cell: &Arc<UpstreamCell>, workers: usize, random: &Random) {
         let mut current = self.current.borrow_mut();
-        if cell.is_still(&current.now) {
+        if cell.departed() {
+            self.departed.set(true);
+            for endpoint in &current.endpoints {
+                endpoint.set_keep(0);
+            }
+            return;
+        }
+        let returned = self.departed.replace(false);
+        if cell.is_still(&current.now) && !returned {
             return;
         }
         let now = cell.now();

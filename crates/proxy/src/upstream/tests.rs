@@ -385,6 +385,25 @@ fn the_proxy_protocol_tells_the_client_and_the_connection_stays_its_own() {
 }
 
 #[test]
+fn an_upstream_that_left_the_snapshot_still_serves_an_old_plan_but_keeps_nothing() {
+    run(async {
+        let (_listener, address) = listen();
+        let mut bench = Bench::new(UpstreamSettings::default(), &[address]);
+        bench.get().await.unwrap().give_back(&bench.worker);
+        assert_eq!(bench.idle(), 1);
+        bench.cells.update(&ir::Upstreams::default(), &bench.telemetry);
+        bench.worker.upstreams.refresh(&bench.worker.random);
+        assert_eq!(bench.idle(), 0);
+        bench.get().await.unwrap().give_back(&bench.worker);
+        assert_eq!(bench.idle(), 0);
+        // It comes back as it was, and connections are kept again.
+        bench.change(&[address]);
+        bench.get().await.unwrap().give_back(&bench.worker);
+        assert_eq!(bench.idle(), 1);
+    });
+}
+
+#[test]
 fn an_upstream_that_nothing_refers_to_any_more_leaves_no_connections() {
     run(async {
         let (_listener, address) = listen();
