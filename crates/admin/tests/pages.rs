@@ -86,7 +86,7 @@ fn snapshot() -> ir::Snapshot {
             hostname: ir::HostPattern::Any,
             certificates: vec![id.clone()],
         }],
-        routes: vec![],
+        routes: ir::List::default(),
     };
     let bind = ir::Bind {
         address: ADDRESS,

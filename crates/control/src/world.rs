@@ -24,8 +24,10 @@ pub(crate) struct World<'a> {
     failed: BTreeSet<PathBuf>,
     parsed: u64,
     /// What was told last, and the findings of the translation in it; unset once others changed.
-    told: Option<(Arc<[Diagnostic]>, Arc<[Diagnostic]>)>,
+    told: Option<(Findings, Findings)>,
 }
+
+type Findings = Arc<[Diagnostic]>;
 
 /// What came of looking at a file again.
 #[derive(Debug, PartialEq, Eq)]

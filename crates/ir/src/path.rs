@@ -19,21 +19,30 @@ pub struct Path<'a> {
 
 /// Reads the path of a request (without `?` and query). `room` is used only if `raw` is not normal already.
 pub fn read<'a>(raw: &'a [u8], policy: &PathPolicy, room: &'a mut String) -> Result<Path<'a>, PathError> {
-    if is_plainly_normal(raw, policy) {
-        let normal = std::str::from_utf8(raw).map_err(|_| PathError::Control)?;
+    match std::str::from_utf8(raw) {
+        Ok(text) => read_text(text, policy, room),
+        Err(_) => {
+            write_normal(raw, policy, Source::Request, room)?;
+            Ok(Path {
+                normal: room,
+                forward: room,
+            })
+        }
+    }
+}
+
+/// As [`read`], for a path that is known to be text.
+pub fn read_text<'a>(raw: &'a str, policy: &PathPolicy, room: &'a mut String) -> Result<Path<'a>, PathError> {
+    if is_plainly_normal(raw.as_bytes(), policy) {
         return Ok(Path {
-            normal,
-            forward: normal,
+            normal: raw,
+            forward: raw,
         });
     }
-    let changed = write_normal(raw, policy, Source::Request, room)?;
-    let forward = match std::str::from_utf8(raw) {
-        Ok(raw) if changed == Changed::Spelling => raw,
-        _ => room,
-    };
+    let changed = write_normal(raw.as_bytes(), policy, Source::Request, room)?;
     Ok(Path {
         normal: room,
-        forward,
+        forward: if changed == Changed::Spelling { raw } else { room },
     })
 }
 

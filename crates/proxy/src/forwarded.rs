@@ -211,10 +211,10 @@ pub fn write(
         &received.host
     };
     if !host.is_empty() && free(Name::XForwardedHost) {
-        write::field(out, b"X-Forwarded-Host", host);
+        write::line(out, b"X-Forwarded-Host: ", host);
     }
     if free(Name::XRequestId) {
-        write::field(out, b"X-Request-ID", request_id);
+        write::line(out, b"X-Request-ID: ", request_id);
     }
     if which == ForwardedHeaders::Both {
         if free(Name::Forwarded) {

@@ -42,7 +42,7 @@ fn class(size: usize) -> i64 {
         9..=128 => size.next_multiple_of(16),
         _ => size.next_multiple_of((size - 1).next_power_of_two() / 8),
     };
-    class as i64
+    class.cast_signed() as i64
 }
 
 /// Serves nobody.
@@ -121,7 +121,7 @@ async fn cost(routes: usize, each: bool) -> Cost {
         () = running => unreachable!("it runs until it is dropped"),
         costs = live => costs,
     };
-    let routes = (routes as i64).max(1);
+    let routes = (routes.cast_signed() as i64).max(1);
     Cost {
         control: control / routes,
         objects: objects.0 / routes,

@@ -78,7 +78,9 @@ impl Store {
     /// Forgets every Secret that is not among those to be kept.
     pub fn keep(&mut self, kept: impl Fn(&Key) -> bool) {
         let gone: Vec<Key> = self.entries.keys().filter(|key| !kept(key)).cloned().collect();
-        gone.iter().for_each(|key| self.forget(key));
+        for key in &gone {
+            self.forget(key);
+        }
     }
 
     /// What the calendar says about a certificate that is in use: not valid yet, expired, or within 30 days of

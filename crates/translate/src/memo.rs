@@ -30,6 +30,10 @@ pub(crate) struct Unit<K, V> {
 
 /// Numbers of units. Most things are read by one or by very many.
 #[derive(Debug)]
+#[expect(
+    clippy::box_collection,
+    reason = "there is an entry for each thing that was read, and few have many readers"
+)]
 enum Readers {
     One(u32),
     Many(Box<BTreeSet<u32>>),

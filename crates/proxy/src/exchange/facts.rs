@@ -2,6 +2,7 @@
 
 use crate::fault::Fault;
 use crate::http::h1::{Fields, Name, RequestHead, Target};
+use crate::sys;
 use ir::path::Path;
 
 /// A request, read. Borrows from the bytes of its head.
@@ -32,7 +33,7 @@ impl<'a> Facts<'a> {
         path_room: &'a mut String,
     ) -> Self {
         // Methods are tokens and targets are ASCII: the parser saw to it.
-        let text = |bytes: &'a [u8]| std::str::from_utf8(bytes).unwrap_or_default();
+        let text = |bytes: &'a [u8]| sys::ascii(bytes).unwrap_or_default();
         let method = match head.method.of_bytes(raw) {
             b"GET" => "GET",
             b"POST" => "POST",
@@ -64,7 +65,7 @@ impl<'a> Facts<'a> {
                 normal: "/",
                 forward: "/",
             }),
-            _ => ir::path::read(raw_path, policy, path_room),
+            _ => ir::path::read_text(text(raw_path), policy, path_room),
         };
         let path = path.unwrap_or_else(|_| {
             fault = Some(Fault::BadRequest);

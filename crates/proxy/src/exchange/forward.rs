@@ -135,6 +135,8 @@ impl<'p> Forward<'_, 'p> {
                         return Err(fault);
                     }
                     connection.metrics().retried(&self.worker.shard);
+                    // The next try counts its time from here.
+                    self.worker.clock.now();
                     wanted.fresh = true;
                     cors = rules.cors;
                 }

@@ -133,8 +133,11 @@ impl Conduit {
 }
 
 impl Drop for Conduit {
+    #[inline]
     fn drop(&mut self) {
-        self.clear();
+        if self.pipe.is_some() {
+            self.clear();
+        }
     }
 }
 

@@ -26,12 +26,19 @@ pub(super) struct Waits {
     pub upload_since: Option<Instant>,
     pub response_since: Option<Instant>,
     pub client_closed: Option<Instant>,
+    /// It is not the first wait.
+    pub later: bool,
 }
 
 impl Relay<'_, '_> {
     /// Nothing moves: finds out whose turn it is and until when.
     pub(super) fn wait(&mut self, cx: &mut Context<'_>, course: &mut Course) -> Poll<Result<Ending, Fault>> {
-        let now = self.worker.clock.now();
+        // At the first wait of a try the clock has just been read.
+        let now = if std::mem::replace(&mut course.waits.later, true) {
+            self.worker.clock.now()
+        } else {
+            self.worker.clock.recent()
+        };
         let client_waits = !self.is_drained(course);
         let upstream_waits = !self.to_upstream.is_drained() || !course.up.is_empty();
         let (phase, waits) = (course.phase, &mut course.waits);

@@ -76,6 +76,8 @@ pub struct Fields {
     arena: Vec<u8>,
     /// The names that are or were in.
     seen: NameSet,
+    /// Not all lines can be copied in one piece: one is written with other white space, was taken out, or added.
+    pieces: bool,
 }
 
 impl Fields {
@@ -84,6 +86,7 @@ impl Fields {
         self.list.clear();
         self.arena.clear();
         self.seen = NameSet::default();
+        self.pieces = false;
     }
 
     /// Number of field lines, those taken out included.
@@ -100,6 +103,7 @@ impl Fields {
     #[inline]
     pub(super) fn push_line(&mut self, name: Span, value: Span, known: Name, canonical: bool) {
         self.seen.add(known);
+        self.pieces |= !canonical;
         self.list.push(Field {
             name,
             value,
@@ -173,6 +177,7 @@ impl Fields {
         if !self.seen.meets(names) {
             return;
         }
+        self.pieces = true;
         for field in &mut self.list {
             if names.has(field.known) {
                 field.place = Place::Gone;
@@ -195,6 +200,7 @@ impl Fields {
             };
             if unwanted(field.known, field.name.of_bytes(home)) {
                 field.place = Place::Gone;
+                self.pieces = true;
             }
         }
     }
@@ -207,6 +213,7 @@ impl Fields {
         let split = (start + name.len()) as u32;
         let known = Name::of(name);
         self.seen.add(known);
+        self.pieces = true;
         self.list.push(Field {
             name: Span {
                 start: start as u32,
@@ -267,6 +274,26 @@ impl Fields {
     /// Writes the piece of the head that is `before`, which ends where the field lines begin or is empty, and all field
     /// lines but those of the names `left_out`.
     pub fn write_behind(&self, before: Span, raw: &[u8], out: &mut Buffer, left_out: NameSet) {
+        if !self.pieces
+            && !self.seen.meets(left_out)
+            && let (Some(first), Some(last)) = (self.list.first(), self.list.last())
+        {
+            let all = Span {
+                start: first.name.start,
+                end: last.value.end + 2,
+            };
+            if before.is_empty() {
+                return out.extend(all.of_bytes(raw));
+            }
+            // What is before ends where the field lines begin.
+            return out.extend(
+                Span {
+                    start: before.start,
+                    ..all
+                }
+                .of_bytes(raw),
+            );
+        }
         // A run of lines that stand next to each other in the head.
         let mut run = before;
         for field in &self.list {

@@ -212,11 +212,13 @@ fn has_body(head: &RequestHead) -> bool {
 
 fn read_target(raw: &[u8], method: &[u8], target: &[u8], head: &mut RequestHead) -> Result<(), Fault> {
     // Printable ASCII only; a fragment never goes over the wire (RFC 9112 §3.2, RFC 3986 §2).
-    if !target
-        .iter()
-        .all(|&byte| matches!(byte, 0x21..=0x7e) && byte != b'#')
-    {
-        return Err(Fault::BadRequest);
+    let mut question = None;
+    for (at, &byte) in target.iter().enumerate() {
+        match byte {
+            b'?' if question.is_none() => question = Some(at),
+            b'#' | ..=0x20 | 0x7f.. => return Err(Fault::BadRequest),
+            _ => {}
+        }
     }
     head.target = Span::of(target, raw);
     let path = match target {
@@ -239,8 +241,10 @@ fn read_target(raw: &[u8], method: &[u8], target: &[u8], head: &mut RequestHead)
             &rest[end..]
         }
     };
-    let (path, query) = match memchr::memchr(b'?', path) {
-        Some(at) => (&path[..at], Some(&path[at + 1..])),
+    // In absolute form something was cut off in front of the path.
+    let cut = target.len() - path.len();
+    let (path, query) = match question {
+        Some(at) => (&path[..at - cut], Some(&path[at - cut + 1..])),
         None => (path, None),
     };
     head.path = Span::of(path, raw);

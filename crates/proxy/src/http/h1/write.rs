@@ -12,6 +12,15 @@ pub fn field(out: &mut Buffer, name: &[u8], value: &[u8]) {
     out.extend(b"\r\n");
 }
 
+/// `start`, which is a name, colon and space, then a value and a line end.
+#[inline]
+pub fn line(out: &mut Buffer, start: &[u8], value: &[u8]) {
+    out.reserve(start.len() + value.len() + 2);
+    out.extend(start);
+    out.extend(value);
+    out.extend(b"\r\n");
+}
+
 /// A decimal number.
 #[inline]
 pub fn decimal(out: &mut Buffer, number: u64) {
