@@ -103,8 +103,7 @@ impl<'a> World<'a> {
         };
         let ours = bench.peers.iter().find(|peer| peer.name == NARTHEX);
         let running = ours.ok_or("no narthex")?.start(bench, &setup)?;
-        // Work that the start left behind is no part of a change.
-        std::thread::sleep(Duration::from_secs(if bench.quick { 3 } else { 12 }));
+        wait_until_quiet(&running)?;
         Ok(Self {
             bench,
             routes,
@@ -152,7 +151,7 @@ impl<'a> World<'a> {
 
     /// Milliseconds of CPU time per change; nobody asks meanwhile, and what idling costs is taken off.
     fn spent(&self, endpoints: bool) -> Result<f64, String> {
-        std::thread::sleep(Duration::from_secs(1));
+        wait_until_quiet(&self.running)?;
         let idle = self.running.process.cpu_time().total;
         let length = PAUSE * self.changes as u32;
         std::thread::sleep(length);
@@ -212,6 +211,22 @@ impl<'a> World<'a> {
     fn folder(&self) -> &Path {
         &self.folder
     }
+}
+
+/// Work that the start or earlier changes left behind is no part of a change: waits until the process idles.
+fn wait_until_quiet(running: &Running) -> Result<(), String> {
+    let start = Instant::now();
+    let mut before = running.process.cpu_time().total;
+    while start.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_secs(2));
+        let now = running.process.cpu_time().total;
+        // Under 1 ms per second is what it is held to; twice that is quiet enough.
+        if now - before < 0.004 {
+            return Ok(());
+        }
+        before = now;
+    }
+    Err("still busy 60 s after the last change".into())
 }
 
 fn quantile(sorted: &[f64], quantile: f64) -> f64 {
