@@ -4,7 +4,7 @@
 use super::Scenario;
 use crate::bench::Bench;
 use crate::client::Client;
-use crate::figure::{Metric, Section};
+use crate::figure::{Metric, Section, median};
 use crate::layout;
 use crate::peer::{NARTHEX, Running, Setup};
 use crate::target::{Limit, Target};
@@ -28,7 +28,7 @@ const ENDPOINT_CPU: [Metric; 2] = [
 ];
 const ENDPOINT_CPU_RATIO: Metric = Metric::cost("endpoints: CPU time, 30,000 to 3,000 routes", "x");
 const SEEN: &str = "requests back to back on one connection";
-const SPENT: &str = "task/*/schedstat, no requests meanwhile, without the highest tenth";
+const SPENT: &str = "task/*/schedstat, no requests meanwhile; median of changes";
 /// `--hold-off`'s default: a change waits so long for others.
 const HOLD_OFF: f64 = 10.0;
 
@@ -70,8 +70,23 @@ fn run(bench: &Bench) -> Result<Section, String> {
         section.push(NARTHEX, ENDPOINT_CPU[index], SPENT, vec![pair.1]);
         spent.push(pair);
     }
-    section.push(NARTHEX, CPU_RATIO, SPENT, vec![spent[1].0 / spent[0].0]);
-    section.push(NARTHEX, ENDPOINT_CPU_RATIO, SPENT, vec![spent[1].1 / spent[0].1]);
+    let [(route, endpoints), (route_of_many, endpoints_of_many)] = spent[..] else {
+        return Err("two sizes were to be measured".into());
+    };
+    let ratios = [
+        (CPU_RATIO, route_of_many, route),
+        (ENDPOINT_CPU_RATIO, endpoints_of_many, endpoints),
+    ];
+    for (metric, many, few) in ratios {
+        if many > 0.0 && few > 0.0 {
+            section.push(NARTHEX, metric, SPENT, vec![many / few]);
+        } else {
+            section.note(format!(
+                "No \"{}\": the machine was too busy to tell a change from idling.",
+                metric.name
+            ));
+        }
+    }
     section.note(
         "One object to a file in one folder, as a cluster tells of single objects; each change rewrites one file by rename, \
          another object every time. Ten routes to a Service. Endpoints change between one and none (200 and 503).",
@@ -104,13 +119,13 @@ impl<'a> World<'a> {
         let ours = bench.peers.iter().find(|peer| peer.name == NARTHEX);
         let running = ours.ok_or("no narthex")?.start(bench, &setup)?;
         // Work that the start left behind is no part of a change.
-        std::thread::sleep(Duration::from_secs(if bench.quick { 5 } else { 12 }));
+        std::thread::sleep(Duration::from_secs(if bench.quick { 8 } else { 12 }));
         Ok(Self {
             bench,
             routes,
             folder,
             running,
-            changes: if bench.quick { 30 } else { 200 },
+            changes: if bench.quick { 60 } else { 200 },
         })
     }
 
@@ -161,11 +176,11 @@ impl<'a> World<'a> {
             }
         }
         self.last_is_live(endpoints)?;
-        Ok(steady(changed) - steady(idle))
+        Ok(median(&changed) - median(&idle))
     }
 
     /// Milliseconds of CPU time in every pause after `change`. All files are looked over every 3 s, whatever changes:
-    /// that falls into a few pauses, which [`steady`] leaves out.
+    /// that falls into a few pauses, which a median leaves out.
     fn samples(&self, change: impl Fn(usize) -> Result<(), String>) -> Result<Vec<f64>, String> {
         let mut samples = Vec::with_capacity(self.changes);
         for number in 1..=self.changes {
@@ -216,13 +231,6 @@ impl<'a> World<'a> {
     fn folder(&self) -> &Path {
         &self.folder
     }
-}
-
-/// Mean without the highest tenth.
-fn steady(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.truncate((values.len() * 9).div_ceil(10));
-    values.iter().sum::<f64>() / values.len() as f64
 }
 
 fn quantile(sorted: &[f64], quantile: f64) -> f64 {
