@@ -33,7 +33,7 @@ pub fn run(words: &[String]) -> Result<(), String> {
         .map_or(Ok(REQUESTS), |word| {
             word.parse::<u64>().map_err(|error| format!("{word}: {error}"))
         })?;
-    let scratch = Scratch::new("churn")?;
+    let scratch = Scratch::in_memory("churn")?;
     let origins = [start_origin(&scratch)?, start_origin(&scratch)?];
     let folder = scratch.path().join("objects");
     std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;

@@ -264,7 +264,22 @@ pub struct Scratch(PathBuf);
 impl Scratch {
     /// Makes it under the system's folder for temporary files.
     pub fn new(name: &str) -> Result<Self, String> {
-        let path = std::env::temp_dir().join(format!("narthex-bench-{name}-{}", std::process::id()));
+        Self::within(&std::env::temp_dir(), name)
+    }
+
+    /// Makes it in memory where that is possible: renaming over a file waits for some disks, which would be told
+    /// as ours. For a few small files: containers often have little room there.
+    pub fn in_memory(name: &str) -> Result<Self, String> {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() {
+            Self::within(memory, name)
+        } else {
+            Self::new(name)
+        }
+    }
+
+    fn within(folder: &Path, name: &str) -> Result<Self, String> {
+        let path = folder.join(format!("narthex-bench-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         cleanup::made(&path);
         Ok(Self(path))

@@ -22,6 +22,7 @@ const MEMORY: [Metric; 3] = [
 ];
 const READY_FILES: Metric = Metric::cost("start to ready, 5,000 routes in as many files", "ms");
 const MEMORY_FILES: Metric = Metric::cost("memory, 5,000 routes in as many files", "MiB");
+const IDLE_FILES: Metric = Metric::cost("CPU time while idle, 5,000 routes in as many files", "ms/s");
 const IDLE: Metric = Metric::cost("CPU time while idle, 5,000 routes", "ms/s");
 const ROUTES: [usize; 3] = [0, 5_000, 40_000];
 /// What the start freed is back with the system after this: the allocator takes 5 s to stop using a page and 5 s more
@@ -62,16 +63,7 @@ fn run(bench: &Bench) -> Result<Section, String> {
         section.push(NARTHEX, READY[index], READ_READY, starts);
         section.push(NARTHEX, MEMORY[index], READ_MEMORY, vec![mib(&running)]);
         if routes == 5_000 {
-            let window = Duration::from_secs(if bench.quick { 10 } else { 30 });
-            let before = running.process.cpu_time().total;
-            std::thread::sleep(window);
-            let spent = (running.process.cpu_time().total - before) * 1e3;
-            section.push(
-                NARTHEX,
-                IDLE,
-                "task/*/schedstat",
-                vec![spent / window.as_secs_f64()],
-            );
+            section.push(NARTHEX, IDLE, READ_CPU, vec![idle(bench, &running)]);
         }
     }
     if !bench.quick {
@@ -82,6 +74,7 @@ fn run(bench: &Bench) -> Result<Section, String> {
         std::thread::sleep(SETTLED);
         section.push(NARTHEX, READY_FILES, READ_READY, vec![ready]);
         section.push(NARTHEX, MEMORY_FILES, READ_MEMORY, vec![mib(&running)]);
+        section.push(NARTHEX, IDLE_FILES, READ_CPU, vec![idle(bench, &running)]);
     }
     section.note(
         "Two workers. HTTPRoutes with a host and a filter each, ten to a Service; in one file where nothing else is said. \
@@ -92,6 +85,16 @@ fn run(bench: &Bench) -> Result<Section, String> {
 
 const READ_READY: &str = "first 200 of /readyz, asked every 2 ms";
 const READ_MEMORY: &str = "PSS of the process";
+
+const READ_CPU: &str = "task/*/schedstat";
+
+/// Milliseconds of CPU time per second while nothing happens.
+fn idle(bench: &Bench, running: &Running) -> f64 {
+    let window = Duration::from_secs(if bench.quick { 10 } else { 30 });
+    let before = running.process.cpu_time().total;
+    std::thread::sleep(window);
+    (running.process.cpu_time().total - before) * 1e3 / window.as_secs_f64()
+}
 
 fn mib(running: &Running) -> f64 {
     running.process.pss() as f64 / 1024.0
