@@ -67,7 +67,7 @@ mod tests {
                 layer,
                 hostname: HostPattern::Any,
                 tls: Vec::new(),
-                routes: Vec::new(),
+                routes: ir::List::default(),
             })
         };
         let snapshot = Snapshot {
