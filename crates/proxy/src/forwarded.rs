@@ -131,7 +131,10 @@ pub const OURS: NameSet = NameSet::of(&[
 /// What was received in these fields and goes on, when the client is a trusted proxy. Taken before the fields are
 /// stripped.
 #[derive(Debug, Default)]
-pub struct Received {
+pub struct Received(Option<Box<Claims>>);
+
+#[derive(Debug)]
+struct Claims {
     forwarded_for: Vec<u8>,
     host: Vec<u8>,
     forwarded: Vec<u8>,
@@ -143,7 +146,7 @@ impl Received {
         if !client.trusted {
             return Self::default();
         }
-        Self {
+        Self(Some(Box::new(Claims {
             forwarded_for: joined(fields, raw, Name::XForwardedFor),
             host: fields
                 .get(raw, Name::XForwardedHost)
@@ -151,7 +154,19 @@ impl Received {
                 .unwrap_or_default()
                 .to_vec(),
             forwarded: joined(fields, raw, Name::Forwarded),
-        }
+        })))
+    }
+
+    fn forwarded_for(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |claims| &claims.forwarded_for)
+    }
+
+    fn host(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |claims| &claims.host)
+    }
+
+    fn forwarded(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |claims| &claims.forwarded)
     }
 }
 
@@ -172,7 +187,7 @@ pub fn write(
     let free = |name: Name| !edited || !fields.has(name);
     let replaced = edited && fields.iter().any(|field| OURS.has(field.known));
     if client.trusted || replaced {
-        let mut text = received.forwarded_for.clone();
+        let mut text = received.forwarded_for().to_vec();
         if !text.is_empty() {
             text.extend_from_slice(b", ");
         }
@@ -205,10 +220,10 @@ pub fn write(
         }
         out.extend(&lines.0);
     }
-    let host = if received.host.is_empty() {
+    let host = if received.host().is_empty() {
         authority
     } else {
-        &received.host
+        received.host()
     };
     if !host.is_empty() && free(Name::XForwardedHost) {
         write::line(out, b"X-Forwarded-Host: ", host);
@@ -220,9 +235,9 @@ pub fn write(
         if free(Name::Forwarded) {
             write::field(out, b"Forwarded", &forwarded(ends, client, received, host));
         }
-    } else if !received.forwarded.is_empty() && free(Name::Forwarded) {
+    } else if !received.forwarded().is_empty() && free(Name::Forwarded) {
         // Somebody else's, trusted: passed on as it came.
-        write::field(out, b"Forwarded", &received.forwarded);
+        write::field(out, b"Forwarded", received.forwarded());
     }
 }
 
@@ -283,7 +298,7 @@ fn ip_text(ip: IpAddr, room: &mut [u8; LONGEST_IP]) -> &[u8] {
 
 /// The `Forwarded` value with our element at its end (RFC 7239 §4).
 fn forwarded(ends: &Ends, client: &Client, received: &Received, host: &[u8]) -> Vec<u8> {
-    let mut value = received.forwarded.clone();
+    let mut value = received.forwarded().to_vec();
     if !value.is_empty() {
         value.extend_from_slice(b", ");
     }

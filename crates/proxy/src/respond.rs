@@ -112,7 +112,7 @@ impl Reply {
     /// Writes the answer. Gives the length of its body.
     pub fn write(&self, asked: &Asked<'_>, out: &mut Buffer) -> u64 {
         write::status_line(out, self.status, b"");
-        date::write_field(out);
+        date::write_field(out, tokio::time::Instant::now());
         if let Some(server) = asked.server {
             write::field(out, b"Server", server.as_bytes());
         }

@@ -5,6 +5,7 @@ use crate::http::buffer::Buffer;
 use crate::http::date;
 use crate::http::h1::head::strip_hop_by_hop;
 use crate::http::h1::{BodyLength, BodyWriter, Name, NameSet, ResponseHead, Version, write};
+use tokio::time::Instant;
 
 /// What decides about the response, known from the request and its rule.
 #[derive(Debug)]
@@ -59,8 +60,14 @@ impl ResponseRules<'_> {
         head.body(self.to_head) == BodyLength::UntilClose
     }
 
-    /// Passes on a final response head and says how its body is to be written.
-    pub fn write_final(&mut self, head: &mut ResponseHead, raw: &[u8], out: &mut Buffer) -> BodyWriter {
+    /// Passes on a final response head and says how its body is to be written. `now` is for a date.
+    pub fn write_final(
+        &mut self,
+        head: &mut ResponseHead,
+        raw: &[u8],
+        out: &mut Buffer,
+        now: Instant,
+    ) -> BodyWriter {
         let writer = match (head.body(self.to_head), self.client) {
             (BodyLength::Empty | BodyLength::Length(_), _) => BodyWriter::Plain,
             (BodyLength::Chunked | BodyLength::UntilClose, Version::Http11) => BodyWriter::Chunked,
@@ -78,7 +85,7 @@ impl ResponseRules<'_> {
         write_start(head, raw, out);
         // RFC 9110 §6.6.1: who passes on a response without a date adds one.
         if !head.fields.has(Name::Date) {
-            date::write_field(out);
+            date::write_field(out, now);
         }
         if writer == BodyWriter::Chunked {
             out.extend(b"Transfer-Encoding: chunked\r\n");

@@ -137,6 +137,9 @@ impl<'p> Forward<'_, 'p> {
                     connection.metrics().retried(&self.worker.shard);
                     // The next try counts its time from here.
                     self.worker.clock.now();
+                    self.response.clear();
+                    self.from_upstream.clear();
+                    self.to_upstream.clear();
                     wanted.fresh = true;
                     cors = rules.cors;
                 }
@@ -170,9 +173,6 @@ impl<'p> Forward<'_, 'p> {
         request_end: Option<Instant>,
         try_end: Option<Instant>,
     ) -> (Result<Ending, Fault>, ResponseRules<'r>) {
-        self.response.clear();
-        self.from_upstream.clear();
-        self.to_upstream.clear();
         self.upload.state = Sending::Going;
         let host = order.changes.host.or(connection.settings().host.as_deref());
         let mut to_upstream = std::mem::take(self.to_upstream);
@@ -257,16 +257,9 @@ impl<'p> Forward<'_, 'p> {
         out
     }
 
-    /// Writes the head as the upstream gets it.
-    fn write_head(
-        &mut self,
-        out: &mut Buffer,
-        order: &Order<'_>,
-        host: Option<&str>,
-        framing: Framing,
-        upgrade: bool,
-    ) {
-        let (raw, head, facts) = (self.raw, self.head, self.facts);
+    /// Writes the request line out of its parts.
+    fn write_line(&self, out: &mut Buffer, order: &Order<'_>) {
+        let facts = self.facts;
         out.extend(facts.method.as_bytes());
         out.extend(b" ");
         out.extend(match &order.changes.path {
@@ -278,8 +271,32 @@ impl<'p> Forward<'_, 'p> {
             out.extend(query.as_bytes());
         }
         out.extend(b" HTTP/1.1\r\n");
+    }
+
+    /// Writes the head as the upstream gets it.
+    fn write_head(
+        &mut self,
+        out: &mut Buffer,
+        order: &Order<'_>,
+        host: Option<&str>,
+        framing: Framing,
+        upgrade: bool,
+    ) {
+        let (raw, head, facts) = (self.raw, self.head, self.facts);
+        // As it came, in one piece with the fields that come next, unless something in it changes.
+        let mut before = head.line;
+        if order.changes.path.is_some() || !std::ptr::eq(facts.path.forward.as_bytes(), facts.raw_path) {
+            before = Span::default();
+        }
+        if before.is_empty() {
+            self.write_line(out, order);
+        }
         let own = head.fields.has(Name::Host);
         let replaced = host.is_some() && own;
+        if (host.is_some() || !own) && !before.is_empty() {
+            out.extend(before.of_bytes(raw));
+            before = Span::default();
+        }
         if let Some(host) = host {
             write::field(out, b"Host", host.as_bytes());
         } else if !own {
@@ -295,7 +312,7 @@ impl<'p> Forward<'_, 'p> {
             (false, Framing::Length(_)) => NameSet::of(&[Name::ContentLength, Name::Expect]),
             (true, Framing::Length(_)) => NameSet::of(&[Name::Host, Name::ContentLength, Name::Expect]),
         };
-        head.fields.write_behind(Span::default(), raw, out, left_out);
+        head.fields.write_behind(before, raw, out, left_out);
         match (framing, head.body) {
             (Framing::Length(length), _) => {
                 out.extend(b"Content-Length: ");

@@ -189,30 +189,33 @@ impl Relay<'_, '_> {
         if self.to_client.len() >= ROOM {
             return Ok(false);
         }
-        if !self.from_upstream.is_empty()
-            && let Some(end) = parse_response(self.from_upstream.filled(), self.response)?
-        {
-            self.figures
-                .first_byte
-                .get_or_insert_with(|| self.worker.clock.now());
-            self.take_head(end, course)?;
-            return Ok(true);
-        }
-        // The request has only just left: no buffer is needed for what is not there yet.
-        if course.waits.response_since.is_none()
-            && self.from_upstream.is_empty()
-            && self.upstream.poll_read_ready(cx).is_pending()
-        {
-            return Ok(false);
-        }
-        match self.from_upstream.poll_fill(cx, self.upstream, LARGEST_HEAD) {
-            Poll::Ready(Ok(Fill::Some(_))) => Ok(true),
-            Poll::Ready(Ok(Fill::Full)) => Err(Fault::ResponseHeadTooLarge),
-            Poll::Ready(Ok(Fill::Closed) | Err(_)) if self.from_upstream.is_empty() => {
-                Err(Fault::UpstreamClosed)
+        let mut moved = false;
+        loop {
+            if !self.from_upstream.is_empty()
+                && let Some(end) = parse_response(self.from_upstream.filled(), self.response)?
+            {
+                self.figures
+                    .first_byte
+                    .get_or_insert_with(|| self.worker.clock.now());
+                self.take_head(end, course)?;
+                return Ok(true);
             }
-            Poll::Ready(Ok(Fill::Closed) | Err(_)) => Err(Fault::BadResponse),
-            Poll::Pending => Ok(false),
+            // The request has only just left: no buffer is needed for what is not there yet.
+            if course.waits.response_since.is_none()
+                && self.from_upstream.is_empty()
+                && self.upstream.poll_read_ready(cx).is_pending()
+            {
+                return Ok(moved);
+            }
+            match self.from_upstream.poll_fill(cx, self.upstream, LARGEST_HEAD) {
+                Poll::Ready(Ok(Fill::Some(_))) => moved = true,
+                Poll::Ready(Ok(Fill::Full)) => return Err(Fault::ResponseHeadTooLarge),
+                Poll::Ready(Ok(Fill::Closed) | Err(_)) if self.from_upstream.is_empty() => {
+                    return Err(Fault::UpstreamClosed);
+                }
+                Poll::Ready(Ok(Fill::Closed) | Err(_)) => return Err(Fault::BadResponse),
+                Poll::Pending => return Ok(moved),
+            }
         }
     }
 
@@ -245,7 +248,9 @@ impl Relay<'_, '_> {
             if self.upload.expects_continue && self.upload.state == Sending::Going {
                 self.rules.close = true;
             }
-            course.writer = self.rules.write_final(self.response, raw, self.to_client);
+            course.writer =
+                self.rules
+                    .write_final(self.response, raw, self.to_client, self.worker.clock.recent());
             course.body = BodyReader::new(self.response.body(self.rules.to_head));
             self.figures.until_close = course.writer == BodyWriter::Plain
                 && matches!(course.body, BodyReader::UntilClose | BodyReader::Chunked(_));

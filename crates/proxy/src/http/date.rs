@@ -3,24 +3,41 @@
 use super::buffer::Buffer;
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
 
-/// Writes a `Date` field line.
-pub fn write_field(out: &mut Buffer) {
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |time| time.as_secs());
-    LINE.with_borrow_mut(|(written, line)| {
-        if *written != seconds || line.is_empty() {
-            *written = seconds;
-            *line = format!(
-                "Date: {}\r\n",
-                httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds))
-            );
+/// Writes a `Date` field line. `now` may be a little old, but not older than this turn of the event loop.
+pub fn write_field(out: &mut Buffer, now: Instant) {
+    LINE.with_borrow_mut(|line| {
+        if line.until.is_none_or(|until| now >= until) {
+            *line = Line::of(now);
         }
-        out.extend(line.as_bytes());
+        out.extend(line.text.as_bytes());
     });
 }
 
+/// A line, and when it is wrong.
+struct Line {
+    until: Option<Instant>,
+    text: String,
+}
+
+impl Line {
+    #[cold]
+    fn of(now: Instant) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let seconds = Duration::from_secs(since.as_secs());
+        Self {
+            until: Some(now + (Duration::from_secs(1) + seconds).saturating_sub(since)),
+            text: format!("Date: {}\r\n", httpdate::fmt_http_date(UNIX_EPOCH + seconds)),
+        }
+    }
+}
+
 thread_local! {
-    static LINE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+    static LINE: RefCell<Line> = const {
+        RefCell::new(Line {
+            until: None,
+            text: String::new(),
+        })
+    };
 }

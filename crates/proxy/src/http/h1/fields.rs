@@ -76,6 +76,8 @@ pub struct Fields {
     arena: Vec<u8>,
     /// The names that are or were in.
     seen: NameSet,
+    /// Those that are on several lines of the head.
+    doubled: NameSet,
     /// Not all lines can be copied in one piece: one is written with other white space, was taken out, or added.
     pieces: bool,
 }
@@ -86,6 +88,7 @@ impl Fields {
         self.list.clear();
         self.arena.clear();
         self.seen = NameSet::default();
+        self.doubled = NameSet::default();
         self.pieces = false;
     }
 
@@ -102,6 +105,7 @@ impl Fields {
     /// Adds a field line of the head. `canonical`: it is written as `Name: value`, without further white space.
     #[inline]
     pub(super) fn push_line(&mut self, name: Span, value: Span, known: Name, canonical: bool) {
+        self.doubled.add_if(known, self.seen);
         self.seen.add(known);
         self.pieces |= !canonical;
         self.list.push(Field {
@@ -163,6 +167,12 @@ impl Fields {
     #[inline]
     pub fn has(&self, known: Name) -> bool {
         self.seen.has(known) && self.iter().any(|field| field.known == known)
+    }
+
+    /// Whether the head has several fields of that name.
+    #[inline]
+    pub fn is_doubled(&self, known: Name) -> bool {
+        self.doubled.has(known)
     }
 
     /// Whether there may be a field of one of these names: none is only certain if not.

@@ -156,6 +156,12 @@ impl NameSet {
         self.0 |= 1 << name as u8;
     }
 
+    /// Puts a name in if it is in `other`.
+    #[inline]
+    pub fn add_if(&mut self, name: Name, other: Self) {
+        self.0 |= other.0 & (1 << name as u8);
+    }
+
     /// Whether a name is in.
     #[inline]
     pub fn has(self, name: Name) -> bool {

@@ -3,7 +3,7 @@
 use super::fields::{elements, is_token};
 use super::head::{ConnectionOptions, Framing};
 use super::scan::{BadHead, HeadLimits, HeadScan};
-use super::{BodyLength, Field, Fields, Name, Span, Version};
+use super::{BodyLength, Field, Fields, Name, NameSet, Span, Version};
 use crate::Fault;
 
 /// A request head. All text is in the bytes it was read from, which the caller keeps.
@@ -37,6 +37,8 @@ pub struct RequestHead {
     pub upgrade: bool,
     /// What `Upgrade` offers, if `upgrade` holds.
     pub protocols: Span,
+    /// The first line with its CR LF, if it can go to an upstream as it is: in origin form, and of our own version.
+    pub line: Span,
     /// The client can take trailers (`TE: trailers`).
     pub trailers: bool,
     /// A field name is a known one in disguise.
@@ -125,14 +127,30 @@ fn read(raw: &[u8], head: &mut RequestHead) -> Result<(), Fault> {
     if method == b"CONNECT" {
         return Err(Fault::ConnectRefused);
     }
-    let mut fields = std::mem::take(&mut head.fields);
-    let mut facts = Facts::default();
-    let noted = fields
-        .iter()
-        .try_for_each(|field| facts.note(raw, head, &fields, field));
-    std::mem::swap(&mut head.fields, &mut fields);
-    noted?;
+    // RFC 9112 §3.2: more than one Host is answered with 400.
+    if head.fields.is_doubled(Name::Host) {
+        return Err(Fault::BadRequest);
+    }
+    let mut facts = Facts {
+        host: head.fields.span_of(Name::Host),
+        ..Facts::default()
+    };
+    if head.fields.may_have(NOTED) {
+        for field in head.fields.iter() {
+            facts.note(raw, &head.fields, field)?;
+        }
+    }
+    head.connection = facts.connection;
+    head.trailers = facts.trailers;
+    head.disguised = facts.disguised;
+    head.protocols = facts.protocols;
     read_target(raw, method, target, head)?;
+    if version == Version::Http11 && head.form == Target::Origin {
+        head.line = Span {
+            start: 0,
+            end: (line.len() + 2) as u32,
+        };
+    }
     read_authority(raw, &facts, head)?;
     head.body = match facts.framing.settle(head.version) {
         Ok(body) => body.unwrap_or(BodyLength::Empty),
@@ -151,37 +169,39 @@ fn read(raw: &[u8], head: &mut RequestHead) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What the fields say, besides what goes into the head at once.
+/// What the fields say.
 #[derive(Default)]
 struct Facts {
     framing: Framing,
     host: Option<Span>,
+    connection: ConnectionOptions,
     expects_continue: bool,
+    trailers: bool,
+    disguised: bool,
     upgrade: bool,
     upgrade_refused: bool,
+    protocols: Span,
 }
+
+/// Fields that say something about the message, and those whose names have to be looked at.
+const NOTED: NameSet = NameSet::of(&[
+    Name::Other,
+    Name::Connection,
+    Name::ContentLength,
+    Name::Expect,
+    Name::Te,
+    Name::TransferEncoding,
+    Name::Upgrade,
+]);
 
 impl Facts {
     #[inline]
-    fn note(
-        &mut self,
-        raw: &[u8],
-        head: &mut RequestHead,
-        fields: &Fields,
-        field: &Field,
-    ) -> Result<(), Fault> {
+    fn note(&mut self, raw: &[u8], fields: &Fields, field: &Field) -> Result<(), Fault> {
         let value = fields.value(raw, field);
         match field.known {
-            Name::Other => head.disguised |= Name::is_disguised(fields.name(raw, field)),
+            Name::Other => self.disguised |= Name::is_disguised(fields.name(raw, field)),
             known @ (Name::ContentLength | Name::TransferEncoding) => self.framing.note(known, value),
-            Name::Host => {
-                // RFC 9112 §3.2: more than one Host is answered with 400.
-                if self.host.is_some() {
-                    return Err(Fault::BadRequest);
-                }
-                self.host = Some(Span::of(value, raw));
-            }
-            Name::Connection => head.connection.note(value),
+            Name::Connection => self.connection.note(value),
             Name::Expect => {
                 if !value.eq_ignore_ascii_case(b"100-continue") {
                     return Err(Fault::Expectation);
@@ -189,14 +209,14 @@ impl Facts {
                 self.expects_continue = true;
             }
             Name::Te => {
-                head.trailers |= elements(value).any(|te| te.eq_ignore_ascii_case(b"trailers"));
+                self.trailers |= elements(value).any(|te| te.eq_ignore_ascii_case(b"trailers"));
             }
             Name::Upgrade if value.is_empty() => {}
             Name::Upgrade => {
                 // Two lines of it are one list too many for us to follow.
                 self.upgrade_refused |= self.upgrade;
                 self.upgrade = true;
-                head.protocols = Span::of(value, raw);
+                self.protocols = Span::of(value, raw);
                 self.upgrade_refused |= elements(value)
                     .any(|protocol| protocol.len() >= 3 && protocol[..3].eq_ignore_ascii_case(b"h2c"));
             }

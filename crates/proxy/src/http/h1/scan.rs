@@ -62,7 +62,11 @@ impl HeadScan {
     ) -> Result<Option<usize>, BadHead> {
         // A copy, so that the compiler may keep it in registers.
         let mut scan = *self;
-        let end = scan.run(bytes, limits, fields);
+        let limits = HeadLimits {
+            count: limits.count.min(MOST_FIELDS),
+            ..*limits
+        };
+        let end = scan.run(bytes, &limits, fields);
         *self = scan;
         end
     }
@@ -79,9 +83,12 @@ impl HeadScan {
             self.after_return = false;
         }
         while self.scanned < bytes.len() {
-            let mut controls = match bytes[self.scanned..].first_chunk::<STEP>() {
-                Some(step) => control_bytes(step),
-                None => last_controls(&bytes[self.scanned..]),
+            let rest = &bytes[self.scanned..];
+            let mut controls = match (rest.first_chunk(), bytes.last_chunk()) {
+                (Some(step), _) => control_bytes(step),
+                // The last step reaches back to what was looked at before.
+                (None, Some(step)) => control_bytes(step) >> (STEP - rest.len()),
+                (None, None) => few_controls(rest),
             };
             while controls != 0 {
                 let at = self.scanned + controls.trailing_zeros() as usize;
@@ -159,7 +166,7 @@ impl HeadScan {
             }
             return Ok(Some(at + 1));
         } else {
-            if fields.len() >= limits.count.min(MOST_FIELDS) {
+            if fields.len() >= limits.count {
                 return Err(BadHead::TooLarge);
             }
             self.malformed |= !read_field(bytes, start, at - 1, fields);
@@ -170,7 +177,7 @@ impl HeadScan {
 
 /// As [`control_bytes`], of what is less than a step.
 #[cold]
-fn last_controls(rest: &[u8]) -> u32 {
+fn few_controls(rest: &[u8]) -> u32 {
     let mut step = [b' '; STEP];
     step[..rest.len()].copy_from_slice(rest);
     control_bytes(&step)
