@@ -9,6 +9,7 @@ pub mod document;
 mod fields;
 mod json;
 pub mod path;
+mod pieces;
 pub mod tree;
 mod yaml;
 

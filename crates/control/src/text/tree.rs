@@ -1,6 +1,6 @@
 //! A tree of what a file says, as YAML and JSON have it in common. Every node knows where it stands.
 
-use super::{json, yaml};
+use super::{json, pieces};
 use std::borrow::Cow;
 use std::path::Path;
 use thiserror::Error;
@@ -10,7 +10,7 @@ pub fn parse(text: &str, format: Format) -> Result<Vec<Node<'_>>, SyntaxError> {
     // A byte order mark is no part of the text (RFC 8259 §8.1 lets a reader skip it, YAML 1.2.2 §5.2 has it).
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     match format {
-        Format::Yaml => yaml::parse(text),
+        Format::Yaml => pieces::parse(text),
         Format::Json => json::parse(text),
     }
 }

@@ -6,16 +6,24 @@ use granit_parser::{Event, Marker, Options, Parser, ScalarStyle, Tag};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-/// Nodes that aliases and merge keys of one file may add: plenty for anchors written by hand, nothing for a bomb.
+/// Nodes that aliases and merge keys of one piece of a file may add: plenty for anchors written by hand, nothing for a
+/// bomb.
 const EXPANSION_BUDGET: usize = 200_000;
 /// Collections within collections. Objects need a dozen.
 const DEPTH: usize = 100;
-
-pub(super) fn parse(text: &str) -> Result<Vec<Node<'_>>, SyntaxError> {
+/// The documents of a text, or of a piece of one that has so many lines before it.
+pub(super) fn parse_piece(text: &str, lines_before: u32) -> Result<Vec<Node<'_>>, SyntaxError> {
     let mut options = Options::default();
     options.set_emit_comments(false);
     options.block_nesting_limit = DEPTH;
     options.flow_nesting_limit = DEPTH;
+    let mark = |marker: &Marker| {
+        let Mark { line, column } = mark(marker);
+        Mark {
+            line: line.saturating_add(lines_before),
+            column,
+        }
+    };
     let mut composer = Composer::default();
     for event in Parser::new_from_str_with_options(text, options) {
         match event {

@@ -41,7 +41,7 @@ impl Builder {
     pub fn new(telemetry: Arc<Telemetry>) -> Result<Self, rustls::Error> {
         Ok(Self {
             telemetry,
-            tls: TlsSettings::new()?,
+            tls: TlsSettings::new(),
             keys: Keys::default(),
             certificates: Arc::default(),
             cells: Cells::default(),
