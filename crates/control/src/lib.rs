@@ -30,5 +30,5 @@ pub use holdoff::HoldOff;
 pub use locations::{Locations, Place};
 pub use once::{Loaded, Once, load, once};
 pub use publish::{ApplyReport, Publish, Published};
-pub use run::{ControlOptions, run};
+pub use run::{Completion, ControlOptions, run};
 pub use state::{Live, State};

@@ -18,12 +18,17 @@ use telemetry::Telemetry;
 use tokio::time::MissedTickBehavior;
 use translate::{ObjectStatus, Settings, Translator};
 
+/// Adds to the settings what takes time to make.
+pub type Completion = Box<dyn FnOnce(&mut Settings) + Send>;
+
 /// What [`run`] needs to know.
 pub struct ControlOptions {
     /// Files and directories; `-` is standard input, read once.
     pub paths: Vec<PathBuf>,
     /// Settings of the translation.
     pub settings: Settings,
+    /// Called once all files are read, before the first translation, so that both are made at the same time.
+    pub complete: Option<Completion>,
     /// Endpoints given by flags.
     pub endpoints: Vec<StaticEndpoint>,
     /// Where Services without endpoints are echoed; unset: nowhere.
@@ -44,6 +49,7 @@ impl ControlOptions {
         Self {
             paths,
             settings: Settings::default(),
+            complete: None,
             endpoints: Vec::new(),
             echo: None,
             hold_off: HoldOff::default(),
@@ -67,22 +73,28 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 pub async fn run(options: ControlOptions, publish: impl Publish, state: Arc<State>) {
     let started = Instant::now();
     let overlay = Overlay::new(options.endpoints, options.echo.as_deref());
+    let mut world = World::new(options.paths, overlay);
+    let mut watcher = Watcher::new();
+    let (found, _) = world.look();
+    watcher.follow(&found);
+    world.load(&found);
+    let mut settings = options.settings;
+    if let Some(complete) = options.complete {
+        complete(&mut settings);
+    }
     let mut control = Control {
-        world: World::new(options.paths, overlay),
-        watcher: Watcher::new(),
+        world,
+        watcher,
         waiting: Waiting::new(options.hold_off),
         quiet: options.hold_off.min,
         names: Names::new(options.dns),
-        translator: Translator::new(options.settings),
+        translator: Translator::new(settings),
         reporter: Reporter::new(options.telemetry.clone()),
         telemetry: options.telemetry,
         publish,
         state,
         latest: Latest::default(),
     };
-    let (found, _) = control.world.look();
-    control.watcher.follow(&found);
-    control.world.load(&found);
     // Something may have come between looking and watching.
     control
         .waiting

@@ -167,9 +167,20 @@ fn start_control(
     echo: Option<&Runtime>,
     state: &Arc<State>,
 ) -> Result<(), Failure> {
-    let fallback = settings::self_signed().map_err(|error| cannot("make a certificate", &error))?;
+    // Gathering randomness for its key takes longer than reading a few files.
+    let certificate = std::thread::spawn(settings::self_signed);
     let mut options = ControlOptions::new(flags.paths.clone());
-    options.settings = settings::from_flags(&flags.settings, fallback);
+    options.settings = settings::from_flags(&flags.settings, settings::stand_in());
+    options.complete = Some(Box::new(move |settings| {
+        settings.fallback_certificate = match certificate.join() {
+            Ok(Ok(certificate)) => Some(certificate),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "cannot make a certificate for hosts that have none: they are not served over TLS");
+                None
+            }
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+    }));
     options.endpoints.clone_from(&flags.settings.endpoint);
     options.echo =
         echo.map(|runtime| Box::new(Builtin::new(runtime.handle().clone())) as Box<dyn EchoAddresses>);
