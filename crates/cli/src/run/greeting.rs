@@ -1,22 +1,22 @@
 //! What `run` says when it is ready: where it listens, for whom, and what to try first.
 
 use super::{curl, listening};
-use crate::check;
 use crate::explain::listener_name;
 use crate::flags::Run;
 use crate::output::{BAD, FAINT, GOOD, STRONG, counted, styled};
 use control::Live;
-use ir::{BindAddress, HostPattern, Severity, Snapshot, Transport};
+use ir::{BindAddress, Diagnostic, HostPattern, Severity, Snapshot, Transport};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-/// The text, for standard output.
+/// The text, for standard output. `more` are findings about the whole, which the translation does not have.
 pub fn text(
     flags: &Run,
     live: &Live,
     open: &[(BindAddress, SocketAddr)],
     admin: Option<SocketAddr>,
+    more: &[Diagnostic],
 ) -> String {
     let snapshot = &live.snapshot;
     let mut text = String::new();
@@ -89,14 +89,13 @@ pub fn text(
             &styled(STRONG, line),
         );
     }
-    row(&mut text, "findings", &findings(flags, live));
+    row(&mut text, "findings", &findings(flags, live, more));
     text
 }
 
 /// How many findings `check` would show, and how to see them.
-fn findings(flags: &Run, live: &Live) -> String {
-    let more = check::of_the_whole(&live.snapshot, &live.diagnostics);
-    let all = || live.diagnostics.iter().chain(&more);
+fn findings(flags: &Run, live: &Live, more: &[Diagnostic]) -> String {
+    let all = || live.diagnostics.iter().chain(more);
     let parts: Vec<String> = [
         (Severity::Error, "error"),
         (Severity::Warning, "warning"),

@@ -13,6 +13,7 @@ mod listening;
 mod progress;
 mod publish;
 
+use crate::check;
 use crate::echo::Builtin;
 use crate::exit::Exit;
 use crate::flags::{self, LogFormat, Run};
@@ -125,7 +126,14 @@ impl Parts {
             );
             return Exit::NotListening;
         }
-        output::print(&greeting::text(flags, &live, &open, admin_address));
+        // Not here: probes are answered by this thread.
+        let (snapshot, known) = (Arc::clone(&live.snapshot), Arc::clone(&live.diagnostics));
+        let more = tokio::task::spawn_blocking(move || check::of_the_whole(&snapshot, &known)).await;
+        let more = more.unwrap_or_else(|error| {
+            tracing::error!(%error, "the findings about the whole are not told");
+            Vec::new()
+        });
+        output::print(&greeting::text(flags, &live, &open, admin_address, &more));
         if let Some(access_log) = &self.access_log {
             tokio::spawn(reopen_on_request(access_log.clone()));
         }

@@ -2,7 +2,7 @@
 
 use super::decode::{Error, Unread, decode};
 use super::path;
-use super::tree::{Format, Mark, Node, SyntaxError, Value, parse};
+use super::tree::{self, Format, Mark, Node, SyntaxError, Value, parse};
 use ir::Origin;
 use translate::Object;
 
@@ -52,7 +52,19 @@ pub enum Outcome {
 
 /// All objects of a file. An error means that nothing of it can be read.
 pub fn items(text: &str, format: Format) -> Result<Vec<Item>, SyntaxError> {
-    let documents = parse(text, format)?;
+    let pieces = tree::pieces(text, format, |documents| (documents.len(), items_of(&documents)))?;
+    let (mut items, mut before) = (Vec::new(), 0);
+    for (documents, mut piece) in pieces {
+        for item in &mut piece {
+            item.document = item.document.saturating_add(before);
+        }
+        items.append(&mut piece);
+        before = before.saturating_add(u32::try_from(documents).unwrap_or(u32::MAX));
+    }
+    Ok(items)
+}
+
+fn items_of(documents: &[Node<'_>]) -> Vec<Item> {
     let mut items = Vec::with_capacity(documents.len());
     for (index, root) in documents.iter().enumerate() {
         let index = u32::try_from(index).unwrap_or(u32::MAX);
@@ -60,7 +72,7 @@ pub fn items(text: &str, format: Format) -> Result<Vec<Item>, SyntaxError> {
             collect(root, index, String::new(), None, &mut items);
         }
     }
-    Ok(items)
+    items
 }
 
 /// The place of a field of an object that [`items`] found.

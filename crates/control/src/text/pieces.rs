@@ -8,20 +8,34 @@ use std::thread;
 
 /// The documents of a text.
 pub(super) fn parse(text: &str) -> Result<Vec<Node<'_>>, SyntaxError> {
+    let mut documents = Vec::new();
+    for mut piece in each(text, |piece| piece)? {
+        documents.append(&mut piece);
+    }
+    Ok(documents)
+}
+
+/// What `read` makes of the documents of each piece, in order.
+pub(super) fn each<'t, T: Send>(
+    text: &'t str,
+    read: impl Fn(Vec<Node<'t>>) -> T + Sync,
+) -> Result<Vec<T>, SyntaxError> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let pieces = pieces(text, threads.min(MOST_PIECES).min(text.len() / LEAST_PIECE));
+    let work = |piece, lines| parse_piece(piece, lines).map(&read);
     let [(first, _), others @ ..] = &pieces[..] else {
-        return parse_piece(text, 0);
+        return work(text, 0).map(|all| vec![all]);
     };
     thread::scope(|scope| {
-        let start = |&(piece, lines)| scope.spawn(move || parse_piece(piece, lines));
+        let work = &work;
+        let start = |&(piece, lines)| scope.spawn(move || work(piece, lines));
         let others: Vec<_> = others.iter().map(start).collect();
         // The first mistake in the file is the one that is told.
-        let mut documents = parse_piece(first, 0)?;
+        let mut done = vec![work(first, 0)?];
         for thread in others {
-            documents.append(&mut thread.join().unwrap_or_else(|panic| resume_unwind(panic))?);
+            done.push(thread.join().unwrap_or_else(|panic| resume_unwind(panic))?);
         }
-        Ok(documents)
+        Ok(done)
     })
 }
 

@@ -15,6 +15,20 @@ pub fn parse(text: &str, format: Format) -> Result<Vec<Node<'_>>, SyntaxError> {
     }
 }
 
+/// What `read` makes of the documents of a file, in one or more pieces one after the other: long texts are read on
+/// several threads.
+pub fn pieces<'t, T: Send>(
+    text: &'t str,
+    format: Format,
+    read: impl Fn(Vec<Node<'t>>) -> T + Sync,
+) -> Result<Vec<T>, SyntaxError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    match format {
+        Format::Yaml => pieces::each(text, read),
+        Format::Json => json::parse(text).map(|documents| vec![read(documents)]),
+    }
+}
+
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
