@@ -33,9 +33,16 @@ pub struct Ends {
     pub tls: bool,
 }
 
-/// Field lines that are the same for every request of a connection whose client is not a trusted proxy.
+/// Field lines that are the same for every request of a connection whose client is not a trusted proxy, those that say
+/// the host for as long as it stays the same, and the name of the request's id.
 #[derive(Debug, Default)]
-pub struct Lines(Vec<u8>);
+pub struct Lines {
+    text: Vec<u8>,
+    /// Where the lines end that are the connection's.
+    common: usize,
+    /// Where the host's name ends, which begins behind the name of its field; 0 if it has no line.
+    host_end: usize,
+}
 
 /// Finds out about the client. The fields are still as received.
 pub fn client(ends: &Ends, settings: &HttpSettings, fields: &Fields, raw: &[u8]) -> Client {
@@ -215,10 +222,14 @@ pub fn write(
             }
         }
     } else {
-        if lines.0.is_empty() {
-            lines.fill(ends, client);
+        // Here nothing stands in the way of the host and the id either.
+        out.extend(lines.of(ends, client, authority));
+        out.extend(request_id);
+        out.extend(b"\r\n");
+        if which == ForwardedHeaders::Both && free(Name::Forwarded) {
+            write::field(out, b"Forwarded", &forwarded(ends, client, received, authority));
         }
-        out.extend(&lines.0);
+        return;
     }
     let host = if received.host().is_empty() {
         authority
@@ -226,10 +237,10 @@ pub fn write(
         received.host()
     };
     if !host.is_empty() && free(Name::XForwardedHost) {
-        write::line(out, b"X-Forwarded-Host: ", host);
+        write::line(out, HOST, host);
     }
     if free(Name::XRequestId) {
-        write::line(out, b"X-Request-ID: ", request_id);
+        write::line(out, ID, request_id);
     }
     if which == ForwardedHeaders::Both {
         if free(Name::Forwarded) {
@@ -242,7 +253,36 @@ pub fn write(
 }
 
 impl Lines {
-    fn fill(&mut self, ends: &Ends, client: &Client) {
+    /// All of them, up to where the id is to be written.
+    #[inline]
+    fn of(&mut self, ends: &Ends, client: &Client, host: &[u8]) -> &[u8] {
+        let known = self
+            .text
+            .get(self.common + HOST.len()..self.host_end)
+            .unwrap_or_default();
+        if known != host || self.text.is_empty() {
+            self.fill(ends, client, host);
+        }
+        &self.text
+    }
+
+    #[cold]
+    fn fill(&mut self, ends: &Ends, client: &Client, host: &[u8]) {
+        if self.text.is_empty() {
+            self.fill_common(ends, client, HOST.len() + host.len() + 2 + ID.len());
+        }
+        self.text.truncate(self.common);
+        self.host_end = 0;
+        if !host.is_empty() {
+            self.text.extend_from_slice(HOST);
+            self.text.extend_from_slice(host);
+            self.host_end = self.text.len();
+            self.text.extend_from_slice(b"\r\n");
+        }
+        self.text.extend_from_slice(ID);
+    }
+
+    fn fill_common(&mut self, ends: &Ends, client: &Client, behind: usize) {
         let mut ip = [0; LONGEST_IP];
         let ip = ip_text(ends.peer.ip(), &mut ip);
         let (scheme, mut port) = (client.scheme.as_bytes(), itoa::Buffer::new());
@@ -261,14 +301,18 @@ impl Lines {
             b"\r\nX-Scheme: ",
             scheme,
         ];
-        self.0
-            .reserve_exact(parts.iter().map(|part| part.len()).sum::<usize>() + 2);
+        self.text
+            .reserve_exact(parts.iter().map(|part| part.len()).sum::<usize>() + 2 + behind);
         for part in parts {
-            self.0.extend_from_slice(part);
+            self.text.extend_from_slice(part);
         }
-        self.0.extend_from_slice(b"\r\n");
+        self.text.extend_from_slice(b"\r\n");
+        self.common = self.text.len();
     }
 }
+
+const HOST: &[u8] = b"X-Forwarded-Host: ";
+const ID: &[u8] = b"X-Request-ID: ";
 
 /// An address as text. Most are IPv4, and the formatter of the standard library costs some thousand instructions.
 fn ip_text(ip: IpAddr, room: &mut [u8; LONGEST_IP]) -> &[u8] {
@@ -449,6 +493,26 @@ mod tests {
              X-Forwarded-Port: 80\r\nX-Forwarded-Scheme: http\r\nX-Scheme: http\r\n\
              X-Forwarded-Host: a.example\r\nX-Request-ID: 00000000000000000000000000000000\r\n"
         );
+    }
+
+    #[test]
+    fn lines_follow_the_host_of_each_request() {
+        let ends = ends("203.0.113.1");
+        let client = client(&ends, &HttpSettings::default(), &Fields::default(), b"");
+        let mut lines = Lines::default();
+        for host in ["a.example", "a.example", "", "b", "long.example.org", "b", ""] {
+            let text = String::from_utf8(lines.of(&ends, &client, host.as_bytes()).to_vec()).expect("text");
+            let wanted = if host.is_empty() {
+                String::new()
+            } else {
+                format!("X-Forwarded-Host: {host}\r\n")
+            };
+            assert!(
+                text.starts_with("X-Real-IP: 203.0.113.1\r\n")
+                    && text.ends_with(&format!("X-Scheme: http\r\n{wanted}X-Request-ID: ")),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct Control {
     close: Cell<bool>,
     /// When a busy connection wants to look at its deadlines.
     alarm: Cell<Option<Instant>>,
+    /// A busy connection wants to be woken at the next look over all of them.
+    look: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -93,6 +95,19 @@ impl Control {
         self.remember(cx);
     }
 
+    /// Wakes the task when the worker looks over its connections the next time, within a quarter of a second.
+    #[inline]
+    pub(crate) fn look_soon(&self, cx: &Context<'_>) {
+        self.look.set(true);
+        self.remember(cx);
+    }
+
+    /// Whether that look is still to come.
+    #[inline]
+    pub(crate) fn looks_soon(&self) -> bool {
+        self.look.get()
+    }
+
     fn remember(&self, cx: &Context<'_>) {
         let mut waker = self.waker.borrow_mut();
         match &*waker {
@@ -118,7 +133,15 @@ impl Control {
             Occupation::Idle { since, wait, .. } if wait == Wait::Short && now - since >= WARM => {
                 self.set(Occupation::Cold);
             }
-            Occupation::Busy if self.alarm.get().is_some_and(|at| at - now <= NEAR) => self.alarm.set(None),
+            Occupation::Busy => {
+                let near = self.alarm.get().is_some_and(|at| at - now <= NEAR);
+                if near {
+                    self.alarm.set(None);
+                }
+                if !self.look.replace(false) && !near {
+                    return;
+                }
+            }
             _ => return,
         }
         self.wake();

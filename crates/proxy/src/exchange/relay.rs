@@ -121,7 +121,12 @@ impl Relay<'_, '_> {
                 }
             }
             if course.phase == Phase::Head {
-                self.watch_client(cx, &mut course.waits)?;
+                // Most answers are there before anybody would have noticed that their client is gone.
+                if !course.waits.later {
+                    self.control.look_soon(cx);
+                } else if !self.control.looks_soon() {
+                    self.watch_client(cx, &mut course.waits)?;
+                }
             }
             self.wait(cx, &mut course)
         })
