@@ -146,9 +146,9 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
 
     let (reply, fault) = match decision.step {
         Step::Reply(reply, fault) => (reply, fault),
-        Step::Forward(order) => {
+        Step::Forward(mut order) => {
             let grant = order.changes.cors.clone();
-            let forward = Forward {
+            let mut forward = Forward {
                 worker: &worker,
                 session: &mut *session,
                 settings: &plan.http,
@@ -166,7 +166,7 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
                 record: &mut record,
                 close,
             };
-            match forward.run(order).await {
+            match forward.run(&mut order).await {
                 Ok(Forwarded::Complete { close }) => {
                     let after = settle_body(session, &mut upload, close).await;
                     record.finish(session, head, &facts, &client, raw, request_id, None);

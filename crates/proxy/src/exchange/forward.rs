@@ -57,24 +57,24 @@ pub(super) enum Framing {
 
 impl<'p> Forward<'_, 'p> {
     /// Forwards. A fault with nothing answered yet is for the caller to answer.
-    pub async fn run(mut self, mut order: Order<'p>) -> Result<Forwarded, Fault> {
+    pub async fn run(&mut self, order: &mut Order<'p>) -> Result<Forwarded, Fault> {
         let mirrors = std::mem::take(&mut order.changes.mirrors);
         if !mirrors.is_empty() {
             if self.head.body == BodyLength::Empty {
                 for cell in &mirrors {
-                    mirror::send(self.worker, cell, self.mirror_head(&order, Framing::Same, None));
+                    mirror::send(self.worker, cell, self.mirror_head(order, Framing::Same, None));
                 }
             } else {
                 self.upload.copy = Some(BodyCopy::default());
             }
         }
-        let outcome = self.try_endpoints(&mut order).await;
+        let outcome = self.try_endpoints(order).await;
         if let Some(body) = self.upload.copy.take().and_then(BodyCopy::complete)
             && self.upload.body.ended()
         {
             for cell in &mirrors {
                 let framing = Framing::Length(body.len());
-                mirror::send(self.worker, cell, self.mirror_head(&order, framing, Some(&body)));
+                mirror::send(self.worker, cell, self.mirror_head(order, framing, Some(&body)));
             }
         }
         outcome
@@ -85,12 +85,21 @@ impl<'p> Forward<'_, 'p> {
             .timeouts
             .request
             .map(|within| self.worker.clock.now() + within);
+        let ends = self.session.ends;
         let mut wanted = Wanted {
-            addresses: Some((self.session.ends.peer, self.session.ends.local)),
+            ends: Some(&ends),
             ..Wanted::default()
         };
         self.record.cell = Some(order.cell);
-        let mut cors = order.changes.cors.take();
+        let mut rules = ResponseRules {
+            to_head: self.facts.to_head,
+            client: self.head.version,
+            close: self.close,
+            upgrade: self.head.upgrade,
+            filters: order.filters,
+            cors: order.changes.cors.take(),
+            server: self.settings.server_header.as_deref(),
+        };
         loop {
             let try_end = order
                 .timeouts
@@ -98,17 +107,8 @@ impl<'p> Forward<'_, 'p> {
                 .map(|within| self.worker.clock.now() + within);
             let mut connection = self.connect(order, &wanted, request_end, try_end).await?;
             self.record.connected(&connection, self.worker.clock.recent());
-            let rules = ResponseRules {
-                to_head: self.facts.to_head,
-                client: self.head.version,
-                close: self.close,
-                upgrade: self.head.upgrade,
-                filters: order.filters,
-                cors: cors.take(),
-                server: self.settings.server_header.as_deref(),
-            };
-            let (outcome, rules) = self
-                .try_once(order, &mut connection, rules, request_end, try_end)
+            let outcome = self
+                .try_once(order, &mut connection, &mut rules, request_end, try_end)
                 .await;
             match outcome {
                 Ok(Ending::Complete { reusable }) => {
@@ -141,7 +141,7 @@ impl<'p> Forward<'_, 'p> {
                     self.from_upstream.clear();
                     self.to_upstream.clear();
                     wanted.fresh = true;
-                    cors = rules.cors;
+                    rules.close = self.close;
                 }
             }
         }
@@ -150,7 +150,7 @@ impl<'p> Forward<'_, 'p> {
     async fn connect(
         &self,
         order: &Order<'_>,
-        wanted: &Wanted,
+        wanted: &Wanted<'_>,
         request_end: Option<Instant>,
         try_end: Option<Instant>,
     ) -> Result<UpstreamConnection, Fault> {
@@ -165,48 +165,44 @@ impl<'p> Forward<'_, 'p> {
         Box::pin(timeout_at(end, connecting)).await.unwrap_or(Err(fault))
     }
 
-    async fn try_once<'r>(
+    async fn try_once(
         &mut self,
         order: &Order<'_>,
         connection: &mut UpstreamConnection,
-        mut rules: ResponseRules<'r>,
+        rules: &mut ResponseRules<'_>,
         request_end: Option<Instant>,
         try_end: Option<Instant>,
-    ) -> (Result<Ending, Fault>, ResponseRules<'r>) {
+    ) -> Result<Ending, Fault> {
         self.upload.state = Sending::Going;
         let host = order.changes.host.or(connection.settings().host.as_deref());
         let mut to_upstream = std::mem::take(self.to_upstream);
         self.write_head(&mut to_upstream, order, host, Framing::Same, self.head.upgrade);
         *self.to_upstream = to_upstream;
-        let settings = connection.settings();
-        let client = &self.settings.timeouts;
+        let (upstream, settings) = connection.parts();
         let limits = Deadlines {
-            send: settings.send_timeout,
-            head: settings.head_timeout,
-            body_idle: settings.body_idle_timeout,
-            client_body_idle: client.body_idle,
-            client_send: client.send,
+            upstream: settings,
+            client: &self.settings.timeouts,
             request: request_end,
             attempt: try_end,
         };
         self.record.figures.sent = 0;
-        let relay = Relay {
+        let mut relay = Relay {
             worker: self.worker,
             control: &self.session.downstream.control,
             alarm: &mut self.session.alarm,
             client: &mut self.session.downstream.stream,
-            upstream: &mut connection.stream,
+            upstream,
             input: &mut self.session.input,
             to_upstream: self.to_upstream,
             from_upstream: self.from_upstream,
             to_client: self.to_client,
             response: self.response,
-            rules: &mut rules,
+            rules,
             upload: self.upload,
             limits,
             figures: &mut self.record.figures,
         };
-        (relay.run().await, rules)
+        relay.run().await
     }
 
     /// A request that met a connection which had been closed for idleness is sent again if that does no harm: nothing

@@ -42,7 +42,7 @@ pub(super) struct Relay<'a, 'r> {
     pub response: &'a mut ResponseHead,
     pub rules: &'a mut ResponseRules<'r>,
     pub upload: &'a mut Upload,
-    pub limits: Deadlines,
+    pub limits: Deadlines<'a>,
     pub figures: &'a mut Figures,
 }
 
@@ -96,7 +96,7 @@ enum Phase {
 
 impl Relay<'_, '_> {
     /// Runs until the response is out or something fails.
-    pub async fn run(mut self) -> Result<Ending, Fault> {
+    pub async fn run(&mut self) -> Result<Ending, Fault> {
         let mut course = Course {
             phase: Phase::Head,
             body: BodyReader::Ended,

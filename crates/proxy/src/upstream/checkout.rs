@@ -3,6 +3,7 @@
 use super::cell::UpstreamCell;
 use super::local::{Lease, LocalUpstream, Open, Profile, Unavailable, UpstreamConnection};
 use crate::fault::Fault;
+use crate::forwarded::Ends;
 use crate::http::proxy_protocol;
 use crate::stream::Stream;
 use crate::worker::WorkerState;
@@ -17,13 +18,13 @@ use tokio::time::timeout;
 
 /// What kind of connection an exchange needs.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct Wanted<'a> {
     /// A connection that was never used: the exchange met a closed idle one before.
     pub fresh: bool,
     /// Endpoints that failed this exchange already; avoided while there are others.
     pub avoid: SmallVec<[SocketAddr; 2]>,
     /// Client and the address that it spoke to, for an upstream that wants the PROXY protocol.
-    pub addresses: Option<(SocketAddr, SocketAddr)>,
+    pub ends: Option<&'a Ends>,
 }
 
 /// A connection to one of the upstream's endpoints: pooled if there is one, else new; the next endpoint when one
@@ -32,7 +33,7 @@ pub struct Wanted {
 pub async fn checkout(
     worker: &WorkerState,
     cell: &Arc<UpstreamCell>,
-    wanted: &Wanted,
+    wanted: &Wanted<'_>,
 ) -> Result<UpstreamConnection, Fault> {
     let local = worker.upstreams.of(cell, &worker.random);
     let (lease, profile) = local
@@ -50,7 +51,7 @@ pub async fn checkout(
 async fn connect_somewhere(
     worker: &WorkerState,
     local: &LocalUpstream,
-    wanted: &Wanted,
+    wanted: &Wanted<'_>,
     first: Lease,
 ) -> Result<UpstreamConnection, Fault> {
     // Kept over all tries, whatever a new plan says meanwhile.
@@ -60,7 +61,7 @@ async fn connect_somewhere(
     let mut lease = first;
     let mut tries = 1;
     loop {
-        let (fault, error) = match connect(worker, &lease, &profile, wanted.addresses).await {
+        let (fault, error) = match connect(worker, &lease, &profile, wanted.ends).await {
             Ok((connected, took)) => {
                 return Ok(UpstreamConnection::new(connected, lease, profile, Some(took)));
             }
@@ -96,7 +97,7 @@ async fn connect(
     worker: &WorkerState,
     lease: &Lease,
     profile: &Profile,
-    addresses: Option<(SocketAddr, SocketAddr)>,
+    ends: Option<&Ends>,
 ) -> Result<((Stream, Open), Duration), (Fault, io::Error)> {
     let Profile { settings, metrics } = profile;
     let started = worker.clock.now();
@@ -105,7 +106,7 @@ async fn connect(
         // Requests are written whole; waiting for more to come only delays them.
         tcp.set_nodelay(true)?;
         if let Some(version) = settings.proxy_protocol {
-            let header = proxy_protocol::write(version, addresses);
+            let header = proxy_protocol::write(version, ends.map(|ends| (ends.peer, ends.local)));
             tcp.write_all(&header).await?;
         }
         Ok(tcp)

@@ -396,6 +396,11 @@ impl UpstreamConnection {
         &self.profile.settings
     }
 
+    /// Its bytes, and the settings of its upstream.
+    pub fn parts(&mut self) -> (&mut Stream, &ir::UpstreamSettings) {
+        (&mut self.stream, &self.profile.settings)
+    }
+
     /// Metrics of its upstream.
     pub fn metrics(&self) -> &UpstreamMetrics {
         &self.profile.metrics

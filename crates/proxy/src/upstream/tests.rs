@@ -2,6 +2,7 @@
 
 use super::{Cells, UpstreamCell, UpstreamConnection, Wanted, checkout};
 use crate::fault::Fault;
+use crate::forwarded::Ends;
 use crate::worker::{Seed, WorkerState};
 use ir::{ProxyProtocol, UpstreamId, UpstreamSettings};
 use std::io::{Read, Write};
@@ -354,15 +355,16 @@ fn the_proxy_protocol_tells_the_client_and_the_connection_stays_its_own() {
             ..UpstreamSettings::default()
         };
         let bench = Bench::new(settings, &[address]);
-        let addresses = Some((
-            "203.0.113.7:1234".parse().unwrap(),
-            "203.0.113.1:80".parse().unwrap(),
-        ));
+        let ends = Ends {
+            peer: "203.0.113.7:1234".parse().unwrap(),
+            local: "203.0.113.1:80".parse().unwrap(),
+            tls: false,
+        };
         let connection = checkout(
             &bench.worker,
             &bench.cell,
             &Wanted {
-                addresses,
+                ends: Some(&ends),
                 ..Wanted::default()
             },
         )

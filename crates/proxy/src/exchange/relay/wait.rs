@@ -8,12 +8,9 @@ use tokio::time::Instant;
 
 /// How long each phase may take.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::exchange) struct Deadlines {
-    pub send: Duration,
-    pub head: Duration,
-    pub body_idle: Duration,
-    pub client_body_idle: Duration,
-    pub client_send: Duration,
+pub(in crate::exchange) struct Deadlines<'a> {
+    pub upstream: &'a ir::UpstreamSettings,
+    pub client: &'a ir::ServerTimeouts,
     /// End of the rule's `request` time.
     pub request: Option<Instant>,
     /// End of the rule's `backendRequest` time for this try.
@@ -53,21 +50,24 @@ impl Relay<'_, '_> {
         let response_since = *waits.response_since.get_or_insert(now);
         if self.upload.state == Sending::Going {
             if upstream_waits {
-                sooner(upload_since + limits.send, Fault::SendTimeout);
+                sooner(upload_since + limits.upstream.send_timeout, Fault::SendTimeout);
             } else if self.upload.expects_continue {
-                sooner(upload_since + limits.head, Fault::HeadTimeout);
+                sooner(upload_since + limits.upstream.head_timeout, Fault::HeadTimeout);
             } else {
-                sooner(upload_since + limits.client_body_idle, Fault::SlowBody);
+                sooner(upload_since + limits.client.body_idle, Fault::SlowBody);
             }
         }
         match phase {
             _ if client_waits => {
-                sooner(response_since + limits.client_send, Fault::SlowClient);
+                sooner(response_since + limits.client.send, Fault::SlowClient);
             }
             Phase::Head if self.upload.state != Sending::Going => {
-                sooner(response_since + limits.head, Fault::HeadTimeout);
+                sooner(response_since + limits.upstream.head_timeout, Fault::HeadTimeout);
             }
-            Phase::Body => sooner(response_since + limits.body_idle, Fault::BodyTimeout),
+            Phase::Body => sooner(
+                response_since + limits.upstream.body_idle_timeout,
+                Fault::BodyTimeout,
+            ),
             _ => {}
         }
         if let Some(closed) = waits.client_closed {
