@@ -28,7 +28,7 @@ const ENDPOINT_CPU: [Metric; 2] = [
 ];
 const ENDPOINT_CPU_RATIO: Metric = Metric::cost("endpoints: CPU time, 30,000 to 3,000 routes", "x");
 const SEEN: &str = "requests back to back on one connection";
-const SPENT: &str = "task/*/schedstat, no requests meanwhile; median of changes";
+const SPENT: &str = "task/*/schedstat, no requests meanwhile; median of changes, so without the look over all files every 3 s or less often";
 /// `--hold-off`'s default: a change waits so long for others.
 const HOLD_OFF: f64 = 10.0;
 

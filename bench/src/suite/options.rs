@@ -29,7 +29,7 @@ usage: cargo xtask bench [OPTIONS]
 
 Measures Narthex and its peers side by side; tables on standard output, progress on standard error.
 
-  --quick        fewer and shorter rounds, about 3 minutes
+  --quick        fewer and shorter rounds, about 5 minutes
   --only a,b     only these scenarios (and `check`: our load generator against wrk)
   --list         the scenarios
   --no-install   does not fetch peers that are missing

@@ -86,7 +86,7 @@ impl DataPlane {
         } = options;
         let count = if workers == 0 { sys::usable_cpus() } else { workers };
         let default_connections = default_connections(sys::raise_file_limit()?, count);
-        let builder = Builder::new(Arc::clone(&telemetry)).map_err(io::Error::other)?;
+        let builder = Builder::new(Arc::clone(&telemetry));
         let (workers, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
         let peers = Peers::new(&workers);
         for (index, commands) in inboxes.into_iter().enumerate() {

@@ -11,10 +11,7 @@ use support::*;
 use telemetry::Telemetry;
 
 fn plans() -> (Builder, Plan) {
-    (
-        Builder::new(Telemetry::new(1)).expect("a builder"),
-        Plan::default(),
-    )
+    (Builder::new(Telemetry::new(1)), Plan::default())
 }
 
 fn with_routes(routes: &[&Arc<Route>], endpoints: &[u16]) -> Snapshot {

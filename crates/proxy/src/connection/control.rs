@@ -1,5 +1,5 @@
 //! How a connection and its worker speak to each other: whether it is idle, whether it shall go, when it wants to look
-//! at its deadlines.
+//! at its deadlines and after its client.
 
 use crate::http::alarm::NEAR;
 use std::cell::{Cell, RefCell};

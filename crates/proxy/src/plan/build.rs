@@ -38,8 +38,8 @@ pub struct Built {
 
 impl Builder {
     /// A builder that has built nothing yet.
-    pub fn new(telemetry: Arc<Telemetry>) -> Result<Self, rustls::Error> {
-        Ok(Self {
+    pub fn new(telemetry: Arc<Telemetry>) -> Self {
+        Self {
             telemetry,
             tls: TlsSettings::new(),
             keys: Keys::default(),
@@ -48,7 +48,7 @@ impl Builder {
             compiled: 0,
             routes: HashMap::default(),
             slots: HashMap::default(),
-        })
+        }
     }
 
     /// Compiles a snapshot. Every part that `previous` has from the same nodes is shared with it.
