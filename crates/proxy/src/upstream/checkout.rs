@@ -1,7 +1,8 @@
 //! Gets a connection for an exchange: a pooled one, else a new one, else one to the next endpoint.
 
 use super::cell::UpstreamCell;
-use super::local::{Lease, LocalUpstream, Open, Profile, Unavailable, UpstreamConnection};
+use super::connection::{Lease, Open, UpstreamConnection};
+use super::local::{LocalUpstream, Profile, Unavailable};
 use crate::fault::Fault;
 use crate::forwarded::Ends;
 use crate::http::proxy_protocol;

@@ -4,17 +4,15 @@
 //! a connection touch nothing shared but the endpoint's count of exchanges.
 
 use super::cell::{EndpointState, UpstreamCell, UpstreamNow};
+use super::connection::{IdleConnection, Lease};
 use crate::balance::Balancer;
 use crate::clock::Clock;
-use crate::stream::Stream;
-use crate::worker::{Random, WorkerState};
+use crate::worker::Random;
 use std::cell::{Cell, RefCell};
-use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 use telemetry::UpstreamMetrics;
 use tokio::time::Instant;
 
@@ -53,40 +51,13 @@ pub(crate) struct Profile {
 /// One endpoint as one worker sees it.
 #[derive(Debug)]
 pub(crate) struct LocalEndpoint {
-    state: Arc<EndpointState>,
-    idle: RefCell<Vec<IdleConnection>>,
+    pub(super) state: Arc<EndpointState>,
+    pub(super) idle: RefCell<Vec<IdleConnection>>,
     /// Idle connections to keep at most; 0: none, also because the endpoint is gone.
-    keep: Cell<usize>,
+    pub(super) keep: Cell<usize>,
     /// After a failure to connect the endpoint is passed over until then, as long as there are others.
-    rests_until: Cell<Option<Instant>>,
+    pub(super) rests_until: Cell<Option<Instant>>,
 }
-
-#[derive(Debug)]
-struct IdleConnection {
-    stream: Stream,
-    open: Open,
-    since: Instant,
-}
-
-/// A connection to an endpoint, for one exchange. Dropping it closes it.
-#[derive(Debug)]
-pub struct UpstreamConnection {
-    /// Its bytes.
-    pub stream: Stream,
-    open: Open,
-    lease: Lease,
-    profile: Rc<Profile>,
-    /// Unset: taken from the pool.
-    connected_in: Option<Duration>,
-}
-
-/// Counts an exchange at its endpoint while it lives.
-#[derive(Debug)]
-pub(crate) struct Lease(Rc<LocalEndpoint>);
-
-/// Counts a connection at its endpoint while it lives.
-#[derive(Debug)]
-pub(crate) struct Open(Arc<EndpointState>);
 
 /// Why no endpoint could be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +114,7 @@ impl Upstreams {
                 endpoint
                     .idle
                     .borrow_mut()
-                    .retain(|idle| now - idle.since < limit && is_quiet(&idle.stream));
+                    .retain(|idle| now - idle.since < limit && idle.is_quiet());
             }
         }
     }
@@ -313,129 +284,6 @@ impl LocalEndpoint {
     }
 }
 
-impl Lease {
-    fn new(endpoint: &Rc<LocalEndpoint>) -> Self {
-        endpoint.state.in_flight.fetch_add(1, Relaxed);
-        Self(Rc::clone(endpoint))
-    }
-
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.0.state.address
-    }
-
-    /// An idle connection that the endpoint has not closed, as far as this side knows.
-    pub(crate) fn take_idle(&self) -> Option<(Stream, Open)> {
-        let mut idle = self.0.idle.borrow_mut();
-        while let Some(IdleConnection { stream, open, .. }) = idle.pop() {
-            if is_quiet(&stream) {
-                return Some((stream, open));
-            }
-        }
-        None
-    }
-
-    /// Notes that the endpoint could not be connected to.
-    pub(crate) fn failed(&self, now: Instant) {
-        self.0.state.connect_failures.fetch_add(1, Relaxed);
-        self.0.rests_until.set(Some(now + REST_AFTER_FAILURE));
-    }
-
-    /// Notes that the endpoint could be connected to.
-    pub(crate) fn connected(&self) -> Open {
-        self.0.rests_until.set(None);
-        self.0.state.connections.fetch_add(1, Relaxed);
-        Open(Arc::clone(&self.0.state))
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.0.state.in_flight.fetch_sub(1, Relaxed);
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Relaxed);
-    }
-}
-
-impl UpstreamConnection {
-    pub(crate) fn new(
-        (stream, open): (Stream, Open),
-        lease: Lease,
-        profile: Rc<Profile>,
-        connected_in: Option<Duration>,
-    ) -> Self {
-        Self {
-            stream,
-            open,
-            lease,
-            profile,
-            connected_in,
-        }
-    }
-
-    /// Whether it served an exchange before, so that the endpoint may just have closed it.
-    pub fn reused(&self) -> bool {
-        self.connected_in.is_none()
-    }
-
-    /// How long connecting took; unset when it was taken from the pool.
-    pub fn connected_in(&self) -> Option<Duration> {
-        self.connected_in
-    }
-
-    /// The other end.
-    pub fn endpoint(&self) -> SocketAddr {
-        self.lease.address()
-    }
-
-    /// Settings of its upstream.
-    pub fn settings(&self) -> &ir::UpstreamSettings {
-        &self.profile.settings
-    }
-
-    /// Its bytes, and the settings of its upstream.
-    pub fn parts(&mut self) -> (&mut Stream, &ir::UpstreamSettings) {
-        (&mut self.stream, &self.profile.settings)
-    }
-
-    /// Metrics of its upstream.
-    pub fn metrics(&self) -> &UpstreamMetrics {
-        &self.profile.metrics
-    }
-
-    /// Returns it to the pool: the exchange is over and both sides may go on. Nothing may be left unread. A connection
-    /// that began with a PROXY header speaks for one client and is closed instead.
-    pub fn give_back(self, worker: &WorkerState) {
-        let Self {
-            stream,
-            open,
-            lease,
-            profile,
-            ..
-        } = self;
-        if profile.settings.proxy_protocol.is_some() {
-            return;
-        }
-        let mut idle = lease.0.idle.borrow_mut();
-        if idle.len() < lease.0.keep.get() {
-            idle.push(IdleConnection {
-                stream,
-                open,
-                since: worker.clock.recent(),
-            });
-        }
-    }
-}
-
-/// Whether nothing has come on an idle connection: neither its end nor bytes that nobody asked for. Costs a system call
-/// only if the event loop has seen something come.
-fn is_quiet(stream: &Stream) -> bool {
-    matches!(stream.tcp().try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-}
-
 /// Endpoints are sorted by address.
 fn find(endpoints: &[Rc<LocalEndpoint>], address: SocketAddr) -> Option<&Rc<LocalEndpoint>> {
     let index = endpoints
@@ -460,6 +308,3 @@ fn kept(settings: &ir::UpstreamSettings, workers: usize) -> usize {
     }
     (settings.keep_alive_connections as usize).div_ceil(workers)
 }
-
-/// Long enough not to meet a dead endpoint with every request, short enough not to miss its return.
-const REST_AFTER_FAILURE: Duration = Duration::from_secs(1);

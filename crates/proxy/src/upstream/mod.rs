@@ -5,10 +5,12 @@
 
 pub mod cell;
 pub mod checkout;
+mod connection;
 pub mod local;
 #[cfg(test)]
 mod tests;
 
 pub use cell::{Cells, EndpointFigures, EndpointState, UpstreamCell, UpstreamState};
 pub use checkout::{Wanted, checkout};
-pub use local::{UpstreamConnection, Upstreams};
+pub use connection::UpstreamConnection;
+pub use local::Upstreams;

@@ -1,0 +1,171 @@
+//! A connection to an endpoint while an exchange has it, and what counts it there.
+
+use super::cell::EndpointState;
+use super::local::{LocalEndpoint, Profile};
+use crate::stream::Stream;
+use crate::worker::WorkerState;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use telemetry::UpstreamMetrics;
+use tokio::time::Instant;
+
+/// One that waits to be used again.
+#[derive(Debug)]
+pub(crate) struct IdleConnection {
+    stream: Stream,
+    open: Open,
+    pub(super) since: Instant,
+}
+
+/// A connection to an endpoint, for one exchange. Dropping it closes it.
+#[derive(Debug)]
+pub struct UpstreamConnection {
+    /// Its bytes.
+    pub stream: Stream,
+    open: Open,
+    lease: Lease,
+    profile: Rc<Profile>,
+    /// Unset: taken from the pool.
+    connected_in: Option<Duration>,
+}
+
+/// Counts an exchange at its endpoint while it lives.
+#[derive(Debug)]
+pub(crate) struct Lease(Rc<LocalEndpoint>);
+
+/// Counts a connection at its endpoint while it lives.
+#[derive(Debug)]
+pub(crate) struct Open(Arc<EndpointState>);
+
+impl IdleConnection {
+    /// Whether nothing has come on it: neither its end nor bytes that nobody asked for. Costs a system call only if the
+    /// event loop has seen something come.
+    pub(super) fn is_quiet(&self) -> bool {
+        let nothing = self.stream.tcp().try_read(&mut [0]);
+        matches!(nothing, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+impl Lease {
+    pub(super) fn new(endpoint: &Rc<LocalEndpoint>) -> Self {
+        endpoint.state.in_flight.fetch_add(1, Relaxed);
+        Self(Rc::clone(endpoint))
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0.state.address
+    }
+
+    /// An idle connection that the endpoint has not closed, as far as this side knows.
+    pub(crate) fn take_idle(&self) -> Option<(Stream, Open)> {
+        let mut idle = self.0.idle.borrow_mut();
+        while let Some(connection) = idle.pop() {
+            if connection.is_quiet() {
+                return Some((connection.stream, connection.open));
+            }
+        }
+        None
+    }
+
+    /// Notes that the endpoint could not be connected to.
+    pub(crate) fn failed(&self, now: Instant) {
+        self.0.state.connect_failures.fetch_add(1, Relaxed);
+        self.0.rests_until.set(Some(now + REST_AFTER_FAILURE));
+    }
+
+    /// Notes that the endpoint could be connected to.
+    pub(crate) fn connected(&self) -> Open {
+        self.0.rests_until.set(None);
+        self.0.state.connections.fetch_add(1, Relaxed);
+        Open(Arc::clone(&self.0.state))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.state.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+impl UpstreamConnection {
+    pub(crate) fn new(
+        (stream, open): (Stream, Open),
+        lease: Lease,
+        profile: Rc<Profile>,
+        connected_in: Option<Duration>,
+    ) -> Self {
+        Self {
+            stream,
+            open,
+            lease,
+            profile,
+            connected_in,
+        }
+    }
+
+    /// Whether it served an exchange before, so that the endpoint may just have closed it.
+    pub fn reused(&self) -> bool {
+        self.connected_in.is_none()
+    }
+
+    /// How long connecting took; unset when it was taken from the pool.
+    pub fn connected_in(&self) -> Option<Duration> {
+        self.connected_in
+    }
+
+    /// The other end.
+    pub fn endpoint(&self) -> SocketAddr {
+        self.lease.address()
+    }
+
+    /// Settings of its upstream.
+    pub fn settings(&self) -> &ir::UpstreamSettings {
+        &self.profile.settings
+    }
+
+    /// Its bytes, and the settings of its upstream.
+    pub fn parts(&mut self) -> (&mut Stream, &ir::UpstreamSettings) {
+        (&mut self.stream, &self.profile.settings)
+    }
+
+    /// Metrics of its upstream.
+    pub fn metrics(&self) -> &UpstreamMetrics {
+        &self.profile.metrics
+    }
+
+    /// Returns it to the pool: the exchange is over and both sides may go on. Nothing may be left unread. A connection
+    /// that began with a PROXY header speaks for one client and is closed instead.
+    pub fn give_back(self, worker: &WorkerState) {
+        let Self {
+            stream,
+            open,
+            lease,
+            profile,
+            ..
+        } = self;
+        if profile.settings.proxy_protocol.is_some() {
+            return;
+        }
+        let mut idle = lease.0.idle.borrow_mut();
+        if idle.len() < lease.0.keep.get() {
+            idle.push(IdleConnection {
+                stream,
+                open,
+                since: worker.clock.recent(),
+            });
+        }
+    }
+}
+
+/// Long enough not to meet a dead endpoint with every request, short enough not to miss its return.
+const REST_AFTER_FAILURE: Duration = Duration::from_secs(1);
