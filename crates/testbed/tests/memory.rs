@@ -109,7 +109,7 @@ async fn cost(routes: usize, each: bool) -> Cost {
         let live = state.newer_than(0).await;
         let control = BYTES.load(Relaxed) - before;
         let telemetry = Telemetry::new(2);
-        let mut builder = Builder::new(telemetry).expect("a builder");
+        let mut builder = Builder::new(telemetry);
         let before = BYTES.load(Relaxed);
         let built = builder.build(&live.snapshot, 1, &Plan::default());
         builder.prune();
