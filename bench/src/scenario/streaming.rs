@@ -19,6 +19,10 @@ pub const SCENARIO: Scenario = Scenario {
 
 const CPU: Metric = Metric::cost("CPU time per streamed MiB", "µs");
 
+const USER: Metric = Metric::cost("of it in the program", "µs");
+const SYSTEM: Metric = Metric::cost("of it in the kernel", "µs");
+const CALLS: Metric = Metric::cost("system calls per streamed MiB", "calls");
+
 fn run(bench: &Bench) -> Result<Section, String> {
     let mut section = Section::default();
     let mut load = Load::plain(bench.origin());
@@ -30,7 +34,12 @@ fn run(bench: &Bench) -> Result<Section, String> {
         tls: false,
         setup: Setup::default(),
         units: STREAM as f64 / f64::from(1 << 20),
-        metrics: Metrics::cpu(CPU),
+        metrics: Metrics {
+            user: Some(USER),
+            system: Some(SYSTEM),
+            calls: Some(CALLS),
+            ..Metrics::cpu(CPU)
+        },
     };
     measure::costs(bench, &work, &mut section)?;
     Ok(section)
