@@ -55,8 +55,20 @@ pub struct Gateway {
     pub metadata: Meta,
     /// What it asks for.
     pub spec: GatewaySpec,
+    /// What it got before.
+    #[serde(deserialize_with = "null_as_default")]
+    pub status: GatewayBefore,
 }
 resource!(Gateway, "gateway.networking.k8s.io", ["v1", "v1beta1"], true);
+
+/// `Gateway.status`, as far as it decides about the next one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GatewayBefore {
+    /// Addresses; the Gateway keeps them if it may.
+    #[serde(deserialize_with = "list")]
+    pub addresses: Vec<GatewayAddress>,
+}
 
 /// `Gateway.spec`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

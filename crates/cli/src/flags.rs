@@ -2,8 +2,10 @@
 //! variable follows from its name. `--help`, completions and `docs/reference/cli.md` are made from here. The flags
 //! that all commands share are in `flags/settings.rs`.
 
+mod cluster;
 mod settings;
 
+pub use cluster::ClusterFlags;
 pub use settings::{Balance, Forwarded, SettingsFlags};
 
 use crate::values::{self, Duration};
@@ -40,7 +42,10 @@ pub struct Cli {
 /// What the program can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve what the objects in these files and directories ask for; changes to them are live at once.
+    /// Serve what the objects in files and directories, or in a cluster, ask for; changes to them are live at once.
+    ///
+    /// With paths, no cluster is needed. Without, the objects come from the cluster of --kubeconfig or, in a Pod, from
+    /// the one that it runs in; the statuses of the objects are written there.
     ///
     /// Reads Kubernetes objects from YAML and JSON (several documents per file, and List kinds): Ingress, Service,
     /// EndpointSlice, Secret, Gateway, HTTPRoute and what belongs to them.
@@ -89,9 +94,12 @@ pub enum Command {
 /// Flags of `narthex run`.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// Files and directories with objects; `-` is standard input.
-    #[arg(required = true, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    /// Files and directories with objects; `-` is standard input. None: the objects of a cluster.
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub paths: Vec<PathBuf>,
+    /// Which cluster, and what of it.
+    #[command(flatten)]
+    pub cluster: ClusterFlags,
     /// What the objects leave open.
     #[command(flatten)]
     pub settings: SettingsFlags,
@@ -357,7 +365,8 @@ mod tests {
     #[test]
     fn a_value_that_makes_no_sense_is_refused_at_the_door() {
         for line in [
-            "narthex run",
+            "narthex run x --kubeconfig y",
+            "narthex run --leader-election maybe",
             "narthex run x --workers 0",
             "narthex run x --http-port 70000",
             "narthex run x --drain-timeout soon",

@@ -23,6 +23,7 @@ pub fn from_flags(flags: &SettingsFlags, fallback_certificate: Certificate) -> S
         allow_local_external_names: flags.allow_local_external_names,
         http: http(flags),
         upstream: upstream(flags),
+        address_pool: flags.address_pool.clone(),
         status_addresses: flags.status_address.clone(),
     }
 }

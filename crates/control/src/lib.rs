@@ -7,6 +7,7 @@
 //!
 //! [`once()`] does it a single time for `check`, `explain` and the like; [`run()`] goes on until it is dropped.
 
+mod cluster;
 mod dns;
 mod endpoints;
 mod files;
@@ -24,6 +25,7 @@ pub mod text;
 mod watch;
 mod world;
 
+pub use cluster::{ClientError, Cluster, ClusterOptions, Farewell, LeaderOptions, Where};
 pub use dns::DnsOptions;
 pub use endpoints::{EchoAddresses, EndpointError, StaticEndpoint};
 pub use holdoff::HoldOff;

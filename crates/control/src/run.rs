@@ -1,5 +1,6 @@
 //! The loop: wait for changes, translate, publish, tell.
 
+use crate::cluster::{Cluster, Inbox};
 use crate::dns::Names;
 use crate::holdoff::{Batch, Change, Waiting};
 use crate::overlay::Overlay;
@@ -25,6 +26,8 @@ pub type Completion = Box<dyn FnOnce(&mut Settings) + Send>;
 pub struct ControlOptions {
     /// Files and directories; `-` is standard input, read once.
     pub paths: Vec<PathBuf>,
+    /// A cluster with objects.
+    pub cluster: Option<Cluster>,
     /// Settings of the translation.
     pub settings: Settings,
     /// Called once all files are read, before the first translation, so that both are made at the same time.
@@ -48,6 +51,7 @@ impl ControlOptions {
     pub fn new(paths: Vec<PathBuf>) -> Self {
         Self {
             paths,
+            cluster: None,
             settings: Settings::default(),
             complete: None,
             endpoints: Vec::new(),
@@ -62,6 +66,9 @@ impl ControlOptions {
 
 /// Certificates near their end are found by looking at the clock now and then.
 const CLOCK: Duration = Duration::from_secs(3600);
+
+/// Translations until the Secrets that are referred to are known: one finds them, one has them.
+const MOST_ROUNDS: usize = 3;
 
 /// A pause between two looks at all files, in lengths of a look: 0.5 ms in a second are spent on it.
 const LEAST_PAUSE: u32 = 2000;
@@ -84,6 +91,7 @@ pub async fn run(options: ControlOptions, publish: impl Publish, state: Arc<Stat
     }
     let mut control = Control {
         world,
+        inbox: options.cluster.map(|cluster| cluster.inbox),
         watcher,
         waiting: Waiting::new(options.hold_off),
         quiet: options.hold_off.min,
@@ -99,13 +107,15 @@ pub async fn run(options: ControlOptions, publish: impl Publish, state: Arc<Stat
     control
         .waiting
         .note(Subject::Everything, Change::Settled, started);
-    control.translate();
+    control.first_news().await;
+    control.translate().await;
     control.apply(started).await;
     control.follow(options.rescan).await;
 }
 
 struct Control<'a, P> {
     world: World<'a>,
+    inbox: Option<Inbox>,
     watcher: Watcher,
     waiting: Waiting<Subject>,
     quiet: Duration,
@@ -155,6 +165,9 @@ impl<P: Publish> Control<'_, P> {
                         self.waiting.note(subject, change, now);
                     }
                 }
+                () = arrived(&mut self.inbox) => {
+                    self.waiting.note(Subject::Cluster, Change::Settled, Instant::now());
+                }
                 () = self.names.changed() => {
                     self.waiting.note(Subject::Names, Change::Settled, Instant::now());
                 }
@@ -175,7 +188,7 @@ impl<P: Publish> Control<'_, P> {
                     }
                 }
                 _ = clock.tick() => {
-                    self.translate();
+                    self.translate().await;
                     self.apply(Instant::now()).await;
                 }
             }
@@ -206,6 +219,7 @@ impl<P: Publish> Control<'_, P> {
                 Subject::File(path) => touched.and(self.refresh(&path, since, now, patient)),
                 Subject::Everything => touched.and(self.look_around(since, patient)),
                 Subject::Names => touched.objects |= self.take_answers(),
+                Subject::Cluster => touched.and(self.take_news()),
             }
         }
         // Last, so that what moved to another file is not missing in between.
@@ -267,15 +281,45 @@ impl<P: Publish> Control<'_, P> {
             self.world.overlay();
         }
         if touched.objects {
-            self.translate();
+            self.translate().await;
             self.apply(since).await;
         } else if touched.any() {
             self.tell();
         }
     }
 
-    fn translate(&mut self) {
-        let translation = self.world.translate(&mut self.translator, seconds_since_1970());
+    /// Waits until the cluster has told everything that there is: half of a configuration would take away what works.
+    async fn first_news(&mut self) {
+        while self.inbox.as_ref().is_some_and(|inbox| !inbox.complete()) {
+            arrived(&mut self.inbox).await;
+            self.take_news();
+        }
+        self.world.overlay();
+    }
+
+    fn take_news(&mut self) -> Touched {
+        let Some(inbox) = &mut self.inbox else {
+            return Touched::default();
+        };
+        let touched = inbox.take(self.world.objects_mut());
+        if touched.findings {
+            self.world.set_unread(inbox.findings().cloned().collect());
+        }
+        touched
+    }
+
+    async fn translate(&mut self) {
+        let mut translation = self.world.translate(&mut self.translator, seconds_since_1970());
+        // What refers to a Secret for the first time would be without it for a moment, and would say so.
+        for _ in 0..MOST_ROUNDS {
+            let Some(inbox) = &mut self.inbox else { break };
+            if !inbox.want(&translation.secrets).await {
+                break;
+            }
+            if self.take_news().objects {
+                translation = self.world.translate(&mut self.translator, seconds_since_1970());
+            }
+        }
         self.names.want(&translation.external_names);
         self.latest.snapshot = Arc::new(translation.snapshot);
         self.latest.statuses = translation.statuses;
@@ -323,6 +367,14 @@ impl<P: Publish> Control<'_, P> {
             files_parsed: self.world.parsed(),
             error: self.latest.report.error(),
         });
+    }
+}
+
+/// Waits for news from the cluster, if there is one.
+async fn arrived(inbox: &mut Option<Inbox>) {
+    match inbox {
+        Some(inbox) => inbox.arrived().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -356,7 +356,8 @@ impl Touched {
         self.findings |= other.findings;
     }
 
-    fn object(&mut self, kind: &str) {
+    /// Adds an object of a kind.
+    pub(crate) fn object(&mut self, kind: &str) {
         self.objects = true;
         self.endpoints |= matches!(kind, "Service" | "EndpointSlice");
     }

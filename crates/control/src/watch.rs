@@ -20,6 +20,8 @@ pub(crate) enum Subject {
     Everything,
     /// Answers of the resolver.
     Names,
+    /// Objects of the cluster.
+    Cluster,
 }
 
 /// Follows directories and files.

@@ -23,6 +23,8 @@ pub(crate) struct World<'a> {
     /// Paths that could not be looked at the last time.
     failed: BTreeSet<PathBuf>,
     parsed: u64,
+    /// Objects of the cluster that can't be read.
+    unread: Vec<Diagnostic>,
     /// What was told last, and the findings of the translation in it; unset once others changed.
     told: Option<(Findings, Findings)>,
 }
@@ -50,6 +52,7 @@ impl<'a> World<'a> {
             overlaid: Overlaid::default(),
             failed: BTreeSet::new(),
             parsed: 0,
+            unread: Vec::new(),
             told: None,
         }
     }
@@ -156,12 +159,19 @@ impl<'a> World<'a> {
         }
         let mut findings = self.store.findings();
         findings.extend_from_slice(&self.overlaid.diagnostics);
+        findings.extend_from_slice(&self.unread);
         findings.extend_from_slice(translated);
         findings.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
         findings.dedup();
         let findings: Arc<[Diagnostic]> = findings.into();
         self.told = Some((Arc::clone(translated), Arc::clone(&findings)));
         findings
+    }
+
+    /// Says which objects of the cluster can't be read.
+    pub(crate) fn set_unread(&mut self, unread: Vec<Diagnostic>) {
+        self.unread = unread;
+        self.told = None;
     }
 
     /// The objects, to add what does not come from files.

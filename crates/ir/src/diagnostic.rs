@@ -94,6 +94,11 @@ macro_rules! codes {
                 match self { $(Self::$name => concat!("NTX", $number),)* }
             }
 
+            /// The code in a word, as an Event's reason: `BackendNotFound`.
+            pub fn reason(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+
             /// Severity of every finding with this code.
             pub fn severity(self) -> Severity {
                 match self { $(Self::$name => Severity::$severity,)* }

@@ -6,6 +6,7 @@ use api::discovery::EndpointSlice;
 use api::gateway::{Gateway, GatewayClass, HTTPRoute, ReferenceGrant};
 use api::networking::{Ingress, IngressClass};
 use api::{Meta, Resource};
+use ipnet::IpNet;
 use ir::Origin;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -106,6 +107,8 @@ pub struct Settings {
     pub http: ir::HttpSettings,
     /// Settings of upstreams that nothing else sets.
     pub upstream: ir::UpstreamSettings,
+    /// Addresses of which each Gateway gets one that asks for none; empty: all listen on `bind`.
+    pub address_pool: Vec<IpNet>,
     /// Addresses at which we can be reached, for the status of Gateways and Ingresses.
     pub status_addresses: Vec<IpAddr>,
 }
@@ -126,6 +129,7 @@ impl Default for Settings {
             allow_local_external_names: false,
             http: ir::HttpSettings::default(),
             upstream: ir::UpstreamSettings::default(),
+            address_pool: Vec::new(),
             status_addresses: Vec::new(),
         }
     }

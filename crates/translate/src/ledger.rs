@@ -2,6 +2,7 @@
 //! its new ones in, so that nothing here depends on how many units there are.
 
 use crate::backends::ServicePort;
+use crate::input::Key;
 use crate::memo::Counted;
 use crate::scope::{Kept, Left};
 use ir::{Certificate, CertificateId, Code, Diagnostic, Origin, UpstreamId};
@@ -19,6 +20,9 @@ pub(crate) struct Ledger {
     /// The certificates as they were handed out last; unset once they are different.
     handed_out: Option<Arc<BTreeMap<CertificateId, Arc<Certificate>>>>,
     external_names: Counted<String, ()>,
+    secrets: Counted<Key, ()>,
+    /// The Secrets as they were handed out last; unset once they are different.
+    secrets_handed_out: Option<Arc<BTreeSet<Key>>>,
     findings: Counted<Finding, ()>,
     /// What was told last, and the findings of others in it; unset once `findings` is different.
     told: Option<(Arc<[Diagnostic]>, Vec<Diagnostic>)>,
@@ -38,6 +42,11 @@ impl Ledger {
         }
         for name in &new.external_names {
             self.external_names.add(name.clone(), ());
+        }
+        for key in &new.secrets {
+            if self.secrets.add(key.clone(), ()) {
+                self.secrets_handed_out = None;
+            }
         }
         for diagnostic in &new.diagnostics {
             self.findings.add(Finding(diagnostic.clone()), ());
@@ -59,6 +68,11 @@ impl Ledger {
         }
         for name in &rare.external_names {
             self.external_names.drop_one(name);
+        }
+        for key in &rare.secrets {
+            if self.secrets.drop_one(key) {
+                self.secrets_handed_out = None;
+            }
         }
         for diagnostic in &rare.diagnostics {
             self.findings.drop_one(&Finding(diagnostic.clone()));
@@ -97,6 +111,15 @@ impl Ledger {
             .iter()
             .map(|(name, ())| name.clone())
             .collect()
+    }
+
+    /// Every Secret that some unit refers to. The same allocation as long as nothing changes.
+    pub fn secrets(&mut self) -> Arc<BTreeSet<Key>> {
+        let secrets = self.secrets.iter();
+        let handed_out = self
+            .secrets_handed_out
+            .get_or_insert_with(|| Arc::new(secrets.map(|(key, ())| key.clone()).collect()));
+        Arc::clone(handed_out)
     }
 
     /// The findings of all units and these, sorted, each one once. The same allocation as long as nothing changes.

@@ -21,6 +21,7 @@ mod input;
 mod ledger;
 mod memo;
 mod output;
+mod pool;
 pub mod scope;
 mod shelf;
 
@@ -50,6 +51,7 @@ macro_rules! run {
             upstream_settings: &$self.upstream_settings,
             fallback_certificate: $self.fallback_certificate.as_ref(),
             claims: &$self.claims,
+            assigned: &$self.assigned,
             ledger: &$self.ledger,
         };
         $self.visited += 1;
@@ -74,6 +76,7 @@ pub struct Translator {
     claims: Claims,
     ingresses: Memo<Key, IngressResult>,
     routes: Memo<Key, RouteUnit>,
+    assigned: pool::Assigned,
     gateways: Memo<Key, GatewayUnit>,
     classes: Memo<Key, Option<Arc<ObjectStatus>>>,
     defaults: Memo<(), Vec<ir::CertificateId>>,
@@ -119,6 +122,7 @@ impl Translator {
             claims: Claims::new(),
             ingresses: Memo::default(),
             routes: Memo::default(),
+            assigned: pool::Assigned::new(),
             gateways: Memo::default(),
             classes: Memo::default(),
             defaults: Memo::default(),
@@ -184,6 +188,7 @@ impl Translator {
             statuses: self.statuses.clone(),
             diagnostics: self.ledger.diagnostics(findings),
             external_names: self.ledger.external_names(),
+            secrets: self.ledger.secrets(),
         }
     }
 
@@ -274,7 +279,8 @@ impl Translator {
             move_status(&mut self.statuses, old, new);
             replace(&mut self.classes, &mut self.ledger, key, result);
         }
-        let concerned = dirty(&self.gateways, changes, &changes.gateways, &objects.gateways);
+        let mut concerned = dirty(&self.gateways, changes, &changes.gateways, &objects.gateways);
+        concerned.extend(self.assign(objects, changes));
         if !concerned.is_empty() {
             self.binds.changed();
         }
@@ -302,6 +308,21 @@ impl Translator {
             );
             replace(&mut self.routes, &mut self.ledger, key, result);
         }
+    }
+
+    /// Hands out addresses anew. Gateways that get another one.
+    fn assign(&mut self, objects: &Objects, changes: &Changes) -> Vec<Key> {
+        if !changes.all && changes.gateways.is_empty() && changes.gateway_classes.is_empty() {
+            return Vec::new();
+        }
+        let assigned = pool::assign(objects, &self.settings);
+        let before = std::mem::replace(&mut self.assigned, assigned);
+        let keys = before.keys().chain(self.assigned.keys());
+        let moved = keys.filter(|key| before.get(*key) != self.assigned.get(*key));
+        moved
+            .filter(|key| objects.gateways.contains_key(*key))
+            .cloned()
+            .collect()
     }
 
     fn upstreams(&mut self, objects: &Objects, changes: &Changes) {

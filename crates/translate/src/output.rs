@@ -1,8 +1,10 @@
 //! What comes out of a translation.
 
+use crate::input::Key;
 use api::status::{GatewayClassStatus, GatewayStatus, IngressStatus, RouteStatus};
 use ir::{Diagnostic, List, Origin, Snapshot};
 use serde::{Serialize, Serializer};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The answer of [`crate::Translator::translate`].
@@ -16,6 +18,8 @@ pub struct Translation {
     pub diagnostics: Arc<[Diagnostic]>,
     /// Names of ExternalName Services, to be resolved and handed back in [`crate::Objects::resolved`]. Sorted.
     pub external_names: Vec<String>,
+    /// Secrets that something refers to, whether they exist or not.
+    pub secrets: Arc<BTreeSet<Key>>,
 }
 
 /// The status that an object should have. Serialises as `{kind, namespace, name, status}`.

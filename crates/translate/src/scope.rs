@@ -44,6 +44,8 @@ pub(crate) struct World<'a> {
     pub upstream_settings: &'a Arc<UpstreamSettings>,
     /// `settings.fallback_certificate` as it is shared by every snapshot.
     pub fallback_certificate: Option<&'a Arc<Certificate>>,
+    /// Addresses of the pool, by Gateway.
+    pub assigned: &'a crate::pool::Assigned,
     /// What Ingresses of ours claim, with those Ingresses.
     pub claims: &'a Claims,
     /// What units have referred to so far.
@@ -63,6 +65,8 @@ pub(crate) struct Left {
     pub certificates: BTreeMap<CertificateId, Arc<Certificate>>,
     /// Names that must be resolved.
     pub external_names: BTreeSet<String>,
+    /// Secrets that it refers to, whether they exist or not.
+    pub secrets: BTreeSet<Key>,
 }
 
 /// [`Left`] as it is kept: in as little room as will do to take it back.
@@ -80,18 +84,22 @@ pub(crate) struct Rare {
     pub diagnostics: Vec<Diagnostic>,
     pub certificates: Vec<CertificateId>,
     pub external_names: Vec<String>,
+    pub secrets: Vec<Key>,
 }
 
 impl Left {
     /// What has to be remembered of it.
     pub fn keep(self) -> Kept {
-        let nothing_rare =
-            self.diagnostics.is_empty() && self.certificates.is_empty() && self.external_names.is_empty();
+        let nothing_rare = self.diagnostics.is_empty()
+            && self.certificates.is_empty()
+            && self.external_names.is_empty()
+            && self.secrets.is_empty();
         let rare = (!nothing_rare).then(|| {
             Box::new(Rare {
                 diagnostics: self.diagnostics,
                 certificates: self.certificates.into_keys().collect(),
                 external_names: self.external_names.into_iter().collect(),
+                secrets: self.secrets.into_iter().collect(),
             })
         });
         Kept {
@@ -165,6 +173,7 @@ impl<'a> Scope<'a> {
     /// A Secret.
     pub fn secret(&mut self, key: &Key) -> Option<&'a Arc<Secret>> {
         self.read(&Read::Secret(key.clone()));
+        self.left.secrets.insert(key.clone());
         self.world.objects.secrets.get(key)
     }
 
@@ -189,6 +198,11 @@ impl<'a> Scope<'a> {
         let key = Key::new("", name);
         self.read(&Read::GatewayClass(Arc::clone(&key.name)));
         self.world.objects.gateway_classes.get(&key)
+    }
+
+    /// The address of the pool that a Gateway has. It is translated again when that changes.
+    pub fn assigned(&self, gateway: &Key) -> Option<std::net::IpAddr> {
+        self.world.assigned.get(gateway).copied()
     }
 
     /// A Gateway.

@@ -25,8 +25,11 @@ pub struct SettingsFlags {
     /// Secret with the certificate for hosts that have none; by default one is made at start.
     #[arg(long, value_name = "NAMESPACE/NAME", help_heading = LISTENING)]
     pub default_certificate: Option<SecretName>,
+    /// Networks with addresses of this machine: each Gateway that asks for no address gets one of its own (repeatable).
+    #[arg(long, value_name = "NETWORK", value_delimiter = ',', value_parser = values::network, help_heading = LISTENING)]
+    pub address_pool: Vec<IpNet>,
     /// Address that the status of Ingresses and Gateways shows (repeatable).
-    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', help_heading = LISTENING)]
+    #[arg(long, visible_alias = "publish-status-address", value_name = "ADDRESS", value_delimiter = ',', help_heading = LISTENING)]
     pub status_address: Vec<IpAddr>,
 
     /// Addresses of a Service's port, instead of its EndpointSlices (repeatable).

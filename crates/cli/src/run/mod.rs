@@ -7,6 +7,7 @@
 //! ```
 
 mod admin_source;
+mod cluster;
 mod curl;
 mod greeting;
 mod listening;
@@ -22,7 +23,7 @@ use crate::settings;
 use crate::signals::Signals;
 use crate::values::OrOff;
 use admin_source::AdminSource;
-use control::{ControlOptions, EchoAddresses, HoldOff, State};
+use control::{Cluster, ControlOptions, EchoAddresses, Farewell, HoldOff, State};
 use proxy::DataPlane;
 use publish::ToDataPlane;
 use std::path::Path;
@@ -57,6 +58,8 @@ struct Parts {
     state: Arc<State>,
     telemetry: Arc<Telemetry>,
     access_log: Option<AccessLog>,
+    /// To be said to the cluster at the end.
+    farewell: Option<Farewell>,
 }
 
 /// Why it can't start: exit code and sentence.
@@ -64,6 +67,7 @@ type Failure = (Exit, String);
 
 fn start(flags: &Run, color: flags::Color) -> Result<System, Failure> {
     start_log(flags, color)?;
+    let server = cluster::server(flags).map_err(|problem| (Exit::Unreadable, problem))?;
     for path in &flags.paths {
         readable(path)?;
     }
@@ -83,7 +87,14 @@ fn start(flags: &Run, color: flags::Color) -> Result<System, Failure> {
         None
     };
     let state = State::new();
-    start_control(flags, &telemetry, &data_plane, echo.as_ref(), &state)?;
+    let mut cluster = match server {
+        Some(server) => {
+            Some(cluster::connect(flags, server, &state).map_err(|problem| (Exit::Unreadable, problem))?)
+        }
+        None => None,
+    };
+    let farewell = cluster.as_mut().map(Cluster::farewell);
+    start_control(flags, cluster, &telemetry, &data_plane, echo.as_ref(), &state)?;
     let main = Builder::new_current_thread().enable_all().build();
     Ok(System {
         main: main.map_err(|error| cannot("start", &error))?,
@@ -92,6 +103,7 @@ fn start(flags: &Run, color: flags::Color) -> Result<System, Failure> {
             state,
             telemetry,
             access_log,
+            farewell,
         },
         _echo: echo,
     })
@@ -99,7 +111,7 @@ fn start(flags: &Run, color: flags::Color) -> Result<System, Failure> {
 
 impl Parts {
     /// The main thread: says what is served, answers the admin listener, waits for the end.
-    async fn serve(self, flags: &Run) -> Exit {
+    async fn serve(mut self, flags: &Run) -> Exit {
         let mut signals = Signals::new();
         let admin = Arc::new(AdminSource::new(
             Arc::clone(&self.state),
@@ -115,7 +127,10 @@ impl Parts {
         };
         let live = tokio::select! {
             live = progress::shown(self.state.newer_than(0)) => live,
-            () = signals.next() => return Exit::Success,
+            () = signals.next() => {
+                self.say_farewell();
+                return Exit::Success;
+            }
         };
         let open = self.data_plane.local_addresses();
         let failed = listening::missing(&live.snapshot, &open);
@@ -139,11 +154,19 @@ impl Parts {
         }
         signals.next().await;
         admin.drain();
+        // Another replica takes over while this one finishes its requests.
+        self.say_farewell();
         let exit = self.drain(flags, &mut signals).await;
         if let Some(access_log) = &self.access_log {
             access_log.flush(Duration::from_secs(1));
         }
         exit
+    }
+
+    fn say_farewell(&mut self) {
+        if let Some(farewell) = self.farewell.take() {
+            farewell.say();
+        }
     }
 
     async fn drain(&self, flags: &Run, signals: &mut Signals) -> Exit {
@@ -170,6 +193,7 @@ impl Parts {
 /// Control reads and translates on a thread of its own: it may block there without holding up anything else.
 fn start_control(
     flags: &Run,
+    cluster: Option<Cluster>,
     telemetry: &Arc<Telemetry>,
     data_plane: &Arc<DataPlane>,
     echo: Option<&Runtime>,
@@ -178,6 +202,7 @@ fn start_control(
     // Gathering randomness for its key takes longer than reading a few files.
     let certificate = std::thread::spawn(settings::self_signed);
     let mut options = ControlOptions::new(flags.paths.clone());
+    options.cluster = cluster;
     options.settings = settings::from_flags(&flags.settings, settings::stand_in());
     options.complete = Some(Box::new(move |settings| {
         settings.fallback_certificate = match certificate.join() {

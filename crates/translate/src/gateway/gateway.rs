@@ -4,6 +4,7 @@ use super::{GatewayUnit, ListenerUnit, is_ours, listener};
 use crate::binds;
 use crate::conditions::Wrong;
 use crate::input::Key;
+use crate::pool;
 use crate::scope::Scope;
 use api::gateway::{AddressType, Gateway};
 use ir::{Code, Diagnostic, Origin};
@@ -110,8 +111,13 @@ struct Addresses {
 
 fn addresses(scope: &mut Scope<'_>, gateway: &Gateway, origin: &Origin) -> Addresses {
     let mut found = Addresses::default();
-    let wherever = binds::addresses(scope.settings());
+    let wherever = wherever(scope, gateway);
+    let pool = &scope.settings().address_pool;
+    let used_up = || Wrong::new("AddressNotAssigned", "Every address of the pool is taken");
     if gateway.spec.addresses.is_empty() {
+        if wherever.is_empty() {
+            found.unusable = Some(used_up());
+        }
         found.usable = wherever;
         return found;
     }
@@ -123,8 +129,22 @@ fn addresses(scope: &mut Scope<'_>, gateway: &Gateway, origin: &Origin) -> Addre
             );
         };
         match (&address.kind, address.value.as_str()) {
+            (AddressType::IPAddress, "") if wherever.is_empty() => {
+                found.unusable.get_or_insert_with(used_up);
+            }
             (AddressType::IPAddress, "") => found.usable.extend(&wherever),
             (AddressType::IPAddress, value) => match value.parse() {
+                Ok(ip) if !pool.is_empty() && !pool::contains(pool, ip) => {
+                    let message = format!("{value} is not in the pool of addresses");
+                    report(
+                        "value",
+                        &message,
+                        "Ask for an address of --address-pool, or for none",
+                    );
+                    found
+                        .unusable
+                        .get_or_insert(Wrong::new("AddressNotUsable", message));
+                }
                 Ok(ip) => found.usable.push(Some(ip)),
                 Err(_) => {
                     let message = format!("{value} is not an IP address");
@@ -153,6 +173,16 @@ fn addresses(scope: &mut Scope<'_>, gateway: &Gateway, origin: &Origin) -> Addre
     found.usable.sort_unstable();
     found.usable.dedup();
     found
+}
+
+/// Where a Gateway listens that asks for nothing in particular: on its address of the pool if there is one, else wherever
+/// the flags say.
+fn wherever(scope: &Scope<'_>, gateway: &Gateway) -> Vec<Option<IpAddr>> {
+    if scope.settings().address_pool.is_empty() {
+        return binds::addresses(scope.settings());
+    }
+    let assigned = scope.assigned(&Key::of(&gateway.metadata));
+    assigned.map(Some).into_iter().collect()
 }
 
 /// Reports TLS settings of the whole Gateway. Whether client certificates are asked for: to serve without

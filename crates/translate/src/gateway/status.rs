@@ -194,7 +194,7 @@ fn addresses(settings: &Settings, gateway: &Gateway, unit: &GatewayUnit) -> Vec<
         return Vec::new();
     }
     let asked_for = gateway.spec.addresses.iter().any(|asked| !asked.value.is_empty());
-    if asked_for || settings.status_addresses.is_empty() {
+    if asked_for || settings.status_addresses.is_empty() || !settings.address_pool.is_empty() {
         return unit
             .addresses
             .iter()

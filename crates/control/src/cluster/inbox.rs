@@ -1,0 +1,160 @@
+//! News from the cluster, taken into the store of the control loop.
+
+use super::{News, Wanted, Watched};
+use crate::store::Touched;
+use ir::Diagnostic;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use translate::{Key, Objects};
+
+/// What came and has not been taken yet, and what is known about the watches.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    news: mpsc::Receiver<News>,
+    wanted: mpsc::UnboundedSender<Wanted>,
+    waiting: Vec<News>,
+    /// Watches that have not told everything yet.
+    missing: BTreeSet<Watched>,
+    /// What each watch told since it began anew.
+    told: HashMap<Watched, HashSet<Key>>,
+    /// Objects of each watch.
+    holds: HashMap<Watched, BTreeSet<Key>>,
+    bad: BTreeMap<(Watched, Key), Diagnostic>,
+    secrets: BTreeSet<Key>,
+}
+
+impl Inbox {
+    pub(super) fn new(
+        news: mpsc::Receiver<News>,
+        wanted: mpsc::UnboundedSender<Wanted>,
+        expected: Vec<Watched>,
+    ) -> Self {
+        Self {
+            news,
+            wanted,
+            waiting: Vec::new(),
+            missing: expected.into_iter().collect(),
+            told: HashMap::new(),
+            holds: HashMap::new(),
+            bad: BTreeMap::new(),
+            secrets: BTreeSet::new(),
+        }
+    }
+
+    /// Waits until something came. Safe to be dropped at any time.
+    pub async fn arrived(&mut self) {
+        match self.news.recv().await {
+            Some(news) => {
+                self.waiting.push(news);
+                while let Ok(news) = self.news.try_recv() {
+                    self.waiting.push(news);
+                }
+            }
+            // The thread has ended; what there is stays.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether every watch has told everything, or that it can't.
+    pub fn complete(&self) -> bool {
+        self.missing.is_empty()
+    }
+
+    /// Takes what came into the store.
+    pub fn take(&mut self, objects: &mut Objects) -> Touched {
+        let mut touched = Touched::default();
+        for news in std::mem::take(&mut self.waiting) {
+            self.take_one(news, objects, &mut touched);
+        }
+        touched
+    }
+
+    fn take_one(&mut self, news: News, objects: &mut Objects, touched: &mut Touched) {
+        match news {
+            News::Begin(watched) => {
+                self.told.insert(watched, HashSet::new());
+            }
+            News::Put(watched, object) => {
+                let key = object.key();
+                self.is_there(watched, &key);
+                touched.findings |= self.bad.remove(&(watched, key)).is_some();
+                if objects.insert(*object) {
+                    touched.object(watched.kind);
+                }
+            }
+            News::Bad(watched, finding) => {
+                let key = Key::new(&*finding.origin.namespace, &*finding.origin.name);
+                self.is_there(watched, &key);
+                self.bad.insert((watched, key), *finding);
+                touched.findings = true;
+            }
+            News::Gone(watched, key) => {
+                self.holds.entry(watched).or_default().remove(&key);
+                touched.findings |= self.bad.remove(&(watched, key.clone())).is_some();
+                if objects.remove(watched.kind, &key) {
+                    touched.object(watched.kind);
+                }
+            }
+            News::End(watched) => {
+                let told = self.told.remove(&watched).unwrap_or_default();
+                let held = self.holds.entry(watched).or_default();
+                let gone: Vec<Key> = held.iter().filter(|key| !told.contains(*key)).cloned().collect();
+                for key in gone {
+                    self.take_one(News::Gone(watched, key), objects, touched);
+                }
+                self.missing.remove(&watched);
+            }
+            News::Absent(watched) => {
+                self.missing.remove(&watched);
+            }
+        }
+    }
+
+    fn is_there(&mut self, watched: Watched, key: &Key) {
+        if let Some(told) = self.told.get_mut(&watched) {
+            told.insert(key.clone());
+        }
+        self.holds.entry(watched).or_default().insert(key.clone());
+    }
+
+    /// Objects that can't be read.
+    pub fn findings(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.bad.values()
+    }
+
+    /// Has Secrets read that anything refers to, and waits for it, not for long. Whether there were new ones.
+    pub async fn want(&mut self, secrets: &BTreeSet<Key>) -> bool {
+        if self.secrets == *secrets {
+            return false;
+        }
+        let more = secrets.iter().any(|key| !self.secrets.contains(key));
+        self.secrets.clone_from(secrets);
+        let (done, looked) = oneshot::channel();
+        let wanted = Wanted {
+            secrets: secrets.clone(),
+            done,
+        };
+        if self.wanted.send(wanted).is_err() || !more {
+            return false;
+        }
+        let deadline = tokio::time::sleep(PATIENCE);
+        tokio::pin!(deadline, looked);
+        loop {
+            tokio::select! {
+                biased;
+                // There may be more news than fit: they are taken meanwhile.
+                () = self.arrived() => {}
+                _ = &mut looked => break,
+                () = &mut deadline => break,
+            }
+        }
+        while let Ok(news) = self.news.try_recv() {
+            self.waiting.push(news);
+        }
+        true
+    }
+}
+
+/// How long a translation waits for the Secrets that it refers to for the first time.
+const PATIENCE: Duration = Duration::from_secs(2);

@@ -1,0 +1,97 @@
+//! The kinds that are watched.
+
+use super::Watched;
+use api::Resource;
+use api::core::{Namespace, Service};
+use api::discovery::EndpointSlice;
+use api::gateway::{Gateway, GatewayClass, HTTPRoute, ReferenceGrant};
+use api::networking::{Ingress, IngressClass};
+use kube::discovery::ApiResource;
+
+/// One kind, as the API server has it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kind {
+    /// `HTTPRoute`
+    pub kind: &'static str,
+    /// `gateway.networking.k8s.io`, empty for the core group.
+    pub group: &'static str,
+    /// `httproutes`
+    pub plural: &'static str,
+    /// Whether objects live in a namespace.
+    pub namespaced: bool,
+}
+
+macro_rules! kinds {
+    ($($type:ident = $plural:literal,)*) => {
+        &[$(Kind {
+            kind: $type::KIND,
+            group: $type::GROUP,
+            plural: $plural,
+            namespaced: $type::NAMESPACED,
+        },)*]
+    };
+}
+
+/// All of them. Secrets are not among them: they are read one by one.
+pub(super) const KINDS: &[Kind] = kinds! {
+    GatewayClass = "gatewayclasses",
+    IngressClass = "ingressclasses",
+    Namespace = "namespaces",
+    Gateway = "gateways",
+    HTTPRoute = "httproutes",
+    ReferenceGrant = "referencegrants",
+    Ingress = "ingresses",
+    Service = "services",
+    EndpointSlice = "endpointslices",
+};
+
+impl Kind {
+    /// The kind of this name.
+    pub fn named(kind: &str) -> Option<&'static Self> {
+        KINDS.iter().find(|known| known.kind == kind)
+    }
+
+    /// As the client wants it, in version `v1`.
+    pub fn resource(&self) -> ApiResource {
+        self.in_version("v1")
+    }
+
+    /// In another version.
+    pub fn in_version(&self, version: &str) -> ApiResource {
+        ApiResource {
+            group: self.group.into(),
+            version: version.into(),
+            api_version: if self.group.is_empty() {
+                version.into()
+            } else {
+                format!("{}/{version}", self.group)
+            },
+            kind: self.kind.into(),
+            plural: self.plural.into(),
+        }
+    }
+
+    /// Versions to try, the best first: ReferenceGrant was `v1beta1` alone up to Gateway API 1.4.
+    pub fn versions(&self) -> &'static [&'static str] {
+        match self.kind {
+            "ReferenceGrant" => &["v1", "v1beta1"],
+            _ => &["v1"],
+        }
+    }
+}
+
+/// Every watch that has to be kept, given the number of namespaces to serve (0: all of them).
+pub(super) fn watched(namespaces: usize) -> Vec<Watched> {
+    let of = |kind: &Kind| {
+        let each: Vec<Option<u16>> = if kind.namespaced && namespaces > 0 {
+            (0..u16::try_from(namespaces).unwrap_or(u16::MAX))
+                .map(Some)
+                .collect()
+        } else {
+            vec![None]
+        };
+        let kind = kind.kind;
+        each.into_iter().map(move |namespace| Watched { kind, namespace })
+    };
+    KINDS.iter().flat_map(of).collect()
+}

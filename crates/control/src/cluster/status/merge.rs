@@ -1,0 +1,291 @@
+//! Our part of a status among those of others. No I/O and no clock.
+
+use api::status::Condition;
+use serde_json::{Map, Value, json};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use translate::{ObjectStatus, Status};
+
+/// Who we are in statuses.
+#[derive(Debug, Clone)]
+pub(crate) struct Owner {
+    /// `controllerName` of our entries.
+    pub controller: Arc<str>,
+}
+
+impl Owner {
+    /// By the name of the controller.
+    pub fn new(controller: &str) -> Self {
+        Self {
+            controller: controller.into(),
+        }
+    }
+}
+
+/// Whether a kind has `status.parents`.
+pub(super) fn is_route(kind: &str) -> bool {
+    kind.ends_with("Route")
+}
+
+/// Our part of a status, without the times of its conditions, in a form that can be compared.
+pub(super) fn ours(owner: &Owner, kind: &str, status: &Value) -> Value {
+    let list = |field: &str| status.get(field).and_then(Value::as_array).into_iter().flatten();
+    let part = match kind {
+        "GatewayClass" => json!({
+            "conditions": conditions(status, CLASS_CONDITIONS),
+            "supportedFeatures": list("supportedFeatures").collect::<Vec<_>>(),
+        }),
+        "Gateway" => json!({
+            "addresses": list("addresses").collect::<Vec<_>>(),
+            "conditions": conditions(status, GATEWAY_CONDITIONS),
+            "listeners": list("listeners").map(|listener| {
+                let mut listener = listener.clone();
+                let known = conditions(&listener, LISTENER_CONDITIONS);
+                listener["conditions"] = known;
+                listener
+            }).collect::<Vec<_>>(),
+        }),
+        "Ingress" => json!({
+            "loadBalancer": {"ingress": status.pointer("/loadBalancer/ingress").unwrap_or(&Value::Null)},
+        }),
+        _ => {
+            let parents = list("parents")
+                .filter(|parent| is_ours(owner, parent))
+                .map(|parent| {
+                    let mut parent = parent.clone();
+                    parent["conditions"] = all_conditions(&parent);
+                    parent
+                });
+            json!({"parents": parents.collect::<Vec<_>>()})
+        }
+    };
+    canonical(part)
+}
+
+/// Whether a part says nothing.
+pub(super) fn is_empty(part: &Value) -> bool {
+    match part {
+        Value::Null => true,
+        Value::Array(items) => items.iter().all(is_empty),
+        Value::Object(fields) => fields.values().all(is_empty),
+        _ => false,
+    }
+}
+
+/// A number that is the same for equal parts.
+pub(super) fn digest(part: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    part.to_string().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Digest of what should be there.
+pub(super) fn desired_digest(owner: &Owner, kind: &str, status: Option<&ObjectStatus>) -> u64 {
+    let status = status.map_or(Value::Null, |status| value(&status.status));
+    digest(&ours(owner, kind, &status))
+}
+
+/// A status as it is written, its conditions without times.
+pub(super) fn value(status: &Status) -> Value {
+    // Our own types are always JSON.
+    serde_json::to_value(status).unwrap_or_default()
+}
+
+/// What a status becomes: our part as desired, everything else as it is. `now` is the time of what changed.
+pub(super) fn merged(owner: &Owner, kind: &str, current: &Value, desired: &Value, now: &str) -> Value {
+    let mut merged = current.clone();
+    if !merged.is_object() {
+        merged = json!({});
+    }
+    match kind {
+        "GatewayClass" | "Gateway" => unreachable_by_design(&mut merged, desired),
+        "Ingress" => merged["loadBalancer"]["ingress"] = desired["loadBalancer"]["ingress"].clone(),
+        _ => merged["parents"] = parents(owner, current, desired, now),
+    }
+    merged
+}
+
+/// Kinds whose lists are maps are applied by the server and are not merged here; should one come all the same, ours is
+/// taken field by field.
+fn unreachable_by_design(merged: &mut Value, desired: &Value) {
+    for (field, value) in desired.as_object().into_iter().flatten() {
+        merged[field] = value.clone();
+    }
+}
+
+/// Our part of a Gateway or GatewayClass with times, for server-side apply.
+pub(super) fn applied(current: &Value, desired: &Value, now: &str) -> Value {
+    let mut applied = desired.clone();
+    time(&mut applied, current, now);
+    for listener in applied
+        .get_mut("listeners")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        let name = listener["name"].clone();
+        let before = current["listeners"].as_array().into_iter().flatten();
+        let before = before.into_iter().find(|before| before["name"] == name);
+        time(listener, before.unwrap_or(&Value::Null), now);
+    }
+    applied
+}
+
+fn parents(owner: &Owner, current: &Value, desired: &Value, now: &str) -> Value {
+    let before = || current["parents"].as_array().into_iter().flatten();
+    let foreign = before().filter(|parent| !is_ours(owner, parent)).cloned();
+    let ours = desired["parents"].as_array().into_iter().flatten().map(|parent| {
+        let reference = canonical(parent["parentRef"].clone());
+        let same = before()
+            .find(|before| is_ours(owner, before) && canonical(before["parentRef"].clone()) == reference);
+        let mut parent = parent.clone();
+        time(&mut parent, same.unwrap_or(&Value::Null), now);
+        parent
+    });
+    foreign.chain(ours).collect()
+}
+
+/// Gives conditions their times: a condition that stays in its state keeps the time of when it came into it.
+fn time(entry: &mut Value, before: &Value, now: &str) {
+    for condition in entry
+        .get_mut("conditions")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        let same = before["conditions"].as_array().into_iter().flatten();
+        let same = same
+            .into_iter()
+            .find(|old| old["type"] == condition["type"] && old["status"] == condition["status"]);
+        condition["lastTransitionTime"] = match same.and_then(|old| old["lastTransitionTime"].as_str()) {
+            Some(time) => time.into(),
+            None => now.into(),
+        };
+    }
+}
+
+fn is_ours(owner: &Owner, parent: &Value) -> bool {
+    parent["controllerName"].as_str() == Some(&*owner.controller)
+}
+
+fn conditions(entry: &Value, known: &[&str]) -> Value {
+    let conditions = entry["conditions"].as_array().into_iter().flatten();
+    let ours = conditions.filter(|condition| {
+        condition["type"]
+            .as_str()
+            .is_some_and(|kind| known.contains(&kind))
+    });
+    sorted(ours)
+}
+
+fn all_conditions(entry: &Value) -> Value {
+    sorted(entry["conditions"].as_array().into_iter().flatten())
+}
+
+fn sorted<'a>(conditions: impl Iterator<Item = &'a Value>) -> Value {
+    let mut conditions: Vec<Condition> = conditions
+        .filter_map(|condition| serde_json::from_value(condition.clone()).ok())
+        .collect();
+    conditions.sort_by(|a, b| a.kind.cmp(&b.kind));
+    serde_json::to_value(conditions).unwrap_or_default()
+}
+
+/// Without nulls and empty lists, with sorted fields.
+fn canonical(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let mut fields: Vec<(String, Value)> = fields
+                .into_iter()
+                .map(|(name, value)| (name, canonical(value)))
+                .filter(|(_, value)| {
+                    !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty())
+                })
+                .collect();
+            fields.sort_by(|(a, _), (b, _)| a.cmp(b));
+            Value::Object(fields.into_iter().collect::<Map<_, _>>())
+        }
+        Value::Array(items) => items.into_iter().map(canonical).collect(),
+        other => other,
+    }
+}
+
+/// Every type of condition that we ever set: one of these that we don't set any more has to go, all others are others'.
+const CLASS_CONDITIONS: &[&str] = &["Accepted", "SupportedVersion"];
+const GATEWAY_CONDITIONS: &[&str] = &["Accepted", "Programmed", "ResolvedRefs"];
+const LISTENER_CONDITIONS: &[&str] = &[
+    "Accepted",
+    "Conflicted",
+    "OverlappingTLSConfig",
+    "Programmed",
+    "ResolvedRefs",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWNER: &str = "narthex.dev/gateway-controller";
+    const THEN: &str = "2026-01-01T00:00:00Z";
+    const NOW: &str = "2026-02-02T00:00:00Z";
+
+    fn parent(controller: &str, name: &str, status: &str, time: Option<&str>) -> Value {
+        let mut condition = json!({"type": "Accepted", "status": status, "reason": "Accepted", "message": "m", "observedGeneration": 1});
+        if let Some(time) = time {
+            condition["lastTransitionTime"] = time.into();
+        }
+        json!({"controllerName": controller, "parentRef": {"name": name}, "conditions": [condition]})
+    }
+
+    #[test]
+    fn entries_of_others_stay_as_they_are_and_before_ours() {
+        let owner = Owner::new(OWNER);
+        let foreign = parent("example.com/other", "a", "True", Some(THEN));
+        let current = json!({"parents": [foreign, parent(OWNER, "gone", "True", Some(THEN))], "extra": 1});
+        let desired = json!({"parents": [parent(OWNER, "b", "True", None)]});
+        let merged = merged(&owner, "HTTPRoute", &current, &desired, NOW);
+        assert_eq!(merged["extra"], 1);
+        assert_eq!(
+            merged["parents"],
+            json!([foreign, parent(OWNER, "b", "True", Some(NOW))])
+        );
+    }
+
+    #[test]
+    fn the_time_changes_only_with_the_state() {
+        let owner = Owner::new(OWNER);
+        for (status, time) in [("True", THEN), ("False", NOW)] {
+            let current = json!({"parents": [parent(OWNER, "a", "True", Some(THEN))]});
+            let desired = json!({"parents": [parent(OWNER, "a", status, None)]});
+            let merged = merged(&owner, "HTTPRoute", &current, &desired, NOW);
+            assert_eq!(merged["parents"], json!([parent(OWNER, "a", status, Some(time))]));
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_not_different_afterwards() {
+        let owner = Owner::new(OWNER);
+        let desired = json!({"parents": [parent(OWNER, "a", "True", None)]});
+        let current = json!({"parents": [parent("example.com/other", "a", "False", Some(THEN))]});
+        let merged = merged(&owner, "HTTPRoute", &current, &desired, NOW);
+        assert_eq!(
+            ours(&owner, "HTTPRoute", &merged),
+            ours(&owner, "HTTPRoute", &desired)
+        );
+        assert_ne!(
+            ours(&owner, "HTTPRoute", &current),
+            ours(&owner, "HTTPRoute", &desired)
+        );
+    }
+
+    #[test]
+    fn conditions_of_others_on_a_gateway_are_no_difference() {
+        let owner = Owner::new(OWNER);
+        let condition = |kind: &str| json!({"type": kind, "status": "True", "reason": "R", "message": "", "observedGeneration": 1, "lastTransitionTime": THEN});
+        let current = json!({"conditions": [condition("Foreign"), condition("Accepted")]});
+        let desired = json!({"conditions": [condition("Accepted")], "listeners": []});
+        assert_eq!(
+            ours(&owner, "Gateway", &current),
+            ours(&owner, "Gateway", &desired)
+        );
+    }
+}

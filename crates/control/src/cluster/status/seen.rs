@@ -1,0 +1,152 @@
+//! What the API server has, as far as it matters for what we write: a digest of our part of each status.
+
+use super::Id;
+use super::merge::{self, Owner};
+use serde_json::Value;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::sync::Notify;
+use translate::{Key, ObjectStatus};
+
+/// Shared by the watches, which see, and the writer, which compares.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    owner: Owner,
+    inner: Arc<Mutex<Inner>>,
+    notify: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    statuses: HashMap<Id, Entry>,
+    /// What has to be compared.
+    dirty: BTreeSet<Id>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    /// Of our part, as it is there.
+    digest: u64,
+    /// Digest of what we wanted when we last wrote, and of what the server made of that.
+    wrote: Option<(u64, u64)>,
+    /// Whether anything in it is ours.
+    ours: bool,
+}
+
+impl Seen {
+    /// Nothing was seen yet.
+    pub fn new(controller: &str) -> Self {
+        Self {
+            owner: Owner::new(controller),
+            inner: Arc::default(),
+            notify: Arc::default(),
+        }
+    }
+
+    /// Who we are in statuses.
+    pub fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// An object came by.
+    pub fn see(&self, kind: &'static str, key: &Key, object: &Value) {
+        if written_kind(kind).is_none() {
+            return;
+        }
+        let part = merge::ours(&self.owner, kind, object.get("status").unwrap_or(&Value::Null));
+        let digest = merge::digest(&part);
+        let mut inner = self.inner();
+        let id = (kind, key.clone());
+        let entry = inner.statuses.entry(id.clone());
+        let mut new = false;
+        let entry = entry.or_insert_with(|| {
+            new = true;
+            Entry {
+                digest,
+                wrote: None,
+                ours: false,
+            }
+        });
+        entry.ours = !merge::is_empty(&part);
+        if new || entry.digest != digest {
+            entry.digest = digest;
+            inner.dirty.insert(id);
+            self.notify.notify_one();
+        }
+    }
+
+    /// An object is gone.
+    pub fn forget(&self, kind: &'static str, key: &Key) {
+        let mut inner = self.inner();
+        let id = (kind, key.clone());
+        inner.statuses.remove(&id);
+        inner.dirty.remove(&id);
+    }
+
+    /// A status was written, and this is what the server made of it.
+    pub fn wrote(&self, id: &Id, status: &Value, desired: u64) {
+        let part = merge::ours(&self.owner, id.0, status);
+        let digest = merge::digest(&part);
+        if let Some(entry) = self.inner().statuses.get_mut(id) {
+            entry.digest = digest;
+            entry.wrote = Some((desired, digest));
+            entry.ours = !merge::is_empty(&part);
+        }
+    }
+
+    /// Has to be compared again, some time later.
+    pub fn retry(&self, id: &Id) {
+        let (seen, id) = (self.clone(), id.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(LATER).await;
+            seen.inner().dirty.insert(id);
+            seen.notify.notify_one();
+        });
+    }
+
+    /// Waits until something has to be compared.
+    pub async fn changed(&self) {
+        self.notify.notified().await;
+    }
+
+    /// Everything whose status is not as desired. What we had a part in and nobody desires any more is cleared, but only
+    /// for routes: everything else says so in its own words, or belongs to somebody else by now.
+    pub fn differing(
+        &self,
+        desired: impl Fn(&Id) -> Option<(Arc<ObjectStatus>, u64)>,
+    ) -> Vec<(Id, Option<Arc<ObjectStatus>>)> {
+        let mut inner = self.inner();
+        inner.dirty.clear();
+        let mut differing = Vec::new();
+        for (id, entry) in &inner.statuses {
+            match desired(id) {
+                Some((status, digest)) => {
+                    let same = entry.digest == digest || entry.wrote == Some((digest, entry.digest));
+                    if !same {
+                        differing.push((id.clone(), Some(status)));
+                    }
+                }
+                None if entry.ours && merge::is_route(id.0) => differing.push((id.clone(), None)),
+                None => {}
+            }
+        }
+        drop(inner);
+        // Gateways before routes, so that whoever waits for both sees them in that order.
+        differing.sort_by(|(a, _), (b, _)| a.cmp(b));
+        differing
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The kind, if we write its status.
+pub(super) fn written_kind(kind: &str) -> Option<&'static str> {
+    WRITTEN.iter().find(|known| **known == kind).copied()
+}
+
+const WRITTEN: &[&str] = &["Gateway", "GatewayClass", "HTTPRoute", "Ingress"];
+const LATER: std::time::Duration = std::time::Duration::from_secs(2);

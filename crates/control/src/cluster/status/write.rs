@@ -1,0 +1,64 @@
+//! One write of one status.
+
+use super::Id;
+use super::merge::{self, Owner};
+use crate::cluster::kinds::Kind;
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use translate::ObjectStatus;
+
+/// Reads, merges, writes. The status as it is then, or `None` if the object is gone or there is nothing to change.
+pub(super) async fn write(
+    client: &Client,
+    owner: &Owner,
+    (kind, key): &Id,
+    desired: Option<&ObjectStatus>,
+) -> Result<Option<Value>, kube::Error> {
+    let Some(kind) = Kind::named(kind) else {
+        return Ok(None);
+    };
+    let resource = kind.resource();
+    let api: Api<DynamicObject> = if kind.namespaced {
+        Api::namespaced_with(client.clone(), &key.namespace, &resource)
+    } else {
+        Api::all_with(client.clone(), &resource)
+    };
+    let Some(mut object) = api.get_opt(&key.name).await? else {
+        return Ok(None);
+    };
+    let current = object.data.get("status").cloned().unwrap_or_default();
+    let value = desired.map_or(Value::Null, |status| merge::value(&status.status));
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let written = match kind.kind {
+        "Gateway" | "GatewayClass" => {
+            // The server keeps the conditions of others: they are a map by type, and these are ours.
+            let status = merge::applied(&current, &value, &now);
+            let patch = json!({
+                "apiVersion": resource.api_version,
+                "kind": kind.kind,
+                "metadata": {"name": &*key.name},
+                "status": status,
+            });
+            let params = PatchParams::apply(WRITER).force();
+            api.patch_status(&key.name, &params, &Patch::Apply(&patch))
+                .await?
+        }
+        _ => {
+            let merged = merge::merged(owner, kind.kind, &current, &value, &now);
+            if merged == current {
+                return Ok(Some(current));
+            }
+            object.data["status"] = merged;
+            let params = PostParams {
+                field_manager: Some(WRITER.to_owned()),
+                ..PostParams::default()
+            };
+            api.replace_status(&key.name, &params, &object).await?
+        }
+    };
+    Ok(Some(written.data.get("status").cloned().unwrap_or_default()))
+}
+
+/// Name of our fields among those of others.
+const WRITER: &str = "narthex";
