@@ -1,7 +1,9 @@
 //! Chores of the project: `cargo xtask help` lists them. One file per chore.
 
 mod arrows;
+mod bed;
 mod bench;
+mod conformance;
 mod gate;
 mod generate;
 mod links;
@@ -43,6 +45,16 @@ const CHORES: &[(&str, &str, Chore)] = &[
         bench::run,
     ),
     (
+        "bed",
+        "a Kubernetes cluster without containers, for tests: up, down, status, run CMD, kill, freeze, thaw, slow",
+        bed::run,
+    ),
+    (
+        "conformance",
+        "public conformance suites in the bed: gateway-api",
+        conformance::run,
+    ),
+    (
         "bless",
         "rewrites the expected files of golden tests after a look at the difference",
         test::bless,
@@ -56,7 +68,7 @@ fn main() -> ExitCode {
     let Some((_, _, chore)) = CHORES.iter().find(|(chore, ..)| *chore == name) else {
         eprintln!("usage: cargo xtask CHORE\n");
         for (chore, does, _) in CHORES {
-            eprintln!("  {chore:<8} {does}");
+            eprintln!("  {chore:<11} {does}");
         }
         return if name == "help" {
             ExitCode::SUCCESS

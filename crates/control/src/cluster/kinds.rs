@@ -12,7 +12,7 @@ use kube::discovery::ApiResource;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kind {
     /// `HTTPRoute`
-    pub kind: &'static str,
+    pub name: &'static str,
     /// `gateway.networking.k8s.io`, empty for the core group.
     pub group: &'static str,
     /// `httproutes`
@@ -24,7 +24,7 @@ pub(super) struct Kind {
 macro_rules! kinds {
     ($($type:ident = $plural:literal,)*) => {
         &[$(Kind {
-            kind: $type::KIND,
+            name: $type::KIND,
             group: $type::GROUP,
             plural: $plural,
             namespaced: $type::NAMESPACED,
@@ -48,7 +48,7 @@ pub(super) const KINDS: &[Kind] = kinds! {
 impl Kind {
     /// The kind of this name.
     pub fn named(kind: &str) -> Option<&'static Self> {
-        KINDS.iter().find(|known| known.kind == kind)
+        KINDS.iter().find(|known| known.name == kind)
     }
 
     /// As the client wants it, in version `v1`.
@@ -66,14 +66,14 @@ impl Kind {
             } else {
                 format!("{}/{version}", self.group)
             },
-            kind: self.kind.into(),
+            kind: self.name.into(),
             plural: self.plural.into(),
         }
     }
 
     /// Versions to try, the best first: ReferenceGrant was `v1beta1` alone up to Gateway API 1.4.
     pub fn versions(&self) -> &'static [&'static str] {
-        match self.kind {
+        match self.name {
             "ReferenceGrant" => &["v1", "v1beta1"],
             _ => &["v1"],
         }
@@ -90,7 +90,7 @@ pub(super) fn watched(namespaces: usize) -> Vec<Watched> {
         } else {
             vec![None]
         };
-        let kind = kind.kind;
+        let kind = kind.name;
         each.into_iter().map(move |namespace| Watched { kind, namespace })
     };
     KINDS.iter().flat_map(of).collect()

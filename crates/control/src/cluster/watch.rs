@@ -68,7 +68,7 @@ pub(super) async fn follow(
                 Some(Err(error)) => match Trouble::of(&error) {
                     // The stream goes on by itself, from where it was or with a new list.
                     Trouble::Broken => {
-                        tracing::debug!(kind = kind.kind, %error, "a watch broke off");
+                        tracing::debug!(kind = kind.name, %error, "a watch broke off");
                         tokio::time::sleep(pause.next()).await;
                     }
                     trouble => break trouble,
@@ -94,7 +94,7 @@ pub(super) async fn follow(
 
 /// Says once why nothing of a kind is read.
 fn tell_absence(kind: &Kind, trouble: Trouble) {
-    let (kind, group) = (kind.kind, kind.group);
+    let (kind, group) = (kind.name, kind.group);
     match trouble {
         Trouble::Forbidden => tracing::error!(
             kind,

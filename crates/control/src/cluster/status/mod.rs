@@ -104,7 +104,7 @@ impl Desired {
     fn take(&mut self, live: &Live, owner: &Owner) {
         let mut old: HashMap<Id, (Arc<ObjectStatus>, u64)> =
             std::mem::take(&mut self.statuses).into_iter().collect();
-        for status in live.statuses.iter() {
+        for status in &live.statuses {
             let Some(kind) = seen::written_kind(&status.origin.kind) else {
                 continue;
             };

