@@ -106,7 +106,12 @@ impl<'p> Forward<'_, 'p> {
             cors: order.changes.cors.take(),
             server: self.settings.server_header.as_deref(),
         };
+        let mut pause = false;
         loop {
+            if std::mem::take(&mut pause) {
+                // Boxed, as few rules have retries, and here, where nothing else has to be kept meanwhile.
+                Box::pin(self.pause(order.cell, &mut retries, request_end)).await?;
+            }
             let try_end = order
                 .rule
                 .timeouts
@@ -115,8 +120,7 @@ impl<'p> Forward<'_, 'p> {
             let mut connection = match self.connect(order, &mut wanted, request_end, try_end).await {
                 Ok(connection) => connection,
                 Err(fault) if retries.cover(fault) => {
-                    // Boxed: few rules have retries.
-                    Box::pin(self.pause(order.cell, &mut retries, request_end)).await?;
+                    pause = true;
                     continue;
                 }
                 Err(fault) => return Err(fault),
@@ -155,11 +159,10 @@ impl<'p> Forward<'_, 'p> {
                 }
                 again @ (Ok(Ending::Again { .. }) | Err(_)) => {
                     wanted.tried(connection.endpoint());
-                    match again {
-                        Ok(Ending::Again { reusable: true }) => connection.give_back(self.worker),
-                        _ => drop(connection),
+                    if again == Ok(Ending::Again { reusable: true }) {
+                        connection.give_back(self.worker);
                     }
-                    Box::pin(self.pause(order.cell, &mut retries, request_end)).await?;
+                    pause = true;
                 }
             }
             self.forget_try();
