@@ -210,7 +210,7 @@ mod tests {
                 .is_none()
         );
         let mut replay = Replay::default();
-        assert!(replay.keep(&[b'x'; LARGEST_REPLAY]));
+        assert!(replay.keep(&vec![b'x'; LARGEST_REPLAY]));
         assert!(!replay.keep(b"x"));
     }
 }
