@@ -231,6 +231,7 @@ fn route(number: usize, hostnames: Vec<HostPattern>, matches: Vec<Match>) -> Rou
         filters: vec![],
         action: Action::Answer,
         timeouts: Timeouts::default(),
+        retry: None,
     };
     Route {
         created: 0,

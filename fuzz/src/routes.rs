@@ -169,6 +169,7 @@ fn rule(bytes: &mut Bytes<'_>, origin: &Origin, index: usize, regexes: bool) -> 
         filters: Vec::new(),
         action: Action::Answer,
         timeouts: Timeouts::default(),
+        retry: None,
     }
 }
 

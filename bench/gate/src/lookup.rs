@@ -106,6 +106,7 @@ fn route(number: usize) -> Route {
         filters: vec![],
         action: Action::Answer,
         timeouts: Timeouts::default(),
+        retry: None,
     });
     Route {
         created: 0,

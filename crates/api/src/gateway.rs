@@ -302,8 +302,8 @@ pub struct HttpRouteRule {
     pub backend_refs: Vec<HttpBackendRef>,
     /// Time limits.
     pub timeouts: Option<Box<HttpRouteTimeouts>>,
-    /// Reported, not honoured yet.
-    pub retry: Option<Box<serde_json::Value>>,
+    /// When and how often a request is sent again.
+    pub retry: Option<Box<HttpRouteRetry>>,
     /// Reported, not honoured yet.
     pub session_persistence: Option<Box<serde_json::Value>>,
 }
@@ -316,6 +316,19 @@ pub struct HttpRouteTimeouts {
     pub request: Option<String>,
     /// One try.
     pub backend_request: Option<String>,
+}
+
+/// `HTTPRoute.spec.rules[].retry`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HttpRouteRetry {
+    /// Statuses of the backend after which the request is sent again, 400 to 599.
+    #[serde(deserialize_with = "list")]
+    pub codes: Vec<i64>,
+    /// How often, in addition to the first time; unset: once.
+    pub attempts: Option<i64>,
+    /// Base of the wait before it is sent again, as GEP-2257 writes durations.
+    pub backoff: Option<String>,
 }
 
 /// `HTTPRoute.spec.rules[].matches[]`.

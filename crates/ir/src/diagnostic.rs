@@ -184,6 +184,8 @@ codes! {
         "The later one is ignored, as the specification of HTTPRoute asks for.";
     WeightInvalid = "0312" Error "a backend's weight is out of range"
         "The rule answers 500. Weights go from 0 to 1000000.";
+    RetryInvalid = "0313" Error "a setting of a rule's retry is out of range or not a duration"
+        "The setting is not applied, the rest of retry is. Codes go from 400 to 599, attempts from 0; durations look like 25ms, 1s.";
     IngressClassUnknown = "0401" Warning "an Ingress names a class that does not exist or belongs to another controller"
         "The Ingress is left alone.";
     IngressClassMissing = "0402" Warning "an Ingress without a class, and no class is the default"

@@ -27,7 +27,9 @@ pub use host::HostPattern;
 pub use list::List;
 pub use listener::{Bind, BindAddress, Layer, Listener, TlsHost, Transport};
 pub use origin::Origin;
-pub use route::{Action, Backend, Match, PathMatch, Route, Rule, StringMatch, Target, Timeouts, ValueMatch};
+pub use route::{
+    Action, Backend, Match, PathMatch, Retry, Route, Rule, StringMatch, Target, Timeouts, ValueMatch,
+};
 pub use settings::{ForwardedHeaders, HttpSettings, Limits, PathPolicy, ServerTimeouts};
 pub use upstream::{Balance, Endpoint, ProxyProtocol, Upstream, UpstreamId, UpstreamSettings, Upstreams};
 

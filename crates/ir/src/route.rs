@@ -33,6 +33,9 @@ pub struct Rule {
     pub action: Action,
     /// Time limits.
     pub timeouts: Timeouts,
+    /// When a request is sent again. `None`: as the upstream's settings say, which is only where no endpoint got it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Box<Retry>>,
 }
 
 /// Conditions that must all hold.
@@ -133,4 +136,25 @@ pub struct Timeouts {
     /// One try, from sending the request to the end of the response.
     #[serde(serialize_with = "duration::option", skip_serializing_if = "Option::is_none")]
     pub backend_request: Option<Duration>,
+}
+
+/// When and how often a rule's requests are sent again (HTTPRouteRetry). It also decides about endpoints that can't be
+/// connected to, in place of the upstream's `connect_tries`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Retry {
+    /// How often at most, the first time not counted; 0: never.
+    pub attempts: u32,
+    /// Statuses of the upstream after which a request is sent again; sorted, each once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub codes: Vec<u16>,
+    /// Base of the waits before: they double from here on up to ten times as much, with some randomness.
+    #[serde(serialize_with = "duration::text")]
+    pub backoff: Duration,
+}
+
+impl Retry {
+    /// Whether the upstream's answer with this status is a reason to send the request again.
+    pub fn covers(&self, status: u16) -> bool {
+        self.codes.binary_search(&status).is_ok()
+    }
 }

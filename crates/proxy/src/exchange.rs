@@ -1,9 +1,11 @@
 //! One request and its response: the table of contents of the data plane.
 //!
 //! [`serve`] is the life of a connection, [`exchange`] the life of a request on it. The phases are next door:
-//! `facts` (what is asked for), `decide` (rule and filters), `forward` (sending it on, trying again), `relay` (both
-//! bodies at once), `answer` (the response's head), `mirror`, `record`, and `session` for what is the connection's.
+//! `facts` (what is asked for), `decide` (rule and filters), `forward` (sending it on), `again` (doing so once more),
+//! `relay` (both bodies at once), `answer` (the response's head), `mirror`, `record`, and `session` for what is the
+//! connection's.
 
+mod again;
 mod answer;
 mod decide;
 mod facts;

@@ -113,6 +113,7 @@ fn route(number: usize, host: HostPattern) -> Route {
             filters: vec![],
             action: Action::Answer,
             timeouts: Timeouts::default(),
+            retry: None,
         }],
         origin,
     }

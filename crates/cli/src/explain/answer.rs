@@ -133,6 +133,9 @@ pub struct RuleShown {
     /// Time limits, if the rule has its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<String>,
+    /// When a request is sent again, if the rule says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<String>,
 }
 
 /// A filter.

@@ -147,6 +147,7 @@ impl<'c> Explainer<'c> {
                 .over_other_layer
                 .map(|why| words::over_other_layer(why).into()),
             timeouts: timeouts(rule),
+            retry: rule.retry.as_deref().map(words::retry),
         });
         let seen = Seen {
             request,

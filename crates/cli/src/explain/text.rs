@@ -87,6 +87,9 @@ pub fn whole(answer: &Answer) -> String {
         if let Some(timeouts) = &rule.timeouts {
             row(&mut text, "timeouts", timeouts);
         }
+        if let Some(retry) = &rule.retry {
+            row(&mut text, "retries", retry);
+        }
     }
     filters(&mut text, "filters", &answer.filters);
     for (position, backend) in answer.backends.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! Conditions, verdicts and filters in words.
 
-use ir::{Filter, HeaderEdit, Match, PathMatch, PathRewrite, StringMatch, ValueMatch};
+use ir::{Filter, HeaderEdit, Match, PathMatch, PathRewrite, Retry, StringMatch, ValueMatch};
 use router::explain::{Advantage, LayerAdvantage, Verdict};
 
 /// `path /cart and below, header x-beta = "yes"`
@@ -129,6 +129,25 @@ fn header_edit(edit: &HeaderEdit) -> String {
     set.chain(add).chain(remove).collect::<Vec<_>>().join(", ")
 }
 
+/// `up to 3 times if it can't connect or after 500, 503, waiting 25ms at first`
+pub fn retry(retry: &Retry) -> String {
+    let times = match retry.attempts {
+        0 => return "none".to_owned(),
+        1 => "once".to_owned(),
+        attempts => format!("up to {attempts} times"),
+    };
+    let codes: Vec<String> = retry.codes.iter().map(u16::to_string).collect();
+    let after = if codes.is_empty() {
+        String::new()
+    } else {
+        format!(" or after {}", codes.join(", "))
+    };
+    format!(
+        "{times} if it can't connect{after}, waiting {} at first",
+        ir::duration::display(retry.backoff)
+    )
+}
+
 /// `90 %`, `33.3 %`
 pub fn percentage(percent: f64) -> String {
     let rounded = (percent * 10.0).round() / 10.0;
@@ -141,8 +160,9 @@ pub fn percentage(percent: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{conditions, percentage};
-    use ir::{Match, PathMatch, StringMatch, ValueMatch};
+    use super::{conditions, percentage, retry};
+    use ir::{Match, PathMatch, Retry, StringMatch, ValueMatch};
+    use std::time::Duration;
 
     #[test]
     fn conditions_read_as_a_sentence() {
@@ -162,6 +182,21 @@ mod tests {
             conditions(&all),
             "path is /cart or below, method is GET, header x-beta is yes, query parameter q matches [0-9]+"
         );
+    }
+
+    #[test]
+    fn retries_read_as_a_sentence() {
+        let mut policy = Retry {
+            attempts: 3,
+            codes: vec![500, 503],
+            backoff: Duration::from_millis(25),
+        };
+        assert_eq!(
+            retry(&policy),
+            "up to 3 times if it can't connect or after 500, 503, waiting 25ms at first"
+        );
+        policy.attempts = 0;
+        assert_eq!(retry(&policy), "none");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::filter::{self, Changes, CompiledFilter};
 use crate::forwarded::{self, Client, Received};
 use crate::http::h1::head::strip_hop_by_hop;
 use crate::http::h1::{Fields, Name, RequestHead};
-use crate::plan::{Action, Found, PlanSocket, Target};
+use crate::plan::{Action, CompiledRule, Found, PlanSocket, Target};
 use crate::respond::Reply;
 use crate::upstream::UpstreamCell;
 use crate::worker::WorkerState;
@@ -35,7 +35,8 @@ pub(super) struct Order<'p> {
     pub changes: Changes<'p>,
     /// Filters of the rule and of the backend, for the response.
     pub filters: [&'p [CompiledFilter]; 2],
-    pub timeouts: &'p ir::Timeouts,
+    /// Its time limits and when to try again.
+    pub rule: &'p CompiledRule,
     /// A filter may have edited request fields.
     pub edited: bool,
 }
@@ -172,7 +173,7 @@ fn step<'p>(
         cell,
         changes,
         filters: [&rule.filters, &backend.filters],
-        timeouts: &rule.timeouts,
+        rule,
         edited,
     })
 }

@@ -1,5 +1,7 @@
-//! Sends a request to its upstream: gets a connection, writes the head, relays, and decides about another try.
+//! Sends a request to its upstream: gets a connection, writes the head, relays, and decides about another try (what a
+//! rule has to say about that: `again`).
 
+use super::again::Retries;
 use super::answer::ResponseRules;
 use super::decide::Order;
 use super::facts::Facts;
@@ -82,14 +84,18 @@ impl<'p> Forward<'_, 'p> {
 
     async fn try_endpoints(&mut self, order: &mut Order<'p>) -> Result<Forwarded, Fault> {
         let request_end = order
+            .rule
             .timeouts
             .request
             .map(|within| self.worker.clock.now() + within);
         let ends = self.session.ends;
+        let mut retries = Retries::new(order.rule.retry.as_deref());
         let mut wanted = Wanted {
             ends: Some(&ends),
+            once: retries.decides(),
             ..Wanted::default()
         };
+        self.upload.replay = retries.replay(self.head.body);
         self.record.cell = Some(order.cell);
         let mut rules = ResponseRules {
             to_head: self.facts.to_head,
@@ -100,19 +106,33 @@ impl<'p> Forward<'_, 'p> {
             cors: order.changes.cors.take(),
             server: self.settings.server_header.as_deref(),
         };
+        let mut pause = false;
         loop {
+            if std::mem::take(&mut pause) {
+                // Boxed, as few rules have retries, and here, where nothing else has to be kept meanwhile.
+                Box::pin(self.pause(order.cell, &mut retries, request_end)).await?;
+            }
             let try_end = order
+                .rule
                 .timeouts
                 .backend_request
                 .map(|within| self.worker.clock.now() + within);
-            let mut connection = self.connect(order, &wanted, request_end, try_end).await?;
+            let mut connection = match self.connect(order, &mut wanted, request_end, try_end).await {
+                Ok(connection) => connection,
+                Err(fault) if retries.cover(fault) => {
+                    pause = true;
+                    continue;
+                }
+                Err(fault) => return Err(fault),
+            };
             self.record.connected(&connection, self.worker.clock.recent());
+            let left = retries.left();
             let outcome = self
-                .try_once(order, &mut connection, &mut rules, request_end, try_end)
+                .try_once(order, &mut connection, &mut rules, left, request_end, try_end)
                 .await;
+            self.record.tried(self.worker, &connection);
             match outcome {
                 Ok(Ending::Complete { reusable }) => {
-                    self.record.tried(self.worker, &connection);
                     self.record.status = self.response.status;
                     if reusable {
                         connection.give_back(self.worker);
@@ -120,37 +140,48 @@ impl<'p> Forward<'_, 'p> {
                     return Ok(Forwarded::Complete { close: rules.close });
                 }
                 Ok(Ending::Switched) => {
-                    self.record.tried(self.worker, &connection);
                     self.record.status = 101;
                     return self.tunnel(connection).await;
                 }
-                Err(fault) => {
-                    self.record.tried(self.worker, &connection);
-                    if !self.may_try_again(fault, &connection) {
-                        self.record.status = if self.record.figures.answered {
-                            self.response.status
-                        } else {
-                            0
-                        };
-                        return Err(fault);
-                    }
+                Err(fault) if self.met_closed(fault, &connection) => {
                     connection.metrics().retried(&self.worker.shard);
                     // The next try counts its time from here.
                     self.worker.clock.now();
-                    self.response.clear();
-                    self.from_upstream.clear();
-                    self.to_upstream.clear();
                     wanted.fresh = true;
-                    rules.close = self.close;
+                }
+                Err(fault) if !self.may_repeat(fault, &retries) => {
+                    self.record.status = if self.record.figures.answered {
+                        self.response.status
+                    } else {
+                        0
+                    };
+                    return Err(fault);
+                }
+                again @ (Ok(Ending::Again { .. }) | Err(_)) => {
+                    wanted.tried(connection.endpoint());
+                    if again == Ok(Ending::Again { reusable: true }) {
+                        connection.give_back(self.worker);
+                    }
+                    pause = true;
                 }
             }
+            self.forget_try();
+            rules.close = self.close;
         }
+    }
+
+    /// Makes room for another try.
+    fn forget_try(&mut self) {
+        self.response.clear();
+        self.from_upstream.clear();
+        self.to_upstream.clear();
+        self.record.figures.next_try();
     }
 
     async fn connect(
         &self,
         order: &Order<'_>,
-        wanted: &Wanted<'_>,
+        wanted: &mut Wanted<'_>,
         request_end: Option<Instant>,
         try_end: Option<Instant>,
     ) -> Result<UpstreamConnection, Fault> {
@@ -170,6 +201,7 @@ impl<'p> Forward<'_, 'p> {
         order: &Order<'_>,
         connection: &mut UpstreamConnection,
         rules: &mut ResponseRules<'_>,
+        retry: Option<&ir::Retry>,
         request_end: Option<Instant>,
         try_end: Option<Instant>,
     ) -> Result<Ending, Fault> {
@@ -177,6 +209,9 @@ impl<'p> Forward<'_, 'p> {
         let host = order.changes.host.or(connection.settings().host.as_deref());
         let mut to_upstream = std::mem::take(self.to_upstream);
         self.write_head(&mut to_upstream, order, host, Framing::Same, self.head.upgrade);
+        if let Some(replay) = &self.upload.replay {
+            to_upstream.extend(replay.bytes());
+        }
         *self.to_upstream = to_upstream;
         let (upstream, settings) = connection.parts();
         let limits = Deadlines {
@@ -199,6 +234,7 @@ impl<'p> Forward<'_, 'p> {
             response: self.response,
             rules,
             upload: self.upload,
+            retry,
             limits,
             figures: &mut self.record.figures,
         };
@@ -208,13 +244,18 @@ impl<'p> Forward<'_, 'p> {
     /// A request that met a connection which had been closed for idleness is sent again if that does no harm: nothing
     /// of a response came, no byte of a body is gone, and doing it twice comes to the same, or it was never sent
     /// (RFC 9112 §9.3.1).
-    fn may_try_again(&self, fault: Fault, connection: &UpstreamConnection) -> bool {
+    fn met_closed(&self, fault: Fault, connection: &UpstreamConnection) -> bool {
         fault.retry() == Retry::IfReused
             && connection.reused()
             && !self.record.figures.answered
             && self.record.figures.first_byte.is_none()
-            && !self.upload.consumed
+            && self.upload.repeatable()
             && (self.facts.is_idempotent() || self.record.figures.sent == 0)
+    }
+
+    /// A failure that the rule wants tried again, with nothing answered yet and nothing of the request lost.
+    fn may_repeat(&self, fault: Fault, retries: &Retries<'_>) -> bool {
+        retries.cover(fault) && !self.record.figures.answered && self.upload.repeatable()
     }
 
     async fn tunnel(&mut self, mut connection: UpstreamConnection) -> Result<Forwarded, Fault> {

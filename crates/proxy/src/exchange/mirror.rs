@@ -61,7 +61,7 @@ pub(super) fn send(worker: &Rc<WorkerState>, cell: &Arc<UpstreamCell>, message: 
 
 async fn run(worker: &Rc<WorkerState>, cell: &Arc<UpstreamCell>, mut message: Buffer) -> Result<(), Fault> {
     let to_head = message.filled().starts_with(b"HEAD ");
-    let mut connection = checkout(worker, cell, &Wanted::default()).await?;
+    let mut connection = checkout(worker, cell, &mut Wanted::default()).await?;
     poll_fn(|cx| message.poll_drain(cx, &mut connection.stream, &mut 0))
         .await
         .map_err(|_| Fault::UpstreamClosed)?;

@@ -8,7 +8,7 @@ mod upload;
 mod wait;
 
 pub(super) use upload::{Sending, Upload};
-pub(super) use wait::Deadlines;
+pub(super) use wait::{Deadlines, HALF_CLOSED};
 
 use super::answer::ResponseRules;
 use crate::connection::Control;
@@ -42,6 +42,8 @@ pub(super) struct Relay<'a, 'r> {
     pub response: &'a mut ResponseHead,
     pub rules: &'a mut ResponseRules<'r>,
     pub upload: &'a mut Upload,
+    /// Set if some answers are a reason to try again and a try is left.
+    pub retry: Option<&'a ir::Retry>,
     pub limits: Deadlines<'a>,
     pub figures: &'a mut Figures,
 }
@@ -64,6 +66,14 @@ pub(super) struct Figures {
     pub until_close: bool,
 }
 
+impl Figures {
+    /// Forgets what was said about one try only.
+    pub fn next_try(&mut self) {
+        self.upstream_status = 0;
+        self.first_byte = None;
+    }
+}
+
 /// How a relay ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -71,6 +81,9 @@ pub(super) enum Ending {
     Complete { reusable: bool },
     /// Both sides speak another protocol now.
     Switched,
+    /// The response is one after which the request is to be sent again. Nothing of it was passed on. Tells whether the
+    /// upstream connection can serve another request.
+    Again { reusable: bool },
 }
 
 /// Where a relay is.
@@ -92,6 +105,7 @@ enum Phase {
     Body,
     Switching,
     Over,
+    Again,
 }
 
 impl Relay<'_, '_> {
@@ -114,6 +128,9 @@ impl Relay<'_, '_> {
                 }
                 if course.phase == Phase::Switching && self.is_drained(&course) {
                     return Poll::Ready(Ok(Ending::Switched));
+                }
+                if course.phase == Phase::Again {
+                    return Poll::Ready(Ok(self.dismiss()));
                 }
                 // What was sent may have made room for more, unless it was all.
                 if !came && (!sent || self.upload.state != Sending::Going) {
@@ -141,11 +158,33 @@ impl Relay<'_, '_> {
 
     fn ending(&self) -> Ending {
         Ending::Complete {
+            reusable: self.reusable(),
+        }
+    }
+
+    fn reusable(&self) -> bool {
+        self.response.persistent()
+            && self.upload.state == Sending::Sent
             // Whatever lies there unasked belongs to no request of ours.
-            reusable: self.response.persistent()
-                && self.upload.state == Sending::Sent
-                && self.from_upstream.is_empty()
-                && !self.rules.until_close(self.response),
+            && self.from_upstream.is_empty()
+            && !self.rules.until_close(self.response)
+    }
+
+    /// Drops a response's body as far as it came with its head. Nobody waits for the rest of it: then the connection
+    /// closes.
+    #[cold]
+    fn dismiss(&mut self) -> Ending {
+        let mut body = BodyReader::new(self.response.body(self.rules.to_head));
+        let mut nothing = Buffer::default();
+        let read = body.transfer(
+            BodyWriter::Discard,
+            self.from_upstream,
+            &mut nothing,
+            ROOM,
+            |_| {},
+        );
+        Ending::Again {
+            reusable: read.is_ok() && body.ended() && self.reusable(),
         }
     }
 
@@ -157,7 +196,7 @@ impl Relay<'_, '_> {
             let more = match course.phase {
                 Phase::Head => self.poll_head(cx, course)?,
                 Phase::Body => self.poll_body_out(cx, course)?,
-                Phase::Switching | Phase::Over => false,
+                Phase::Switching | Phase::Over | Phase::Again => false,
             };
             if course.phase == Phase::Body && course.body.ended() {
                 course.phase = Phase::Over;
@@ -240,6 +279,14 @@ impl Relay<'_, '_> {
             return Ok(());
         }
         self.figures.upstream_status = self.response.status;
+        if let Some(retry) = self.retry
+            && retry.covers(self.response.status)
+            && self.upload.repeatable()
+        {
+            self.from_upstream.consume(end);
+            course.phase = Phase::Again;
+            return Ok(());
+        }
         if self.response.status == 101 {
             if !self.rules.may_switch(self.response) {
                 return Err(Fault::BadResponse);
@@ -349,4 +396,4 @@ pub(super) const ROOM: usize = 64 * 1024;
 /// below this, one that never comes to its answer doesn't.
 const MOST_INTERIM: u32 = 1000;
 /// Bytes of further requests taken in while one is being served.
-const SENT_AHEAD: usize = 16 * 1024;
+pub(super) const SENT_AHEAD: usize = 16 * 1024;

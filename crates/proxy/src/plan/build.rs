@@ -172,6 +172,7 @@ impl Builder {
             filters: filter::compile(&rule.filters, &mut |id| self.cell(id)),
             action: self.action(&rule.action),
             timeouts: rule.timeouts.clone(),
+            retry: rule.retry.clone(),
             metrics: self.telemetry.route(&labels),
         }
     }

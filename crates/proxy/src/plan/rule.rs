@@ -22,6 +22,8 @@ pub struct CompiledRule {
     pub action: Action,
     /// Time limits.
     pub timeouts: ir::Timeouts,
+    /// When to try again, if the rule decides about that.
+    pub retry: Option<Box<ir::Retry>>,
     /// Counts what comes of its requests.
     pub metrics: Arc<telemetry::RouteMetrics>,
 }

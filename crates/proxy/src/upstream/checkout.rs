@@ -22,24 +22,40 @@ use tokio::time::timeout;
 pub struct Wanted<'a> {
     /// A connection that was never used: the exchange met a closed idle one before.
     pub fresh: bool,
-    /// Endpoints that failed this exchange already; avoided while there are others.
+    /// Endpoints that this exchange has tried to no avail; avoided while there are others.
     pub avoid: SmallVec<[SocketAddr; 2]>,
+    /// One try at connecting, however many the upstream's settings allow: the exchange decides about others.
+    pub once: bool,
     /// Client and the address that it spoke to, for an upstream that wants the PROXY protocol.
     pub ends: Option<&'a Ends>,
 }
 
+impl Wanted<'_> {
+    /// This endpoint was of no avail.
+    pub fn tried(&mut self, endpoint: SocketAddr) {
+        if !self.avoid.contains(&endpoint) {
+            self.avoid.push(endpoint);
+        }
+    }
+}
+
 /// A connection to one of the upstream's endpoints: pooled if there is one, else new; the next endpoint when one
 /// cannot be connected to, as often as the upstream's settings say. On a fault nothing of the request was sent:
-/// `NoEndpoints`, `Overloaded`, `Connect` or `ConnectTimeout`.
+/// `NoEndpoints`, `Overloaded`, `Connect` or `ConnectTimeout`. Endpoints that were connected to, or not, are in
+/// `wanted.avoid` afterwards.
 pub async fn checkout(
     worker: &WorkerState,
     cell: &Arc<UpstreamCell>,
-    wanted: &Wanted<'_>,
+    wanted: &mut Wanted<'_>,
 ) -> Result<UpstreamConnection, Fault> {
     let local = worker.upstreams.of(cell, &worker.random);
     let (lease, profile) = local
         .pick(&worker.random, &worker.clock, &wanted.avoid)
         .map_err(unavailable)?;
+    if wanted.once && wanted.avoid.contains(&lease.address()) {
+        // All were tried: the next round begins.
+        wanted.avoid.clear();
+    }
     if !wanted.fresh
         && let Some(idle) = lease.take_idle()
     {
@@ -52,16 +68,18 @@ pub async fn checkout(
 async fn connect_somewhere(
     worker: &WorkerState,
     local: &LocalUpstream,
-    wanted: &Wanted<'_>,
+    wanted: &mut Wanted<'_>,
     first: Lease,
 ) -> Result<UpstreamConnection, Fault> {
     // Kept over all tries, whatever a new plan says meanwhile.
     let profile = local.profile();
     let settings = &profile.settings;
-    let mut avoid = wanted.avoid.clone();
+    let most = if wanted.once { 1 } else { settings.connect_tries };
     let mut lease = first;
     let mut tries = 1;
     loop {
+        // Before: the caller may not wait for the end of it.
+        wanted.tried(lease.address());
         let (fault, error) = match connect(worker, &lease, &profile, wanted.ends).await {
             Ok((connected, took)) => {
                 return Ok(UpstreamConnection::new(connected, lease, profile, Some(took)));
@@ -70,17 +88,16 @@ async fn connect_somewhere(
         };
         profile.metrics.connect_failed(&worker.shard);
         tracing::debug!(endpoint = %lease.address(), %error, "cannot connect");
-        avoid.push(lease.address());
         drop(lease);
-        if tries >= settings.connect_tries {
+        if tries >= most {
             return Err(fault);
         }
         tries += 1;
-        let Ok((next, _)) = local.pick(&worker.random, &worker.clock, &avoid) else {
+        let Ok((next, _)) = local.pick(&worker.random, &worker.clock, &wanted.avoid) else {
             return Err(fault);
         };
         // Only endpoints that failed are left: what failed a moment ago fails again.
-        if avoid.contains(&next.address()) {
+        if wanted.avoid.contains(&next.address()) {
             return Err(fault);
         }
         profile.metrics.retried(&worker.shard);

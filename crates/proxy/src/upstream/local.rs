@@ -222,7 +222,8 @@ impl LocalUpstream {
         current.now = now;
     }
 
-    /// Chooses an endpoint: not one of `avoid`, not one that just failed, unless there are no others.
+    /// Chooses an endpoint: not one of `avoid`, not one that just failed, unless there are no others. Among those to
+    /// avoid, one that can be connected to is the better one.
     pub(crate) fn pick(
         &self,
         random: &Random,
@@ -252,6 +253,7 @@ impl LocalUpstream {
                 has_room(index) && !rests(index) && !avoided(index)
             })
             .or_else(|| balancer.pick(random, load, |index| has_room(index) && !avoided(index)))
+            .or_else(|| balancer.pick(random, load, |index| has_room(index) && !rests(index)))
             .or_else(|| balancer.pick(random, load, has_room));
         match choice {
             Some(index) => Ok((Lease::new(&endpoints[index]), Rc::clone(profile))),

@@ -60,7 +60,7 @@ impl Bench {
     }
 
     async fn get(&self) -> Result<UpstreamConnection, Fault> {
-        checkout(&self.worker, &self.cell, &Wanted::default()).await
+        checkout(&self.worker, &self.cell, &mut Wanted::default()).await
     }
 
     fn idle(&self) -> usize {
@@ -181,12 +181,12 @@ fn whoever_wants_a_fresh_connection_gets_one() {
         let (_listener, address) = listen();
         let bench = Bench::new(UpstreamSettings::default(), &[address]);
         bench.get().await.unwrap().give_back(&bench.worker);
-        let fresh = Wanted {
+        let mut fresh = Wanted {
             fresh: true,
             ..Wanted::default()
         };
         assert!(
-            !checkout(&bench.worker, &bench.cell, &fresh)
+            !checkout(&bench.worker, &bench.cell, &mut fresh)
                 .await
                 .unwrap()
                 .reused()
@@ -363,7 +363,7 @@ fn the_proxy_protocol_tells_the_client_and_the_connection_stays_its_own() {
         let connection = checkout(
             &bench.worker,
             &bench.cell,
-            &Wanted {
+            &mut Wanted {
                 ends: Some(&ends),
                 ..Wanted::default()
             },

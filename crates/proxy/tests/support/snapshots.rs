@@ -54,6 +54,7 @@ pub fn rule(action: Action) -> Rule {
         filters: vec![],
         action,
         timeouts: Timeouts::default(),
+        retry: None,
     }
 }
 

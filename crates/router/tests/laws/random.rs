@@ -92,6 +92,7 @@ pub fn route(dice: &mut Dice, layer: Layer) -> Arc<Route> {
                 filters: vec![],
                 action: Action::Answer,
                 timeouts: Timeouts::default(),
+                retry: None,
             })
             .collect(),
         origin,

@@ -168,6 +168,7 @@ fn route<'w>(layer: Layer, name: &str, hostname: &str, mut words: impl Iterator<
             filters: vec![],
             action: Action::Answer,
             timeouts: Timeouts::default(),
+            retry: None,
         }],
         origin,
     }

@@ -12,6 +12,7 @@ mod headers;
 mod listener;
 mod matches;
 mod owners;
+mod retry;
 pub(crate) mod route;
 mod rule;
 pub(crate) mod status;

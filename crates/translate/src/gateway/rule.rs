@@ -1,6 +1,6 @@
-//! One rule of an HTTPRoute: matches, filters, backends, time limits, and what is wrong with them.
+//! One rule of an HTTPRoute: matches, filters, backends, time limits, retries, and what is wrong with them.
 
-use super::{backend, durations, filters, matches};
+use super::{backend, durations, filters, matches, retry};
 use crate::conditions::Wrong;
 use crate::input::Key;
 use crate::scope::Scope;
@@ -61,6 +61,7 @@ pub(crate) fn translate(
     let backends = backend::translate(&mut look, &rule.backend_refs, &matches);
     let redirects = filters.iter().any(|filter| matches!(filter, Filter::Redirect(_)));
     let timeouts = durations::timeouts(&mut look, rule.timeouts.as_deref());
+    let retry = retry::translate(&mut look, rule.retry.as_deref());
     look.not_yet(rule);
     let action = if redirects {
         Action::Answer
@@ -86,6 +87,7 @@ pub(crate) fn translate(
         filters,
         action,
         timeouts,
+        retry,
     };
     let refused = trouble.map(|(trouble, wrong)| match trouble {
         Trouble::Left => wrong,
@@ -150,20 +152,14 @@ impl Look<'_, '_> {
     }
 
     fn not_yet(&mut self, rule: &HttpRouteRule) {
-        let fields = [
-            ("retry", rule.retry.is_some()),
-            ("sessionPersistence", rule.session_persistence.is_some()),
-        ];
-        for (field, present) in fields {
-            if present {
-                let diagnostic = Diagnostic::new(
-                    Code::RouteFieldUnsupported,
-                    self.origin.object(),
-                    format!("{}.{field}", self.field),
-                    format!("{field} is not honoured yet; the rule works without it"),
-                );
-                self.scope.report(diagnostic);
-            }
+        if rule.session_persistence.is_some() {
+            let diagnostic = Diagnostic::new(
+                Code::RouteFieldUnsupported,
+                self.origin.object(),
+                format!("{}.sessionPersistence", self.field),
+                "sessionPersistence is not honoured yet; the rule works without it",
+            );
+            self.scope.report(diagnostic);
         }
     }
 

@@ -102,6 +102,7 @@ impl Builder {
             }],
             action,
             timeouts: Timeouts::default(),
+            retry: None,
         });
     }
 }

@@ -1,6 +1,7 @@
 //! The request's body on its way from the client to the upstream.
 
 use super::{Course, ROOM, Relay};
+use crate::exchange::again::Replay;
 use crate::exchange::mirror::BodyCopy;
 use crate::fault::Fault;
 use crate::http::buffer::Fill;
@@ -19,7 +20,9 @@ pub(in crate::exchange) struct Upload {
     pub expects_continue: bool,
     /// Content kept for mirrors.
     pub copy: Option<BodyCopy>,
-    /// Whether content bytes were taken from the client: then the request can't be sent again.
+    /// What was put out, kept for another try. Only where the rule asks for retries, and while it is not too large.
+    pub replay: Option<Box<Replay>>,
+    /// Whether content bytes were taken from the client: then the request can't be sent again without `replay`.
     pub consumed: bool,
     pub state: Sending,
 }
@@ -38,6 +41,13 @@ impl Upload {
             expects_continue: head.expects_continue,
             ..Self::default()
         }
+    }
+
+    /// Whether the request can be sent once more: nothing of its body is gone, not even its end, or all that is gone was
+    /// kept.
+    pub fn repeatable(&self) -> bool {
+        let untouched = !self.consumed && (self.writer != BodyWriter::Chunked || !self.body.ended());
+        untouched || self.replay.is_some()
     }
 }
 
@@ -112,6 +122,7 @@ impl Relay<'_, '_> {
         loop {
             let upload = &mut *self.upload;
             let copy = &mut upload.copy;
+            let before = self.to_upstream.len();
             let content = upload
                 .body
                 .transfer(upload.writer, self.input, self.to_upstream, ROOM, |content| {
@@ -120,6 +131,11 @@ impl Relay<'_, '_> {
                     }
                 })
                 .map_err(|_| Fault::BadRequestBody)?;
+            if let Some(replay) = &mut upload.replay
+                && !replay.keep(&self.to_upstream.filled()[before..])
+            {
+                upload.replay = None;
+            }
             if content > 0 {
                 self.took(content)?;
                 moved = true;
@@ -131,6 +147,7 @@ impl Relay<'_, '_> {
             if course.up.suits(left)
                 && self.input.is_empty()
                 && self.upload.copy.is_none()
+                && self.upload.replay.is_none()
                 && self.upstream.plain().is_some()
                 && let Some(client) = self.client.plain()
             {

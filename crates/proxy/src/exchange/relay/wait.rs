@@ -90,6 +90,6 @@ impl Relay<'_, '_> {
 
 /// A client that closed its sending side may still wait for the answer, or be gone: nothing tells which before we
 /// write. nginx takes it for gone at once, HAProxy never; ours gets so much time.
-const HALF_CLOSED: Duration = Duration::from_secs(5);
+pub(in crate::exchange) const HALF_CLOSED: Duration = Duration::from_secs(5);
 /// When nothing else limits a wait.
 const LONG: Duration = Duration::from_secs(24 * 3600);
