@@ -119,6 +119,10 @@ pub fn check<'p>(cors: &'p CompiledCors, request: &Request<'_>) -> Verdict<'p> {
         if let Some(headers) = cors.headers.value(cors.credentials, asked) {
             reply.field("Access-Control-Allow-Headers", headers);
         }
+        // Browsers look for it on the response itself; Gateway API wants it here, too (HTTPCORSFilter.exposeHeaders).
+        if let Some(expose) = cors.expose.value(cors.credentials, None) {
+            reply.field("Access-Control-Expose-Headers", expose);
+        }
         reply.field("Access-Control-Max-Age", cors.max_age.as_bytes());
     }
     if granted.as_deref() != Some(b"*") {
