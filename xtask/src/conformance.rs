@@ -3,16 +3,21 @@
 use crate::Outcome;
 use crate::bed::{self, parts::Parts};
 use crate::run::{root, wait};
+use crate::stress;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-const USAGE: &str =
+pub const USAGE: &str =
     "usage: cargo xtask conformance gateway-api [--suite VERSION] [--run TEST] [--keep] [--report]
+       cargo xtask conformance stress [--only NAME] [--seconds N] [--keep]
 
   --suite VERSION   version of the Gateway API suite (default 1.7.0)
   --run TEST        one test instead of all
   --keep            leaves the bed up afterwards, for a look
-  --report          writes the report to conformance/results/gateway-api/";
+  --report          writes the report to conformance/results/gateway-api/
+  --only NAME       one scenario instead of all: pods, leader-killed, leader-frozen, apiserver-killed,
+                    etcd-restarted, routes, certificates, rolling-restart, scale
+  --seconds N       length of a scenario, where it is free (default 60)";
 
 /// What the words ask for.
 #[derive(Default)]
@@ -26,8 +31,10 @@ struct Wanted {
 /// `cargo xtask conformance SUITE …`.
 pub fn run(words: &[String]) -> Outcome {
     let mut words = words.iter().map(String::as_str);
-    if words.next() != Some("gateway-api") {
-        return Err(USAGE.into());
+    match words.next() {
+        Some("gateway-api") => {}
+        Some("stress") => return stress::run(words),
+        _ => return Err(USAGE.into()),
     }
     let mut wanted = Wanted::default();
     while let Some(word) = words.next() {
@@ -44,7 +51,7 @@ pub fn run(words: &[String]) -> Outcome {
     let program = parts.suite(&suite)?;
     let _ = bed::Bed::at_home().down();
     let bed = bed::up(1)?;
-    let outcome = install(&bed).and_then(|()| gateway_api(&bed, &program, &suite, &wanted));
+    let outcome = install(&bed, "conformance/bed/install").and_then(|()| gateway_api(&bed, &program, &suite, &wanted));
     if wanted.keep {
         eprintln!("the bed is up; cargo xtask bed down ends it");
         return outcome;
@@ -52,11 +59,11 @@ pub fn run(words: &[String]) -> Outcome {
     outcome.and(bed.down())
 }
 
-/// The default installation, as users get it, and waits until it serves.
-fn install(bed: &bed::Bed) -> Outcome {
+/// Installs Narthex and waits until it serves.
+pub fn install(bed: &bed::Bed, manifests: &str) -> Outcome {
     let started = Instant::now();
     for words in [
-        &["apply", "-k", "conformance/bed/install"][..],
+        &["apply", "-k", manifests][..],
         &[
             "-n",
             "narthex-system",

@@ -8,6 +8,7 @@ mod gate;
 mod generate;
 mod links;
 mod run;
+mod stress;
 mod test;
 
 use std::process::ExitCode;
@@ -51,7 +52,7 @@ const CHORES: &[(&str, &str, Chore)] = &[
     ),
     (
         "conformance",
-        "public conformance suites in the bed: gateway-api",
+        "in the bed: the public suite gateway-api, and a stress run",
         conformance::run,
     ),
     (

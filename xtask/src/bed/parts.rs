@@ -77,6 +77,12 @@ impl Parts {
         Ok(program)
     }
 
+    /// The stress run, as a program.
+    pub fn stress(&self) -> Result<PathBuf, String> {
+        self.build("conformance/bed", "stress", "./stress")?;
+        Ok(self.program("stress"))
+    }
+
     /// Go in a folder of the project; programs must be static, as they run in a root of their own.
     fn go(&self, folder: &str) -> Command {
         let mut command = Command::new(&self.go);
