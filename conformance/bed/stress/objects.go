@@ -14,7 +14,7 @@ import (
 
 const (
 	backends        = 10
-	backendReplicas = 6
+	backendReplicas = 8
 	// touchedRoutes are rewritten once a second, so that a status that is not written is noticed.
 	touchedRoutes = 5
 )
@@ -167,7 +167,7 @@ func deployment(name string) *apps.Deployment {
 						ProbeHandler:  core.ProbeHandler{TCPSocket: &core.TCPSocketAction{Port: intstr.FromInt32(3000)}},
 						PeriodSeconds: 10,
 					},
-					Lifecycle: &core.Lifecycle{PreStop: &core.LifecycleHandler{Sleep: &core.SleepAction{Seconds: 3}}},
+					Lifecycle: &core.Lifecycle{PreStop: &core.LifecycleHandler{Sleep: &core.SleepAction{Seconds: beforeStop}}},
 				}}},
 			},
 		},
