@@ -1,5 +1,6 @@
 //! Tells findings as Events on their objects: once when they are new, by the leader alone.
 
+use super::leader::Leading;
 use crate::State;
 use ir::{Diagnostic, Severity};
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -8,15 +9,9 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch as channel;
 
 /// Follows the findings, and tells those that are new.
-pub(super) async fn tell(
-    client: Client,
-    state: Arc<State>,
-    mut leading: channel::Receiver<bool>,
-    identity: String,
-) {
+pub(super) async fn tell(client: Client, state: Arc<State>, leading: Leading, identity: String) {
     let reporter = Reporter {
         controller: "narthex".to_owned(),
         instance: Some(identity),
@@ -28,7 +23,7 @@ pub(super) async fn tell(
         let live = state.newer_than(generation).await;
         generation = live.generation;
         let now: HashSet<Diagnostic> = live.diagnostics.iter().cloned().collect();
-        if *leading.borrow_and_update() {
+        if leading.now() {
             for finding in now.iter().filter(|finding| !told.contains(finding)) {
                 if let Some(reference) = reference(finding)
                     && let Err(error) = recorder.publish(&event(finding), &reference).await

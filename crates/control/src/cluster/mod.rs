@@ -21,6 +21,7 @@ mod watch;
 pub use client::{ClientError, Where};
 pub(crate) use inbox::Inbox;
 pub use leader::LeaderOptions;
+use leader::Leading;
 
 use crate::State;
 use ir::Diagnostic;
@@ -171,7 +172,8 @@ async fn live(
         let _ = ending.wait_for(|end| *end).await;
         return;
     };
-    let (leads, leading) = channel::channel(false);
+    let (leads, leading) = channel::channel(None);
+    let leading = Leading::new(leading);
     tokio::spawn(status::write(
         client.clone(),
         Arc::clone(&state),

@@ -9,13 +9,13 @@ mod write;
 
 pub(super) use seen::Seen;
 
+use super::leader::Leading;
 use crate::{Live, State};
 use kube::Client;
 use merge::Owner;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch as channel;
 use tokio::task::JoinSet;
 use translate::{Key, ObjectStatus};
 
@@ -23,20 +23,19 @@ use translate::{Key, ObjectStatus};
 type Id = (&'static str, Key);
 
 /// Writes what differs, whenever something changes on either side, as long as this process leads.
-pub(super) async fn write(
-    client: Client,
-    state: Arc<State>,
-    seen: Seen,
-    mut leading: channel::Receiver<bool>,
-) {
+pub(super) async fn write(client: Client, state: Arc<State>, seen: Seen, mut leading: Leading) {
     let owner = seen.owner().clone();
     let mut desired = Desired::default();
     let mut generation = 0;
     let mut limit = tokio::time::interval(EACH);
     limit.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
     loop {
-        if leading.wait_for(|leads| *leads).await.is_err() {
-            return;
+        if !leading.now() {
+            // Whoever leads meanwhile writes: everything is compared anew.
+            generation = 0;
+            if !leading.begun().await {
+                return;
+            }
         }
         tokio::select! {
             live = state.newer_than(generation) => {
@@ -59,18 +58,19 @@ pub(super) async fn write(
                 writes.join_next().await;
             }
             limit.tick().await;
-            if *leading.borrow() {
-                writes.spawn(one(client.clone(), seen.clone(), id, status));
-            }
+            writes.spawn(one(client.clone(), seen.clone(), leading.clone(), id, status));
         }
         while writes.join_next().await.is_some() {}
     }
 }
 
 /// Writes one status; whoever was quicker is read and merged with.
-async fn one(client: Client, seen: Seen, id: Id, status: Option<Arc<ObjectStatus>>) {
+async fn one(client: Client, seen: Seen, leading: Leading, id: Id, status: Option<Arc<ObjectStatus>>) {
     let owner = seen.owner();
     for _ in 0..TRIES {
+        if !leading.now() {
+            return;
+        }
         match write::write(&client, owner, &id, status.as_deref()).await {
             Ok(Some(written)) => {
                 return seen.wrote(
