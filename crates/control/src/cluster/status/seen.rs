@@ -6,6 +6,7 @@ use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use translate::{Key, ObjectStatus};
 
 /// Shared by the watches, which see, and the writer, which compares.
@@ -31,6 +32,8 @@ struct Entry {
     wrote: Option<(u64, u64)>,
     /// Whether anything in it is ours.
     ours: bool,
+    /// Since when nobody desires what is ours in it.
+    unwanted: Option<Instant>,
 }
 
 impl Seen {
@@ -65,6 +68,7 @@ impl Seen {
                 digest,
                 wrote: None,
                 ours: false,
+                unwanted: None,
             }
         });
         entry.ours = !merge::is_empty(&part);
@@ -110,7 +114,8 @@ impl Seen {
     }
 
     /// Everything whose status is not as desired. What we had a part in and nobody desires any more is cleared, but only
-    /// for routes: everything else says so in its own words, or belongs to somebody else by now.
+    /// for routes: everything else says so in its own words, or belongs to somebody else by now. And only after a while:
+    /// an object that another replica wrote to may be seen before it is translated here.
     pub fn differing(
         &self,
         desired: impl Fn(&Id) -> Option<(Arc<ObjectStatus>, u64)>,
@@ -118,19 +123,34 @@ impl Seen {
         let mut inner = self.inner();
         inner.dirty.clear();
         let mut differing = Vec::new();
-        for (id, entry) in &inner.statuses {
+        let mut waits = false;
+        for (id, entry) in &mut inner.statuses {
             match desired(id) {
                 Some((status, digest)) => {
+                    entry.unwanted = None;
                     let same = entry.digest == digest || entry.wrote == Some((digest, entry.digest));
                     if !same {
                         differing.push((id.clone(), Some(status)));
                     }
                 }
-                None if entry.ours && merge::is_route(id.0) => differing.push((id.clone(), None)),
+                None if entry.ours && merge::is_route(id.0) => {
+                    if entry.unwanted.get_or_insert_with(Instant::now).elapsed() >= LATER {
+                        differing.push((id.clone(), None));
+                    } else {
+                        waits = true;
+                    }
+                }
                 None => {}
             }
         }
         drop(inner);
+        if waits {
+            let seen = self.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(LATER).await;
+                seen.notify.notify_one();
+            });
+        }
         // Gateways before routes, so that whoever waits for both sees them in that order.
         differing.sort_by(|(a, _), (b, _)| a.cmp(b));
         differing
@@ -150,3 +170,25 @@ pub(super) fn written_kind(kind: &str) -> Option<&'static str> {
 
 const WRITTEN: &[&str] = &["Gateway", "GatewayClass", "HTTPRoute", "Ingress"];
 const LATER: std::time::Duration = std::time::Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn what_is_not_translated_yet_is_not_cleared_and_what_nobody_desires_is_after_a_while() {
+        let seen = Seen::new("narthex.dev/gateway-controller");
+        let parent = json!({"controllerName": "narthex.dev/gateway-controller", "parentRef": {"name": "g"}});
+        let key = Key::new("ns", "route");
+        seen.see("HTTPRoute", &key, &json!({"status": {"parents": [parent]}}));
+        assert!(seen.differing(|_| None).is_empty());
+        let long_ago = Instant::now().checked_sub(LATER).unwrap();
+        seen.inner()
+            .statuses
+            .get_mut(&("HTTPRoute", key))
+            .unwrap()
+            .unwanted = Some(long_ago);
+        assert_eq!(seen.differing(|_| None).len(), 1);
+    }
+}
