@@ -51,7 +51,8 @@ pub fn run(words: &[String]) -> Outcome {
     let program = parts.suite(&suite)?;
     let _ = bed::Bed::at_home().down();
     let bed = bed::up(1)?;
-    let outcome = install(&bed, "conformance/bed/install").and_then(|()| gateway_api(&bed, &program, &suite, &wanted));
+    let outcome =
+        install(&bed, "conformance/bed/install").and_then(|()| gateway_api(&bed, &program, &suite, &wanted));
     if wanted.keep {
         eprintln!("the bed is up; cargo xtask bed down ends it");
         return outcome;
