@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use translate::{Key, ObjectStatus};
 
 /// Kind and key.
@@ -26,34 +27,37 @@ type Id = (&'static str, Key);
 pub(super) async fn write(client: Client, state: Arc<State>, seen: Seen, mut leading: Leading) {
     let owner = seen.owner().clone();
     let mut desired = Desired::default();
-    let mut generation = 0;
     let mut limit = tokio::time::interval(EACH);
-    limit.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
+    // What was not written in a quiet time must not be made up for at once.
+    limit.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         if !leading.now() {
             // Whoever leads meanwhile writes: everything is compared anew.
-            generation = 0;
+            desired.generation = 0;
             if !leading.begun().await {
                 return;
             }
         }
         tokio::select! {
-            live = state.newer_than(generation) => {
-                generation = live.generation;
-                desired.take(&live, &owner);
-            }
-            () = seen.changed() => {
-                // More of them are likely to come at once.
-                tokio::time::sleep(GATHER).await;
-            }
+            _ = state.newer_than(desired.generation) => {}
+            // More of them are likely to come at once.
+            () = seen.changed() => tokio::time::sleep(GATHER).await,
         }
+        desired.refresh(&state, &owner);
         // Before the first translation, nothing is known about what should be there.
-        if generation == 0 {
+        if desired.generation == 0 {
             continue;
         }
         let due = desired.differing(&seen);
         let mut writes = JoinSet::new();
-        for (id, status) in due {
+        let mut fresh = Instant::now();
+        for id in due {
+            if fresh.elapsed() > FRESH {
+                // Thousands of writes take long enough for what they say to be outdated.
+                desired.refresh(&state, &owner);
+                fresh = Instant::now();
+            }
+            let status = desired.statuses.get(&id).map(|(status, _)| Arc::clone(status));
             if writes.len() >= AT_ONCE {
                 writes.join_next().await;
             }
@@ -96,11 +100,22 @@ async fn one(client: Client, seen: Seen, leading: Leading, id: Id, status: Optio
 /// What should be there.
 #[derive(Default)]
 struct Desired {
+    /// The translation that it is of; 0: none, or one that may be outdated.
+    generation: u64,
     statuses: BTreeMap<Id, (Arc<ObjectStatus>, u64)>,
 }
 
 impl Desired {
-    /// Takes the newest statuses. Those that did not change are not looked at.
+    /// Takes the newest statuses, if there are newer ones.
+    fn refresh(&mut self, state: &State, owner: &Owner) {
+        let live = state.live();
+        if live.generation > self.generation {
+            self.generation = live.generation;
+            self.take(&live, owner);
+        }
+    }
+
+    /// Takes statuses. Those that did not change are not looked at.
     fn take(&mut self, live: &Live, owner: &Owner) {
         let mut old: HashMap<Id, (Arc<ObjectStatus>, u64)> =
             std::mem::take(&mut self.statuses).into_iter().collect();
@@ -127,12 +142,8 @@ impl Desired {
     }
 
     /// What is to be written: what differs, and what should not be there any more.
-    fn differing(&self, seen: &Seen) -> Vec<(Id, Option<Arc<ObjectStatus>>)> {
-        seen.differing(|id| {
-            self.statuses
-                .get(id)
-                .map(|(status, digest)| (Arc::clone(status), *digest))
-        })
+    fn differing(&self, seen: &Seen) -> Vec<Id> {
+        seen.differing(|id| self.statuses.get(id).map(|(_, digest)| *digest))
     }
 }
 
@@ -140,6 +151,8 @@ impl Desired {
 const AT_ONCE: usize = 8;
 /// 200 writes in a second at most: an API server has others to serve.
 const EACH: Duration = Duration::from_millis(5);
+/// How old the statuses may be that are written.
+const FRESH: Duration = Duration::from_millis(250);
 /// How long news about what is there are gathered.
 const GATHER: Duration = Duration::from_millis(5);
 /// Tries before somebody else's writes are waited out.

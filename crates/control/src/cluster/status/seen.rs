@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use translate::{Key, ObjectStatus};
+use translate::Key;
 
 /// Shared by the watches, which see, and the writer, which compares.
 #[derive(Debug, Clone)]
@@ -116,26 +116,23 @@ impl Seen {
     /// Everything whose status is not as desired. What we had a part in and nobody desires any more is cleared, but only
     /// for routes: everything else says so in its own words, or belongs to somebody else by now. And only after a while:
     /// an object that another replica wrote to may be seen before it is translated here.
-    pub fn differing(
-        &self,
-        desired: impl Fn(&Id) -> Option<(Arc<ObjectStatus>, u64)>,
-    ) -> Vec<(Id, Option<Arc<ObjectStatus>>)> {
+    pub fn differing(&self, desired: impl Fn(&Id) -> Option<u64>) -> Vec<Id> {
         let mut inner = self.inner();
         inner.dirty.clear();
         let mut differing = Vec::new();
         let mut waits = false;
         for (id, entry) in &mut inner.statuses {
             match desired(id) {
-                Some((status, digest)) => {
+                Some(digest) => {
                     entry.unwanted = None;
                     let same = entry.digest == digest || entry.wrote == Some((digest, entry.digest));
                     if !same {
-                        differing.push((id.clone(), Some(status)));
+                        differing.push(id.clone());
                     }
                 }
                 None if entry.ours && merge::is_route(id.0) => {
                     if entry.unwanted.get_or_insert_with(Instant::now).elapsed() >= LATER {
-                        differing.push((id.clone(), None));
+                        differing.push(id.clone());
                     } else {
                         waits = true;
                     }
@@ -152,7 +149,7 @@ impl Seen {
             });
         }
         // Gateways before routes, so that whoever waits for both sees them in that order.
-        differing.sort_by(|(a, _), (b, _)| a.cmp(b));
+        differing.sort();
         differing
     }
 
