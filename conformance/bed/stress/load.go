@@ -15,6 +15,9 @@ const (
 	sentToTheDead = "sent to the killed one before the cluster saw that it is gone"
 )
 
+// freshShare: one request of so many is sent on a new connection. Not a divisor of the number of targets.
+const freshShare = 5
+
 // load sends requests at an even rate, each to the ready replica whose turn it is, however long others take.
 type load struct {
 	replicas *replicas
@@ -76,25 +79,26 @@ func (l *load) run() {
 		}
 		for ; sent < due; sent++ {
 			l.mu.Lock()
-			stats, target := l.stats, l.targets[l.turn.Add(1)%uint64(len(l.targets))]
+			stats, turn := l.stats, l.turn.Add(1)
+			target := l.targets[turn%uint64(len(l.targets))]
 			stats.pending.Add(1)
 			l.mu.Unlock()
 			go func() {
 				defer stats.pending.Done()
-				l.send(stats, target)
+				l.send(stats, target, turn%freshShare == 0)
 			}()
 		}
 	}
 }
 
-func (l *load) send(stats *stats, t *target) {
+func (l *load) send(stats *stats, t *target, fresh bool) {
 	began := time.Now()
 	replica := l.replicas.next()
 	if replica == nil {
 		stats.add(time.Since(began), t, "", &trouble{kind: "no replica is ready"}, "")
 		return
 	}
-	_, problem := replica.ask(t, false)
+	_, problem := replica.ask(t, fresh)
 	fate := ""
 	if problem != nil {
 		fate = replica.fate(began)
@@ -118,7 +122,7 @@ func (l *load) served(limit time.Duration) error {
 		}
 		for _, replica := range ready {
 			for _, target := range l.targets {
-				if _, problem := replica.ask(target, false); problem != nil {
+				if _, problem := replica.ask(target, true); problem != nil {
 					return fmt.Errorf("%s by %s: %s %s", target.name, replica.pod, problem.kind, problem.detail)
 				}
 			}

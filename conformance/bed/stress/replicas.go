@@ -19,11 +19,15 @@ type replicas struct {
 	mu    sync.Mutex
 	ready []*replica
 	turn  int
+	// late is how much later than the cluster a load balancer hears that a replica is leaving.
+	late time.Duration
 }
 
 // replica is one Pod of Narthex from when it becomes ready to when it isn't any more.
 type replica struct {
 	address, pod string
+	// leaving is what the cluster says already; guarded by the lock of all replicas.
+	leaving bool
 
 	mu   sync.Mutex
 	idle []*connection
@@ -85,12 +89,38 @@ func (r *replicas) take(endpoints []discovery.Endpoint) {
 		now = append(now, &replica{pod: pod, address: endpoint.Addresses[0]})
 	}
 	for _, before := range r.ready {
-		if !slices.Contains(now, before) {
-			log.Printf("replica %s (%s) is not ready any more", before.pod, before.address)
+		if slices.Contains(now, before) {
+			before.leaving = false
+			continue
+		}
+		if r.late == 0 {
 			before.leave()
+			continue
+		}
+		now = append(now, before)
+		if !before.leaving {
+			before.leaving = true
+			time.AfterFunc(r.late, func() { r.heard(before) })
 		}
 	}
 	r.ready = now
+}
+
+// heard takes a replica out after all.
+func (r *replicas) heard(gone *replica) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if index := slices.Index(r.ready, gone); index >= 0 && gone.leaving {
+		r.ready = slices.Delete(slices.Clone(r.ready), index, index+1)
+		gone.leave()
+	}
+}
+
+// hearLate has news about replicas that leave come late from now on.
+func (r *replicas) hearLate(late time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.late = late
 }
 
 // next is the one whose turn it is, if there is any.
@@ -121,6 +151,7 @@ func (r *replicas) of(pod string) (*replica, error) {
 
 // leave closes what is idle; what is under way goes on.
 func (r *replica) leave() {
+	log.Printf("replica %s (%s) is not ready any more", r.pod, r.address)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.removed = time.Now()
@@ -151,7 +182,7 @@ func (r *replica) take(t *target, fresh bool) (*connection, *trouble) {
 	return dial(r.address, t)
 }
 
-// ask sends a request on a connection of the replica, and keeps it for the next.
+// ask sends a request on a connection of the replica, and keeps it for the next; or on a fresh one for it alone.
 func (r *replica) ask(t *target, fresh bool) (*answer, *trouble) {
 	connection, trouble := r.take(t, fresh)
 	if trouble != nil {
@@ -160,7 +191,7 @@ func (r *replica) ask(t *target, fresh bool) (*answer, *trouble) {
 	answer, trouble := connection.ask(t)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if trouble != nil || !answer.again || t.tls != nil || !r.removed.IsZero() {
+	if trouble != nil || !answer.again || t.tls != nil || fresh || !r.removed.IsZero() {
 		connection.Close()
 	} else {
 		r.idle = append(r.idle, connection)

@@ -10,15 +10,21 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
+// lateNews is how long load balancers and kube-proxy may take to hear that a replica is leaving.
+const lateNews = 5 * time.Second
+
 // rollingRestart replaces all replicas of Narthex one after the other.
 func rollingRestart(b *bench) ([]string, error) {
+	b.load.replicas.hearLate(lateNews)
+	defer b.load.replicas.hearLate(0)
 	end := b.touch()
 	took, err := b.restart()
 	if err != nil {
 		return nil, err
 	}
 	time.Sleep(20 * time.Second)
-	return []string{note("restart", "%d replicas in %.1f s", narthexReplicas, took.Seconds())}, end()
+	return []string{note("restart", "%d replicas in %.1f s; the load balancer hears of each %.0f s late",
+		narthexReplicas, took.Seconds(), lateNews.Seconds())}, end()
 }
 
 // restart does what `kubectl rollout restart` and `rollout status` do, and waits until the old replicas are gone.

@@ -15,7 +15,7 @@ const (
 	churnedRoutes    = 300
 	changesPerSecond = 200
 	// writers keep a change that takes long from holding up the others.
-	writers = 16
+	writers = 50
 )
 
 func (c *cluster) deleteRoute(name string) error {
