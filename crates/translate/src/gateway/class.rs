@@ -1,7 +1,7 @@
 //! GatewayClass: every class that names our controller is accepted.
 
 use crate::conditions::{Wrong, check};
-use crate::input::Key;
+use crate::input::{Key, Settings};
 use crate::output::{ObjectStatus, Status, share_with};
 use crate::scope::Scope;
 use api::gateway::GatewayClass;
@@ -36,9 +36,11 @@ pub(crate) fn translate(
         );
         Wrong::new("InvalidParameters", message)
     });
-    let features = FEATURES.iter().map(|name| SupportedFeature {
-        name: (*name).to_owned(),
-    });
+    let features = features(scope.settings())
+        .into_iter()
+        .map(|name| SupportedFeature {
+            name: name.to_owned(),
+        });
     let status = GatewayClassStatus {
         conditions: vec![check(
             "Accepted",
@@ -55,6 +57,19 @@ pub(crate) fn translate(
     };
     Some(share_with(status, previous))
 }
+
+/// What this installation can do: what is built, and what its settings make possible. Sorted.
+fn features(settings: &Settings) -> Vec<&'static str> {
+    let mut features = FEATURES.to_vec();
+    if !settings.address_pool.is_empty() {
+        features.extend(WITH_A_POOL);
+        features.sort_unstable();
+    }
+    features
+}
+
+/// Features that need addresses to hand out. Sorted.
+const WITH_A_POOL: &[&str] = &["GatewayAddressEmpty", "GatewayStaticAddresses"];
 
 /// Features of Gateway API that are built, by their names in its `pkg/features`. Sorted.
 pub(crate) const FEATURES: &[&str] = &[
