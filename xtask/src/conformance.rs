@@ -1,7 +1,7 @@
 //! Public conformance suites against Narthex in the bed, as `deploy/kustomize` installs it.
 
 use crate::Outcome;
-use crate::bed::{self, parts::Parts};
+use crate::bed::{self, parts::INSTALLED, parts::Parts};
 use crate::run::{root, wait};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -40,10 +40,10 @@ pub fn run(words: &[String]) -> Outcome {
         }
     }
     let parts = Parts::ready()?;
-    let suite = wanted.suite.clone().unwrap_or_else(|| "1.7.0".into());
+    let suite = wanted.suite.clone().unwrap_or_else(|| INSTALLED.into());
     let program = parts.suite(&suite)?;
     let _ = bed::Bed::at_home().down();
-    let bed = bed::up(1)?;
+    let bed = bed::up(1, &suite)?;
     let outcome = install(&bed).and_then(|()| gateway_api(&bed, &program, &suite, &wanted));
     if wanted.keep {
         eprintln!("the bed is up; cargo xtask bed down ends it");

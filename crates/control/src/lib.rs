@@ -22,6 +22,7 @@ mod shape;
 mod state;
 mod store;
 pub mod text;
+mod unserved;
 mod watch;
 mod world;
 

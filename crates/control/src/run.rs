@@ -6,6 +6,7 @@ use crate::holdoff::{Batch, Change, Waiting};
 use crate::overlay::Overlay;
 use crate::report::Reporter;
 use crate::store::Touched;
+use crate::unserved;
 use crate::watch::{Subject, Watcher};
 use crate::world::{Refreshed, World};
 use crate::{
@@ -361,7 +362,11 @@ impl<P: Publish> Control<'_, P> {
         self.state.set(Live {
             generation: self.latest.generation,
             snapshot: Arc::clone(&self.latest.snapshot),
-            statuses: self.latest.statuses.clone(),
+            statuses: unserved::mark(
+                &self.latest.statuses,
+                &self.latest.snapshot,
+                &self.latest.report.failed_binds,
+            ),
             diagnostics: findings,
             locations: self.world.locations().clone(),
             files_parsed: self.world.parsed(),

@@ -3,6 +3,7 @@
 use crate::shelf::Shelf;
 use api::core::{ConfigMap, Namespace, Secret, Service};
 use api::discovery::EndpointSlice;
+use api::extension::CustomResourceDefinition;
 use api::gateway::{Gateway, GatewayClass, HTTPRoute, ReferenceGrant};
 use api::networking::{Ingress, IngressClass};
 use api::{Meta, Resource};
@@ -220,6 +221,7 @@ kinds! {
     gateways: Gateway,
     http_routes: HTTPRoute,
     reference_grants: ReferenceGrant,
+    definitions: CustomResourceDefinition,
 }
 
 impl Object {
