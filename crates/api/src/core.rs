@@ -1,6 +1,7 @@
 //! Core group: Service, Secret, ConfigMap, Namespace.
 
 use crate::meta::{Meta, list, null_as_default, resource};
+use crate::status::LoadBalancerStatus;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,8 +14,18 @@ pub struct Service {
     pub metadata: Meta,
     /// What it offers.
     pub spec: ServiceSpec,
+    /// What a cloud gave it.
+    pub status: ServiceStatus,
 }
 resource!(Service, "", ["v1"], true);
+
+/// `Service.status`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServiceStatus {
+    /// Addresses of the load balancer.
+    pub load_balancer: LoadBalancerStatus,
+}
 
 /// `Service.spec`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +37,9 @@ pub struct ServiceSpec {
     /// `None` for a headless Service.
     #[serde(rename = "clusterIP")]
     pub cluster_ip: Option<String>,
+    /// Addresses of nodes or others that lead here.
+    #[serde(rename = "externalIPs", deserialize_with = "list")]
+    pub external_ips: Vec<String>,
     /// DNS name of an ExternalName Service.
     pub external_name: Option<String>,
     /// Ports.

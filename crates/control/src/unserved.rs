@@ -24,12 +24,19 @@ pub(crate) fn mark(
 }
 
 /// Listeners by Gateway, each with why it is not served.
-fn unserved(snapshot: &Snapshot, failed: &[(String, String)]) -> BTreeMap<Origin, BTreeMap<Arc<str>, String>> {
+fn unserved(
+    snapshot: &Snapshot,
+    failed: &[(String, String)],
+) -> BTreeMap<Origin, BTreeMap<Arc<str>, String>> {
     let mut unserved = BTreeMap::<Origin, BTreeMap<_, _>>::new();
     for (address, reason) in failed {
         let binds = snapshot.binds.iter();
         for bind in binds.filter(|bind| bind.address.to_string() == *address) {
-            for listener in bind.listeners.iter().filter(|listener| listener.layer == Layer::Gateway) {
+            for listener in bind
+                .listeners
+                .iter()
+                .filter(|listener| listener.layer == Layer::Gateway)
+            {
                 let Some(name) = &listener.origin.section else {
                     continue;
                 };
@@ -61,7 +68,10 @@ fn marked(status: &ObjectStatus, unserved: &BTreeMap<Arc<str>, String>) -> Optio
             .any(|condition| condition.kind == PROGRAMMED && condition.status == ConditionStatus::True)
     };
     if let Some(why) = unserved.values().next()
-        && !gateway.listeners.iter().any(|listener| served(&listener.conditions))
+        && !gateway
+            .listeners
+            .iter()
+            .any(|listener| served(&listener.conditions))
     {
         not_programmed(&mut gateway.conditions, "AddressNotUsable", why);
     }
@@ -69,7 +79,10 @@ fn marked(status: &ObjectStatus, unserved: &BTreeMap<Arc<str>, String>) -> Optio
 }
 
 fn not_programmed(conditions: &mut [Condition], reason: &str, why: &str) {
-    for condition in conditions.iter_mut().filter(|condition| condition.kind == PROGRAMMED) {
+    for condition in conditions
+        .iter_mut()
+        .filter(|condition| condition.kind == PROGRAMMED)
+    {
         condition.status = ConditionStatus::False;
         reason.clone_into(&mut condition.reason);
         why.clone_into(&mut condition.message);
@@ -108,7 +121,9 @@ mod tests {
             let mut all = vec![gateway.conditions];
             all.extend(gateway.listeners.into_iter().map(|listener| listener.conditions));
             let of = |conditions: Vec<Condition>| {
-                let found = conditions.into_iter().find(|condition| condition.kind == PROGRAMMED);
+                let found = conditions
+                    .into_iter()
+                    .find(|condition| condition.kind == PROGRAMMED);
                 found.unwrap().status == ConditionStatus::True
             };
             all.into_iter().map(of).collect::<Vec<_>>()

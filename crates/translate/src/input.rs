@@ -112,6 +112,8 @@ pub struct Settings {
     pub address_pool: Vec<IpNet>,
     /// Addresses at which we can be reached, for the status of Gateways and Ingresses.
     pub status_addresses: Vec<IpAddr>,
+    /// Service whose addresses those are instead.
+    pub publish_service: Option<Key>,
 }
 
 impl Default for Settings {
@@ -132,6 +134,7 @@ impl Default for Settings {
             upstream: ir::UpstreamSettings::default(),
             address_pool: Vec::new(),
             status_addresses: Vec::new(),
+            publish_service: None,
         }
     }
 }

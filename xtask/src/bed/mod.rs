@@ -61,13 +61,17 @@ pub fn up(nodes: u16, crds: &str) -> Result<Bed, String> {
     }
     let narthex = parts::narthex()?;
     let bed = Bed::at_home();
-    let images = [
-        ("narthex".to_owned(), narthex),
-        (
-            "registry.k8s.io/gateway-api/conformance/echo-basic".to_owned(),
-            parts.program("echo-basic"),
-        ),
-    ];
+    let mut images = vec![("narthex", narthex)];
+    // The image has moved; the program has stayed the same.
+    for image in [
+        "registry.k8s.io/gateway-api/conformance/echo-basic",
+        "registry.k8s.io/gateway-api/echo-basic",
+    ] {
+        images.push((image, parts.program("echo-basic")));
+    }
+    if crds != INSTALLED {
+        images.push(("registry.k8s.io/coredns/coredns", parts.coredns()?));
+    }
     bed.start(&parts, nodes, &images)?;
     wait(
         bed.command("kubectl")?

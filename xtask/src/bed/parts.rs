@@ -80,6 +80,13 @@ impl Parts {
         Ok(program)
     }
 
+    /// The DNS server that the suite of v1.6 has as a backend for UDP.
+    pub fn coredns(&self) -> Result<PathBuf, String> {
+        let folder = "conformance/gateway-api/v1.6.3/coredns";
+        self.build(folder, "coredns", "github.com/coredns/coredns")?;
+        Ok(self.program("coredns"))
+    }
+
     /// The folder with the CRDs of a version: vendored for the one that Narthex installs, else from the suite's module.
     pub fn crds(&self, version: &str) -> Result<PathBuf, String> {
         if version == INSTALLED {
