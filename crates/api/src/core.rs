@@ -139,6 +139,32 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
+/// As the API server has it: it can be read again.
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use base64::Engine as _;
+
+        #[derive(Serialize)]
+        struct Raw<'a> {
+            metadata: &'a Meta,
+            #[serde(rename = "type")]
+            kind: &'a str,
+            data: BTreeMap<&'a str, String>,
+        }
+        let text = |bytes| base64::engine::general_purpose::STANDARD.encode(bytes);
+        Raw {
+            metadata: &self.metadata,
+            kind: &self.kind,
+            data: self
+                .data
+                .iter()
+                .map(|(key, value)| (key.as_str(), text(value)))
+                .collect(),
+        }
+        .serialize(serializer)
+    }
+}
+
 /// A ConfigMap.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -18,6 +18,7 @@ mod overlay;
 mod publish;
 mod report;
 mod run;
+mod saved;
 mod shape;
 mod state;
 mod store;

@@ -9,7 +9,7 @@ use api::networking::{Ingress, IngressClass};
 use api::{Meta, Resource};
 use ipnet::IpNet;
 use ir::Origin;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -139,6 +139,33 @@ impl Default for Settings {
     }
 }
 
+/// Writes an object with its version and kind.
+fn write_line<T: Resource + Serialize>(object: &T, out: &mut impl std::io::Write) -> std::io::Result<()> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Whole<'a, T> {
+        api_version: String,
+        kind: &'static str,
+        #[serde(flatten)]
+        object: &'a T,
+    }
+    let version = T::VERSIONS.first().copied().unwrap_or("v1");
+    let api_version = match T::GROUP {
+        "" => version.to_owned(),
+        group => format!("{group}/{version}"),
+    };
+    let kind = T::KIND;
+    serde_json::to_writer(
+        &mut *out,
+        &Whole {
+            api_version,
+            kind,
+            object,
+        },
+    )?;
+    out.write_all(b"\n")
+}
+
 /// Declares [`Objects`] and [`Object`] with one row per kind.
 macro_rules! kinds {
     ($($field:ident: $kind:ident,)*) => {
@@ -162,6 +189,17 @@ macro_rules! kinds {
                     return self.$field.get(key).map(|object| Object::$kind((**object).clone()));
                 })*
                 None
+            }
+
+            /// Writes every object as a line of JSON that [`Object::from_value`] reads again.
+            ///
+            /// # Errors
+            /// Those of the writer.
+            pub fn write_lines(&self, out: &mut impl std::io::Write) -> std::io::Result<()> {
+                $(for object in self.$field.values() {
+                    write_line::<$kind>(object, out)?;
+                })*
+                Ok(())
             }
 
             /// Removes an object; `false` if there is none, or the kind is not one of ours.

@@ -36,7 +36,7 @@ fn of(service: &Service) -> Vec<LoadBalancerIngress> {
     }
 }
 
-fn by_number(ip: impl ToString) -> LoadBalancerIngress {
+fn by_number(ip: &impl ToString) -> LoadBalancerIngress {
     LoadBalancerIngress {
         ip: Some(ip.to_string()),
         hostname: None,
