@@ -1,14 +1,14 @@
 //! Public conformance suites against Narthex in the bed, as `deploy/kustomize` installs it.
 
 use crate::Outcome;
-use crate::bed::{self, parts::Parts};
+use crate::bed::{self, parts::INSTALLED, parts::Parts};
 use crate::run::{root, wait};
 use crate::stress;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-pub const USAGE: &str =
-    "usage: cargo xtask conformance gateway-api [--suite VERSION] [--run TEST] [--keep] [--report]
+pub const USAGE: &str = "usage: cargo xtask conformance checks [NAME]
+       cargo xtask conformance gateway-api [--suite VERSION] [--run TEST] [--keep] [--report]
        cargo xtask conformance stress [--only NAME] [--seconds N] [--keep]
 
   --suite VERSION   version of the Gateway API suite (default 1.7.0)
@@ -18,6 +18,9 @@ pub const USAGE: &str =
   --only NAME       one scenario instead of all: pods, leader-killed, leader-frozen, apiserver-killed,
                     etcd-restarted, routes, certificates, rolling-restart, scale
   --seconds N       length of a scenario, where it is free (default 60)";
+
+/// The default installation, as the bed wants it.
+const INSTALL: &str = "conformance/bed/install";
 
 /// What the words ask for.
 #[derive(Default)]
@@ -34,6 +37,7 @@ pub fn run(words: &[String]) -> Outcome {
     match words.next() {
         Some("gateway-api") => {}
         Some("stress") => return stress::run(words),
+        Some("checks") => return checks(words.next()),
         _ => return Err(USAGE.into()),
     }
     let mut wanted = Wanted::default();
@@ -47,16 +51,27 @@ pub fn run(words: &[String]) -> Outcome {
         }
     }
     let parts = Parts::ready()?;
-    let suite = wanted.suite.clone().unwrap_or_else(|| "1.7.0".into());
+    let suite = wanted.suite.clone().unwrap_or_else(|| INSTALLED.into());
     let program = parts.suite(&suite)?;
     let _ = bed::Bed::at_home().down();
-    let bed = bed::up(1)?;
-    let outcome =
-        install(&bed, "conformance/bed/install").and_then(|()| gateway_api(&bed, &program, &suite, &wanted));
+    let bed = bed::up(1, &suite)?;
+    let outcome = install(&bed, INSTALL).and_then(|()| gateway_api(&bed, &program, &suite, &wanted));
     if wanted.keep {
         eprintln!("the bed is up; cargo xtask bed down ends it");
         return outcome;
     }
+    outcome.and(bed.down())
+}
+
+/// Our own checks on a real API server.
+fn checks(name: Option<&str>) -> Outcome {
+    let _ = bed::Bed::at_home().down();
+    let bed = bed::up(1, INSTALLED)?;
+    let outcome = install(&bed, INSTALL).and_then(|()| {
+        let mut command = bed.command("bash")?;
+        let script = root().join("conformance/checks/run.sh");
+        wait(command.arg(script).args(name).stdout(Stdio::null()))
+    });
     outcome.and(bed.down())
 }
 

@@ -2,7 +2,7 @@
 //! `conformance/bed/stress/` holds the scenarios.
 
 use crate::Outcome;
-use crate::bed::{self, parts::Parts};
+use crate::bed::{self, parts::INSTALLED, parts::Parts};
 use crate::conformance::{USAGE, install};
 use crate::run::wait;
 
@@ -26,7 +26,7 @@ pub fn run<'a>(mut words: impl Iterator<Item = &'a str>) -> Outcome {
     }
     let program = Parts::ready()?.stress()?;
     let _ = bed::Bed::at_home().down();
-    let bed = bed::up(NODES)?;
+    let bed = bed::up(NODES, INSTALLED)?;
     let outcome = install(&bed, MANIFESTS).and_then(|()| {
         let mut command = bed.command(&program.to_string_lossy())?;
         for pair in arguments.chunks(2) {

@@ -45,7 +45,7 @@ pub(super) async fn write(client: Client, state: Arc<State>, seen: Seen, mut lea
         }
         desired.refresh(&state, &owner);
         // Before the first translation, nothing is known about what should be there.
-        if desired.generation == 0 {
+        if !desired.known {
             continue;
         }
         let due = desired.differing(&seen);
@@ -100,8 +100,10 @@ async fn one(client: Client, seen: Seen, leading: Leading, id: Id, status: Optio
 /// What should be there.
 #[derive(Default)]
 struct Desired {
-    /// The translation that it is of; 0: none, or one that may be outdated.
+    /// The generation that was looked at; 0: none, or one that may be outdated.
     generation: u64,
+    /// Whether there was a translation of what the cluster says.
+    known: bool,
     statuses: BTreeMap<Id, (Arc<ObjectStatus>, u64)>,
 }
 
@@ -111,7 +113,11 @@ impl Desired {
         let live = state.live();
         if live.generation > self.generation {
             self.generation = live.generation;
-            self.take(&live, owner);
+            // What was saved before a restart may not be true any more.
+            if !live.recalled {
+                self.known = true;
+                self.take(&live, owner);
+            }
         }
     }
 
