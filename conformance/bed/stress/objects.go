@@ -14,7 +14,7 @@ import (
 
 const (
 	backends        = 10
-	backendReplicas = 8
+	backendReplicas = 12
 	// touchedRoutes are rewritten once a second, so that a status that is not written is noticed.
 	touchedRoutes = 5
 )
