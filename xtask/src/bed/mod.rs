@@ -66,6 +66,11 @@ pub fn up(nodes: u16) -> Result<Bed, String> {
             "registry.k8s.io/gateway-api/conformance/echo-basic".to_owned(),
             parts.program("echo-basic"),
         ),
+        // Its ancestor, which ingress-controller-conformance names; it says the same of a request.
+        (
+            "k8s.gcr.io/ingressconformance/echoserver".to_owned(),
+            parts.program("echo-basic"),
+        ),
     ];
     bed.start(&parts, nodes, &images)?;
     wait(
