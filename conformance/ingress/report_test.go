@@ -19,6 +19,7 @@ type report struct {
 	Kubernetes string     `json:"kubernetes"`
 	Scenarios  string     `json:"scenarios"`
 	Command    string     `json:"command"`
+	Installed  string     `json:"installed"`
 	Features   []*feature `json:"features"`
 }
 
@@ -75,6 +76,7 @@ func writeReport(path string) error {
 		Kubernetes: kubernetes.GitVersion,
 		Scenarios:  source,
 		Command:    "cargo xtask conformance ingress --report",
+		Installed:  "conformance/ingress/install",
 		Features:   outcomes,
 	})
 	if err != nil {
