@@ -8,10 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/vishvananda/netlink"
 	core "k8s.io/api/core/v1"
+	"k8s.io/kubernetes/third_party/forked/golang/expansion"
 )
 
 // ChildCommand is the word by which the bed starts itself again, in the namespaces of a Pod.
@@ -34,7 +36,10 @@ func (p *pod) spec(container core.Container) (childSpec, error) {
 	if err != nil {
 		return childSpec{}, err
 	}
-	spec := childSpec{Root: p.root(), Args: append([]string{programInRoot}, container.Args...), Env: env}
+	spec := childSpec{Root: p.root(), Args: []string{programInRoot}, Env: env}
+	for _, word := range container.Args {
+		spec.Args = append(spec.Args, expanded(word, env))
+	}
 	if !p.object.Spec.HostNetwork {
 		spec.Address, spec.Gateway = p.address+"/16", p.runner.Host
 	}
@@ -84,9 +89,21 @@ func (p *pod) environment(container core.Container) ([]string, error) {
 				return nil, fmt.Errorf("env %s: field %s is not supported", variable.Name, from.FieldRef.FieldPath)
 			}
 		}
-		env = append(env, variable.Name+"="+value)
+		env = append(env, variable.Name+"="+expanded(value, env))
 	}
 	return env, nil
+}
+
+// expanded puts variables in the place of $(NAME).
+func expanded(text string, env []string) string {
+	return expansion.Expand(text, func(name string) string {
+		for _, variable := range env {
+			if value, found := strings.CutPrefix(variable, name+"="); found {
+				return value
+			}
+		}
+		return "$(" + name + ")"
+	})
 }
 
 // field is a field of the downward API.

@@ -1,6 +1,7 @@
 //! Core group: Service, Secret, ConfigMap, Namespace.
 
 use crate::meta::{Meta, list, null_as_default, resource};
+use crate::status::LoadBalancerStatus;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,8 +14,18 @@ pub struct Service {
     pub metadata: Meta,
     /// What it offers.
     pub spec: ServiceSpec,
+    /// What a cloud gave it.
+    pub status: ServiceStatus,
 }
 resource!(Service, "", ["v1"], true);
+
+/// `Service.status`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServiceStatus {
+    /// Addresses of the load balancer.
+    pub load_balancer: LoadBalancerStatus,
+}
 
 /// `Service.spec`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +37,9 @@ pub struct ServiceSpec {
     /// `None` for a headless Service.
     #[serde(rename = "clusterIP")]
     pub cluster_ip: Option<String>,
+    /// Addresses of nodes or others that lead here.
+    #[serde(rename = "externalIPs", deserialize_with = "list")]
+    pub external_ips: Vec<String>,
     /// DNS name of an ExternalName Service.
     pub external_name: Option<String>,
     /// Ports.
@@ -122,6 +136,32 @@ impl<'de> Deserialize<'de> for Secret {
             kind: raw.kind,
             data,
         })
+    }
+}
+
+/// As the API server has it: it can be read again.
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use base64::Engine as _;
+
+        #[derive(Serialize)]
+        struct Raw<'a> {
+            metadata: &'a Meta,
+            #[serde(rename = "type")]
+            kind: &'a str,
+            data: BTreeMap<&'a str, String>,
+        }
+        let text = |bytes| base64::engine::general_purpose::STANDARD.encode(bytes);
+        Raw {
+            metadata: &self.metadata,
+            kind: &self.kind,
+            data: self
+                .data
+                .iter()
+                .map(|(key, value)| (key.as_str(), text(value)))
+                .collect(),
+        }
+        .serialize(serializer)
     }
 }
 

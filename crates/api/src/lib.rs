@@ -6,6 +6,7 @@
 
 pub mod core;
 pub mod discovery;
+pub mod extension;
 pub mod gateway;
 pub mod meta;
 pub mod networking;

@@ -78,6 +78,7 @@ impl Configuration {
             + objects.gateways.len()
             + objects.http_routes.len()
             + objects.reference_grants.len()
+            + objects.definitions.len()
     }
 }
 

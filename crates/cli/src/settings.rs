@@ -1,6 +1,7 @@
 //! Flags to the settings of a translation, and the certificate for hosts that have none.
 
 use crate::flags::{Balance, Forwarded, SettingsFlags};
+use crate::values::ObjectName;
 use ir::{Certificate, CertificateId, Origin, PrivateKey};
 use translate::{Key, Settings};
 
@@ -14,10 +15,7 @@ pub fn from_flags(flags: &SettingsFlags, fallback_certificate: Certificate) -> S
         ingress_controller: flags.ingress_controller_name.clone(),
         ingress_class: flags.ingress_class.clone(),
         watch_ingress_without_class: flags.ingress_class.is_none(),
-        default_certificate: flags
-            .default_certificate
-            .as_ref()
-            .map(|secret| Key::new(secret.namespace.as_str(), secret.name.as_str())),
+        default_certificate: flags.default_certificate.as_ref().map(key),
         fallback_certificate: Some(fallback_certificate),
         proxy_protocol_ports: flags.proxy_protocol.clone(),
         allow_local_external_names: flags.allow_local_external_names,
@@ -25,7 +23,12 @@ pub fn from_flags(flags: &SettingsFlags, fallback_certificate: Certificate) -> S
         upstream: upstream(flags),
         address_pool: flags.address_pool.clone(),
         status_addresses: flags.status_address.clone(),
+        publish_service: flags.publish_service.as_ref().map(key),
     }
+}
+
+fn key(name: &ObjectName) -> Key {
+    Key::new(name.namespace.as_str(), name.name.as_str())
 }
 
 fn http(flags: &SettingsFlags) -> ir::HttpSettings {

@@ -74,16 +74,16 @@ impl FromStr for Size {
     }
 }
 
-/// `namespace/name` of a Secret.
+/// `namespace/name` of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SecretName {
+pub struct ObjectName {
     /// Namespace.
     pub namespace: String,
     /// Name.
     pub name: String,
 }
 
-impl FromStr for SecretName {
+impl FromStr for ObjectName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -94,7 +94,7 @@ impl FromStr for SecretName {
                     name: name.into(),
                 })
             }
-            _ => Err(format!("`{text}` is not NAMESPACE/NAME of a Secret")),
+            _ => Err(format!("`{text}` is not NAMESPACE/NAME")),
         }
     }
 }

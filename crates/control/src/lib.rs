@@ -18,10 +18,12 @@ mod overlay;
 mod publish;
 mod report;
 mod run;
+mod saved;
 mod shape;
 mod state;
 mod store;
 pub mod text;
+mod unserved;
 mod watch;
 mod world;
 

@@ -5,7 +5,9 @@ use crate::dns::Names;
 use crate::holdoff::{Batch, Change, Waiting};
 use crate::overlay::Overlay;
 use crate::report::Reporter;
+use crate::saved::Saved;
 use crate::store::Touched;
+use crate::unserved;
 use crate::watch::{Subject, Watcher};
 use crate::world::{Refreshed, World};
 use crate::{
@@ -28,6 +30,8 @@ pub struct ControlOptions {
     pub paths: Vec<PathBuf>,
     /// A cluster with objects.
     pub cluster: Option<Cluster>,
+    /// Where the objects of the cluster are saved, for a restart while its API server is away; unset: nowhere.
+    pub state_dir: Option<PathBuf>,
     /// Settings of the translation.
     pub settings: Settings,
     /// Called once all files are read, before the first translation, so that both are made at the same time.
@@ -52,6 +56,7 @@ impl ControlOptions {
         Self {
             paths,
             cluster: None,
+            state_dir: None,
             settings: Settings::default(),
             complete: None,
             endpoints: Vec::new(),
@@ -66,6 +71,9 @@ impl ControlOptions {
 
 /// Certificates near their end are found by looking at the clock now and then.
 const CLOCK: Duration = Duration::from_secs(3600);
+
+/// How long a cluster may take to tell what there is before what was saved is served.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Translations until the Secrets that are referred to are known: one finds them, one has them.
 const MOST_ROUNDS: usize = 3;
@@ -89,8 +97,10 @@ pub async fn run(options: ControlOptions, publish: impl Publish, state: Arc<Stat
     if let Some(complete) = options.complete {
         complete(&mut settings);
     }
+    let saved = options.state_dir.filter(|_| options.cluster.is_some());
     let mut control = Control {
         world,
+        saved: saved.as_deref().map(Saved::new),
         inbox: options.cluster.map(|cluster| cluster.inbox),
         watcher,
         waiting: Waiting::new(options.hold_off),
@@ -116,6 +126,7 @@ pub async fn run(options: ControlOptions, publish: impl Publish, state: Arc<Stat
 struct Control<'a, P> {
     world: World<'a>,
     inbox: Option<Inbox>,
+    saved: Option<Saved>,
     watcher: Watcher,
     waiting: Waiting<Subject>,
     quiet: Duration,
@@ -289,19 +300,56 @@ impl<P: Publish> Control<'_, P> {
     }
 
     /// Waits until the cluster has told everything that there is: half of a configuration would take away what works.
+    /// A cluster that says nothing for a while is served as it was when it was last seen, if that was saved.
     async fn first_news(&mut self) {
-        while self.inbox.as_ref().is_some_and(|inbox| !inbox.complete()) {
-            arrived(&mut self.inbox).await;
-            self.take_news();
+        let mut patience = std::pin::pin!(tokio::time::sleep(PATIENCE));
+        let mut asked = self.saved.is_none();
+        while !self.is_complete() {
+            tokio::select! {
+                biased;
+                () = arrived(&mut self.inbox) => {
+                    self.take_news();
+                }
+                () = &mut patience, if !asked => {
+                    asked = true;
+                    if self.recall() {
+                        break;
+                    }
+                }
+            }
         }
         self.world.overlay();
+    }
+
+    /// Whether everything is known that the cluster has.
+    fn is_complete(&self) -> bool {
+        self.inbox.as_ref().is_none_or(Inbox::complete)
+    }
+
+    /// Takes what was saved. Whether there was anything.
+    fn recall(&mut self) -> bool {
+        let Some(objects) = self.saved.as_ref().and_then(Saved::load) else {
+            return false;
+        };
+        let count = objects.len();
+        if let Some(inbox) = &mut self.inbox {
+            inbox.recall(objects, self.world.objects_mut());
+        }
+        tracing::warn!(
+            objects = count,
+            "the API server does not answer; serving the configuration that was saved before the restart"
+        );
+        true
     }
 
     fn take_news(&mut self) -> Touched {
         let Some(inbox) = &mut self.inbox else {
             return Touched::default();
         };
-        let touched = inbox.take(self.world.objects_mut());
+        let knew = inbox.complete();
+        let mut touched = inbox.take(self.world.objects_mut());
+        // From now on it may be told as the truth.
+        touched.findings |= !knew && inbox.complete();
         if touched.findings {
             self.world.set_unread(inbox.findings().cloned().collect());
         }
@@ -350,6 +398,11 @@ impl<P: Publish> Control<'_, P> {
             }
         }
         tracing::info!(generation, took = ?took, "live in all workers");
+        if let Some(saved) = &self.saved
+            && self.is_complete()
+        {
+            saved.save(self.world.objects_mut());
+        }
         self.latest.report = report;
         self.reporter.certificates(&self.latest.snapshot);
         self.tell();
@@ -361,11 +414,16 @@ impl<P: Publish> Control<'_, P> {
         self.state.set(Live {
             generation: self.latest.generation,
             snapshot: Arc::clone(&self.latest.snapshot),
-            statuses: self.latest.statuses.clone(),
+            statuses: unserved::mark(
+                &self.latest.statuses,
+                &self.latest.snapshot,
+                &self.latest.report.failed_binds,
+            ),
             diagnostics: findings,
             locations: self.world.locations().clone(),
             files_parsed: self.world.parsed(),
             error: self.latest.report.error(),
+            recalled: !self.is_complete(),
         });
     }
 }

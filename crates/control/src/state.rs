@@ -31,6 +31,8 @@ pub struct Live {
     pub files_parsed: u64,
     /// Why the generation is not live in full, if it isn't.
     pub error: Option<String>,
+    /// Whether it was saved before a restart and nobody knows what has changed since then.
+    pub recalled: bool,
 }
 
 impl State {

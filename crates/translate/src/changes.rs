@@ -108,7 +108,7 @@ macro_rules! marks {
 
 marks! {
     services, endpoint_slices, secrets, config_maps, namespaces, ingresses, ingress_classes, gateway_classes, gateways,
-    http_routes, reference_grants,
+    http_routes, reference_grants, definitions,
 }
 
 fn keys<T>(shelf: &Shelf<T>, mark: &mut Option<Mark>) -> Option<BTreeSet<Key>> {
@@ -177,6 +177,12 @@ impl Seen {
             read(Read::Gateway(key.clone()));
         }
         changes.gateway_classes = changed.gateway_classes;
+        // Their status tells whether the version of Gateway API is one that we know.
+        if !changed.definitions.is_empty() {
+            changes
+                .gateway_classes
+                .extend(new.gateway_classes.keys().cloned());
+        }
         changes.gateways = changed.gateways;
         changes.http_routes = changed.http_routes;
         changes.ingresses = changed.ingresses;

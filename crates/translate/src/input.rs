@@ -3,12 +3,13 @@
 use crate::shelf::Shelf;
 use api::core::{ConfigMap, Namespace, Secret, Service};
 use api::discovery::EndpointSlice;
+use api::extension::CustomResourceDefinition;
 use api::gateway::{Gateway, GatewayClass, HTTPRoute, ReferenceGrant};
 use api::networking::{Ingress, IngressClass};
 use api::{Meta, Resource};
 use ipnet::IpNet;
 use ir::Origin;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -111,6 +112,8 @@ pub struct Settings {
     pub address_pool: Vec<IpNet>,
     /// Addresses at which we can be reached, for the status of Gateways and Ingresses.
     pub status_addresses: Vec<IpAddr>,
+    /// Service whose addresses those are instead.
+    pub publish_service: Option<Key>,
 }
 
 impl Default for Settings {
@@ -131,8 +134,36 @@ impl Default for Settings {
             upstream: ir::UpstreamSettings::default(),
             address_pool: Vec::new(),
             status_addresses: Vec::new(),
+            publish_service: None,
         }
     }
+}
+
+/// Writes an object with its version and kind.
+fn write_line<T: Resource + Serialize>(object: &T, out: &mut impl std::io::Write) -> std::io::Result<()> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Whole<'a, T> {
+        api_version: String,
+        kind: &'static str,
+        #[serde(flatten)]
+        object: &'a T,
+    }
+    let version = T::VERSIONS.first().copied().unwrap_or("v1");
+    let api_version = match T::GROUP {
+        "" => version.to_owned(),
+        group => format!("{group}/{version}"),
+    };
+    let kind = T::KIND;
+    serde_json::to_writer(
+        &mut *out,
+        &Whole {
+            api_version,
+            kind,
+            object,
+        },
+    )?;
+    out.write_all(b"\n")
 }
 
 /// Declares [`Objects`] and [`Object`] with one row per kind.
@@ -158,6 +189,17 @@ macro_rules! kinds {
                     return self.$field.get(key).map(|object| Object::$kind((**object).clone()));
                 })*
                 None
+            }
+
+            /// Writes every object as a line of JSON that [`Object::from_value`] reads again.
+            ///
+            /// # Errors
+            /// Those of the writer.
+            pub fn write_lines(&self, out: &mut impl std::io::Write) -> std::io::Result<()> {
+                $(for object in self.$field.values() {
+                    write_line::<$kind>(object, out)?;
+                })*
+                Ok(())
             }
 
             /// Removes an object; `false` if there is none, or the kind is not one of ours.
@@ -220,6 +262,7 @@ kinds! {
     gateways: Gateway,
     http_routes: HTTPRoute,
     reference_grants: ReferenceGrant,
+    definitions: CustomResourceDefinition,
 }
 
 impl Object {

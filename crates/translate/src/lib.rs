@@ -22,6 +22,7 @@ mod ledger;
 mod memo;
 mod output;
 mod pool;
+mod reached;
 pub mod scope;
 mod shelf;
 

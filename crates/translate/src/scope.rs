@@ -12,6 +12,7 @@ use crate::input::{Key, Objects, Resolved, Settings};
 use crate::ledger::Ledger;
 use api::core::{Namespace, Secret, Service};
 use api::discovery::EndpointSlice;
+use api::extension::CustomResourceDefinition;
 use api::gateway::{Gateway, GatewayClass, ReferenceGrant};
 use api::networking::IngressClass;
 use api::status::RouteStatus;
@@ -198,6 +199,12 @@ impl<'a> Scope<'a> {
         let key = Key::new("", name);
         self.read(&Read::GatewayClass(Arc::clone(&key.name)));
         self.world.objects.gateway_classes.get(&key)
+    }
+
+    /// A CRD. All classes are translated again when one changes.
+    pub fn definition(&self, name: &str) -> Option<&'a CustomResourceDefinition> {
+        let found = self.world.objects.definitions.get(&Key::new("", name))?;
+        Some(found)
     }
 
     /// The address of the pool that a Gateway has. It is translated again when that changes.

@@ -32,7 +32,7 @@ impl Bed {
     }
 
     /// Starts it and waits until it answers.
-    pub fn start(&self, parts: &Parts, nodes: u16, images: &[(String, PathBuf)]) -> Result<(), String> {
+    pub fn start(&self, parts: &Parts, nodes: u16, images: &[(&str, PathBuf)]) -> Result<(), String> {
         let started = Instant::now();
         let _ = std::fs::remove_dir_all(&self.dir);
         let wrong = |error: std::io::Error| format!("{}: {error}", self.dir.display());

@@ -4,9 +4,9 @@ mod control;
 pub mod parts;
 
 use crate::Outcome;
-use crate::run::{root, wait};
+use crate::run::wait;
 pub use control::Bed;
-use parts::Parts;
+use parts::{INSTALLED, Parts};
 
 const USAGE: &str = "usage: cargo xtask bed VERB
 
@@ -24,12 +24,12 @@ const USAGE: &str = "usage: cargo xtask bed VERB
 pub fn run(words: &[String]) -> Outcome {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
-        ["up"] => up(1).map(|_| ()),
+        ["up"] => up(1, INSTALLED).map(|_| ()),
         ["up", "--nodes", count] => {
             let count = count
                 .parse()
                 .map_err(|_| format!("--nodes {count}: not a number"))?;
-            up(count).map(|_| ())
+            up(count, INSTALLED).map(|_| ())
         }
         ["down"] => Bed::at_home().down(),
         ["status"] => {
@@ -52,31 +52,32 @@ pub fn run(words: &[String]) -> Outcome {
     }
 }
 
-/// Builds what is missing and starts a fresh bed, with Narthex as the image `narthex`.
-pub fn up(nodes: u16) -> Result<Bed, String> {
+/// Builds what is missing and starts a fresh bed, with Narthex as the image `narthex` and the CRDs of a version of
+/// Gateway API.
+pub fn up(nodes: u16, crds: &str) -> Result<Bed, String> {
     let parts = Parts::ready()?;
     if Bed::at_home().running().is_ok() {
         return Err("the bed is up already\nhint: cargo xtask bed down".into());
     }
     let narthex = parts::narthex()?;
     let bed = Bed::at_home();
-    let images = [
-        ("narthex".to_owned(), narthex),
-        (
-            "registry.k8s.io/gateway-api/conformance/echo-basic".to_owned(),
-            parts.program("echo-basic"),
-        ),
-        // Its ancestor, which ingress-controller-conformance names; it says the same of a request.
-        (
-            "k8s.gcr.io/ingressconformance/echoserver".to_owned(),
-            parts.program("echo-basic"),
-        ),
-    ];
+    let mut images = vec![("narthex", narthex)];
+    // The image has moved twice, from ingress-controller-conformance on; the program says the same of a request.
+    for image in [
+        "registry.k8s.io/gateway-api/conformance/echo-basic",
+        "registry.k8s.io/gateway-api/echo-basic",
+        "k8s.gcr.io/ingressconformance/echoserver",
+    ] {
+        images.push((image, parts.program("echo-basic")));
+    }
+    if crds != INSTALLED {
+        images.push(("registry.k8s.io/coredns/coredns", parts.coredns()?));
+    }
     bed.start(&parts, nodes, &images)?;
     wait(
         bed.command("kubectl")?
             .args(["apply", "--server-side", "--kustomize"])
-            .arg(root().join("deploy/crds"))
+            .arg(parts.crds(crds)?)
             .stdout(std::process::Stdio::null()),
     )?;
     eprintln!("bed: up; cargo xtask bed run kubectl get pods -A");

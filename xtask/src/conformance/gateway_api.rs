@@ -1,17 +1,17 @@
 //! The public Gateway API suite.
 
-use super::{Parts, Wanted, in_bed, results, run_suite, version};
+use super::{INSTALLED, Parts, Wanted, in_bed, results, run_suite, version};
 use crate::Outcome;
 use crate::bed::Bed;
 use std::path::Path;
 
 pub(super) fn run(wanted: &Wanted) -> Outcome {
-    let suite = wanted.suite.as_deref().unwrap_or("1.7.0");
+    let suite = wanted.suite.as_deref().unwrap_or(INSTALLED);
     let program = Parts::ready()?.suite(
         &format!("conformance/gateway-api/v{suite}"),
         &format!("gateway-api-{suite}.test"),
     )?;
-    in_bed("conformance/bed/install", wanted, |bed| {
+    in_bed(suite, "conformance/bed/install", wanted, |bed| {
         tests(bed, &program, suite, wanted)
     })
 }

@@ -1,6 +1,6 @@
 //! The scenarios of ingress-controller-conformance, as `conformance/ingress` has them.
 
-use super::{Parts, Wanted, in_bed, results, run_suite, version};
+use super::{INSTALLED, Parts, Wanted, in_bed, results, run_suite, version};
 use crate::Outcome;
 
 pub(super) fn run(wanted: &Wanted) -> Outcome {
@@ -11,7 +11,7 @@ pub(super) fn run(wanted: &Wanted) -> Outcome {
         return Err("--report wants all scenarios\nhint: leave out --run".into());
     }
     let program = Parts::ready()?.suite("conformance/ingress", "ingress.test")?;
-    in_bed("conformance/ingress/install", wanted, |bed| {
+    in_bed(INSTALLED, "conformance/ingress/install", wanted, |bed| {
         let mut command = bed.command(&program.to_string_lossy())?;
         command.args(["-test.timeout=20m", "-test.v", "--ingress-class=narthex"]);
         if let Some(test) = &wanted.test {

@@ -4,7 +4,7 @@ mod gateway_api;
 mod ingress;
 
 use crate::Outcome;
-use crate::bed::{self, Bed, parts::Parts};
+use crate::bed::{self, Bed, parts::INSTALLED, parts::Parts};
 use crate::run::{root, wait};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -55,10 +55,10 @@ pub fn run(words: &[String]) -> Outcome {
     }
 }
 
-/// A fresh bed with Narthex in it, for one suite.
-fn in_bed(install: &str, wanted: &Wanted, suite: impl FnOnce(&Bed) -> Outcome) -> Outcome {
+/// A fresh bed with the CRDs of a version and Narthex in it, for one suite.
+fn in_bed(crds: &str, install: &str, wanted: &Wanted, suite: impl FnOnce(&Bed) -> Outcome) -> Outcome {
     let _ = Bed::at_home().down();
-    let bed = bed::up(1)?;
+    let bed = bed::up(1, crds)?;
     let outcome = self::install(&bed, install).and_then(|()| suite(&bed));
     if wanted.keep {
         eprintln!("the bed is up; cargo xtask bed down ends it");

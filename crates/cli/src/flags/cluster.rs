@@ -15,6 +15,10 @@ pub struct ClusterFlags {
     /// Namespace whose objects are served (repeatable); by default all.
     #[arg(long, value_name = "NAMESPACE", value_delimiter = ',', conflicts_with = "paths", help_heading = CLUSTER)]
     pub watch_namespaces: Vec<String>,
+    /// Directory where the cluster's objects are saved, with the Secrets that are referred to: a restart while the API server
+    /// is away serves what was there.
+    #[arg(long, value_name = "DIRECTORY", conflicts_with = "paths", value_hint = ValueHint::DirPath, help_heading = CLUSTER)]
+    pub state_dir: Option<PathBuf>,
     /// Write statuses and Events, if this replica leads; `false`: leave them alone.
     #[arg(long, value_name = "true|false", default_value_t = true, action = ArgAction::Set, help_heading = CLUSTER)]
     pub update_status: bool,

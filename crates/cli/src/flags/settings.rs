@@ -1,6 +1,6 @@
 //! The flags that every command which reads objects has: listening, classes, what requests may look like, limits, times.
 
-use crate::values::{self, Duration, SecretName, Size};
+use crate::values::{self, Duration, ObjectName, Size};
 use clap::{ArgAction, Args, ValueEnum};
 use control::StaticEndpoint;
 use ipnet::IpNet;
@@ -24,13 +24,16 @@ pub struct SettingsFlags {
     pub proxy_protocol: Vec<u16>,
     /// Secret with the certificate for hosts that have none; by default one is made at start.
     #[arg(long, value_name = "NAMESPACE/NAME", help_heading = LISTENING)]
-    pub default_certificate: Option<SecretName>,
+    pub default_certificate: Option<ObjectName>,
     /// Networks with addresses of this machine: each Gateway that asks for no address gets one of its own (repeatable).
     #[arg(long, value_name = "NETWORK", value_delimiter = ',', value_parser = values::network, help_heading = LISTENING)]
     pub address_pool: Vec<IpNet>,
     /// Address that the status of Ingresses and Gateways shows (repeatable).
     #[arg(long, visible_alias = "publish-status-address", value_name = "ADDRESS", value_delimiter = ',', help_heading = LISTENING)]
     pub status_address: Vec<IpAddr>,
+    /// Service that leads here: the status of Ingresses and Gateways shows its addresses, unless --status-address gives some.
+    #[arg(long, value_name = "NAMESPACE/NAME", help_heading = LISTENING)]
+    pub publish_service: Option<ObjectName>,
 
     /// Addresses of a Service's port, instead of its EndpointSlices (repeatable).
     #[arg(long, value_name = "NAMESPACE/SERVICE:PORT=ADDRESS[,ADDRESS]", help_heading = BACKENDS)]

@@ -134,7 +134,9 @@ impl Parts {
         };
         let open = self.data_plane.local_addresses();
         let failed = listening::missing(&live.snapshot, &open);
-        if !failed.is_empty() && open.is_empty() {
+        // In a cluster, whoever made the Gateway is told; others may come.
+        let alone = self.farewell.is_none();
+        if alone && !failed.is_empty() && open.is_empty() {
             anstream::eprintln!(
                 "{}: no address could be listened on, so there is nothing to do",
                 styled(BAD, "error")
@@ -203,6 +205,7 @@ fn start_control(
     let certificate = std::thread::spawn(settings::self_signed);
     let mut options = ControlOptions::new(flags.paths.clone());
     options.cluster = cluster;
+    options.state_dir.clone_from(&flags.cluster.state_dir);
     options.settings = settings::from_flags(&flags.settings, settings::stand_in());
     options.complete = Some(Box::new(move |settings| {
         settings.fallback_certificate = match certificate.join() {

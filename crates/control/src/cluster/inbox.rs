@@ -2,11 +2,13 @@
 
 use super::{News, Wanted, Watched};
 use crate::store::Touched;
+use api::Resource as _;
+use api::core::Secret;
 use ir::Diagnostic;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use translate::{Key, Objects};
+use translate::{Key, Object, Objects};
 
 /// What came and has not been taken yet, and what is known about the watches.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub(crate) struct Inbox {
     holds: HashMap<Watched, BTreeSet<Key>>,
     bad: BTreeMap<(Watched, Key), Diagnostic>,
     secrets: BTreeSet<Key>,
+    /// Namespaces that are served, by the numbers of their watches; empty: all.
+    namespaces: Vec<String>,
 }
 
 impl Inbox {
@@ -29,6 +33,7 @@ impl Inbox {
         news: mpsc::Receiver<News>,
         wanted: mpsc::UnboundedSender<Wanted>,
         expected: Vec<Watched>,
+        namespaces: Vec<String>,
     ) -> Self {
         Self {
             news,
@@ -39,6 +44,35 @@ impl Inbox {
             holds: HashMap::new(),
             bad: BTreeMap::new(),
             secrets: BTreeSet::new(),
+            namespaces,
+        }
+    }
+
+    /// Takes objects that were saved earlier, as far as nothing newer is known. What is gone since then goes when its
+    /// watch has told everything.
+    pub fn recall(&mut self, saved: Vec<Object>, objects: &mut Objects) {
+        for object in saved {
+            let (kind, key) = (object.kind(), object.key());
+            let watch = |watched: &&Watched| {
+                watched.kind == kind
+                    && watched.namespace.is_none_or(|number| {
+                        self.namespaces
+                            .get(usize::from(number))
+                            .is_some_and(|name| **name == *key.namespace)
+                    })
+            };
+            match self.missing.iter().find(watch).copied() {
+                Some(watched) => {
+                    self.holds.entry(watched).or_default().insert(key.clone());
+                }
+                // Secrets are not watched but asked for one by one.
+                None if kind == Secret::KIND => {}
+                // It was told already, or is not served any more.
+                None => continue,
+            }
+            if objects.get(kind, &key).is_none() {
+                objects.insert(object);
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use super::Watched;
 use api::Resource;
 use api::core::{Namespace, Service};
 use api::discovery::EndpointSlice;
+use api::extension::{CustomResourceDefinition, GATEWAY_CLASSES};
 use api::gateway::{Gateway, GatewayClass, HTTPRoute, ReferenceGrant};
 use api::networking::{Ingress, IngressClass};
 use kube::discovery::ApiResource;
@@ -43,6 +44,7 @@ pub(super) const KINDS: &[Kind] = kinds! {
     Ingress = "ingresses",
     Service = "services",
     EndpointSlice = "endpointslices",
+    CustomResourceDefinition = "customresourcedefinitions",
 };
 
 impl Kind {
@@ -69,6 +71,11 @@ impl Kind {
             kind: self.name.into(),
             plural: self.plural.into(),
         }
+    }
+
+    /// The only object of the kind that anything asks for, if there is but one.
+    pub fn only(&self) -> Option<&'static str> {
+        (self.name == CustomResourceDefinition::KIND).then_some(GATEWAY_CLASSES)
     }
 
     /// Versions to try, the best first: ReferenceGrant was `v1beta1` alone up to Gateway API 1.4.

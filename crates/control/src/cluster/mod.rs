@@ -104,6 +104,7 @@ impl Cluster {
         let (end, ending) = channel::channel(false);
         let watches = kinds::watched(options.namespaces.len());
         let expected = watches.clone();
+        let namespaces = options.namespaces.iter().cloned().collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| ClientError(error.to_string()))?;
         let thread = std::thread::Builder::new().name("cluster".into()).spawn(move || {
@@ -111,7 +112,7 @@ impl Cluster {
         });
         let thread = thread.map_err(|error| ClientError(error.to_string()))?;
         Ok(Self {
-            inbox: Inbox::new(arrived, wanted, expected),
+            inbox: Inbox::new(arrived, wanted, expected, namespaces),
             end,
             thread: Some(thread),
         })

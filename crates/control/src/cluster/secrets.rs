@@ -110,8 +110,9 @@ async fn take(
             )
         }
         Ok(None) => {
-            let gone = old.is_some().then(|| News::Gone(SECRETS, key.clone()));
-            (None, MISSING.max(period / 5), gone)
+            // Also one that was never there: what was saved before a restart may hold it.
+            let gone = News::Gone(SECRETS, key.clone());
+            (None, MISSING.max(period / 5), Some(gone))
         }
         Err(error) => {
             tracing::warn!(secret = %key, %error, "a Secret can't be read; what is known of it stays in use");

@@ -49,7 +49,10 @@ pub(super) async fn follow(
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
             None => Api::all_with(client.clone(), &resource),
         };
-        let config = watcher::Config::default().page_size(PAGE).timeout(WATCH_SECONDS);
+        let mut config = watcher::Config::default().page_size(PAGE).timeout(WATCH_SECONDS);
+        if let Some(name) = kind.only() {
+            config = config.fields(&format!("metadata.name={name}"));
+        }
         let mut events = pin!(watcher::watcher(api, config));
         let told = Told {
             watched,

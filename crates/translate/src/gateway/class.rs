@@ -1,11 +1,12 @@
 //! GatewayClass: every class that names our controller is accepted.
 
 use crate::conditions::{Wrong, check};
-use crate::input::Key;
+use crate::input::{Key, Settings};
 use crate::output::{ObjectStatus, Status, share_with};
 use crate::scope::Scope;
+use api::extension::{BUNDLE_VERSION, GATEWAY_CLASSES};
 use api::gateway::GatewayClass;
-use api::status::{GatewayClassStatus, SupportedFeature};
+use api::status::{Condition, GatewayClassStatus, SupportedFeature};
 use ir::{Code, Diagnostic};
 use std::sync::Arc;
 
@@ -36,16 +37,21 @@ pub(crate) fn translate(
         );
         Wrong::new("InvalidParameters", message)
     });
-    let features = FEATURES.iter().map(|name| SupportedFeature {
-        name: (*name).to_owned(),
-    });
+    let release = release(scope);
+    let features = features(scope.settings(), release.as_deref())
+        .into_iter()
+        .map(|name| SupportedFeature {
+            name: name.to_owned(),
+        });
+    let mut conditions = vec![check(
+        "Accepted",
+        "Narthex serves Gateways of this class",
+        wrong.as_ref(),
+        generation,
+    )];
+    conditions.extend(release.map(|release| supported_version(&release, generation)));
     let status = GatewayClassStatus {
-        conditions: vec![check(
-            "Accepted",
-            "Narthex serves Gateways of this class",
-            wrong.as_ref(),
-            generation,
-        )],
+        conditions,
         supported_features: features.collect(),
     };
     let status = ObjectStatus {
@@ -55,6 +61,51 @@ pub(crate) fn translate(
     };
     Some(share_with(status, previous))
 }
+
+/// The release of Gateway API whose CRDs are installed, where a cluster tells.
+fn release(scope: &Scope<'_>) -> Option<String> {
+    let definition = scope.definition(GATEWAY_CLASSES)?;
+    definition.metadata.annotations.get(BUNDLE_VERSION).cloned()
+}
+
+/// Whether these CRDs are of a release that Narthex was tested with. It serves others as well as it can.
+fn supported_version(release: &str, generation: i64) -> Condition {
+    let known = RELEASES.iter().any(|known| {
+        let rest = release.strip_prefix(known);
+        rest.is_some_and(|rest| rest.starts_with('.'))
+    });
+    let wrong = (!known).then(|| {
+        let message = format!(
+            "the CRDs are of Gateway API {release}; Narthex was tested with {}, and serves what it understands of others",
+            RELEASES.join(" and ")
+        );
+        Wrong::new("UnsupportedVersion", message)
+    });
+    let fine = format!("Narthex was tested with the CRDs of Gateway API {release}");
+    check("SupportedVersion", &fine, wrong.as_ref(), generation)
+}
+
+/// Releases of Gateway API whose conformance suite passes.
+const RELEASES: &[&str] = &["v1.6", "v1.7"];
+
+/// What this installation can do: what is built, and what its settings make possible. Sorted.
+fn features(settings: &Settings, release: Option<&str>) -> Vec<&'static str> {
+    let mut features = FEATURES.to_vec();
+    if !settings.address_pool.is_empty() {
+        features.extend(WITH_A_POOL);
+    }
+    if release.is_some_and(|release| release.starts_with("v1.6.")) {
+        features.extend(NAMES_OF_1_6);
+    }
+    features.sort_unstable();
+    features
+}
+
+/// Names that release 1.6 had for what `HTTPRouteRetryCodes` names since 1.7.
+const NAMES_OF_1_6: &[&str] = &["HTTPRouteRetry", "HTTPRouteRetryBackendTimeout"];
+
+/// Features that need addresses to hand out. Sorted.
+const WITH_A_POOL: &[&str] = &["GatewayAddressEmpty", "GatewayStaticAddresses"];
 
 /// Features of Gateway API that are built, by their names in its `pkg/features`. Sorted.
 pub(crate) const FEATURES: &[&str] = &[

@@ -5,6 +5,7 @@ use crate::binds;
 use crate::conditions::Wrong;
 use crate::input::Key;
 use crate::pool;
+use crate::reached::reached;
 use crate::scope::Scope;
 use api::gateway::{AddressType, Gateway};
 use ir::{Code, Diagnostic, Origin};
@@ -38,6 +39,7 @@ pub(crate) fn translate(scope: &mut Scope<'_>, gateway: &Arc<Gateway>) -> Gatewa
         addresses: addresses.usable,
         refused: class.or(parameters).or(addresses.refused),
         unreachable: addresses.unusable,
+        reached: reached(scope),
         listeners,
     }
 }

@@ -22,6 +22,7 @@ use crate::input::Key;
 use crate::output::ObjectStatus;
 use crate::scope::Scope;
 use api::gateway::{Gateway, RouteGroupKind};
+use api::status::LoadBalancerIngress;
 use ir::{CertificateId, HostPattern, Origin, Route, Transport};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub(crate) struct GatewayUnit {
     pub refused: Option<Wrong>,
     /// Why it is accepted and yet can't be reached.
     pub unreachable: Option<Wrong>,
+    /// Where it can be reached, if it has no addresses of its own.
+    pub reached: Vec<LoadBalancerIngress>,
     /// Its listeners, in the order of the spec.
     pub listeners: Vec<ListenerUnit>,
 }
@@ -49,6 +52,7 @@ impl GatewayUnit {
             addresses: Vec::new(),
             refused: None,
             unreachable: None,
+            reached: Vec::new(),
             listeners: Vec::new(),
         }
     }

@@ -5,7 +5,7 @@ use crate::conditions::{Wrong, check, fails, holds};
 use crate::input::{Key, Settings};
 use crate::output::{ObjectStatus, Status};
 use api::gateway::{AddressType, Gateway, GatewayAddress};
-use api::status::{Condition, GatewayStatus, ListenerStatus};
+use api::status::{Condition, GatewayStatus, ListenerStatus, LoadBalancerIngress};
 use ir::Transport;
 
 /// How a listener came out of the contest with all others.
@@ -194,7 +194,7 @@ fn addresses(settings: &Settings, gateway: &Gateway, unit: &GatewayUnit) -> Vec<
         return Vec::new();
     }
     let asked_for = gateway.spec.addresses.iter().any(|asked| !asked.value.is_empty());
-    if asked_for || settings.status_addresses.is_empty() || !settings.address_pool.is_empty() {
+    if asked_for || unit.reached.is_empty() || !settings.address_pool.is_empty() {
         return unit
             .addresses
             .iter()
@@ -203,5 +203,13 @@ fn addresses(settings: &Settings, gateway: &Gateway, unit: &GatewayUnit) -> Vec<
             .map(address)
             .collect();
     }
-    settings.status_addresses.iter().map(address).collect()
+    let given = unit.reached.iter().filter_map(|address| match address {
+        LoadBalancerIngress { ip: Some(ip), .. } => Some((AddressType::IPAddress, ip)),
+        LoadBalancerIngress { hostname, .. } => hostname.as_ref().map(|name| (AddressType::Hostname, name)),
+    });
+    let given = given.map(|(kind, value)| GatewayAddress {
+        kind,
+        value: value.clone(),
+    });
+    given.collect()
 }

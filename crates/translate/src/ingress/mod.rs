@@ -12,9 +12,10 @@ mod tls;
 
 use crate::certificates::Problem;
 use crate::input::Key;
+use crate::reached::reached;
 use crate::scope::Scope;
 use api::networking::Ingress;
-use api::status::{IngressStatus, LoadBalancerIngress, LoadBalancerStatus};
+use api::status::{IngressStatus, LoadBalancerStatus};
 use ir::{CertificateId, Code, Diagnostic, Origin, PathMatch, Route, TlsHost};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -152,16 +153,10 @@ fn claim(host: &Arc<str>, matched: &PathMatch) -> Option<Claim> {
     })
 }
 
-fn status(scope: &Scope<'_>) -> IngressStatus {
-    let addresses = scope.settings().status_addresses.iter();
+fn status(scope: &mut Scope<'_>) -> IngressStatus {
     IngressStatus {
         load_balancer: LoadBalancerStatus {
-            ingress: addresses
-                .map(|address| LoadBalancerIngress {
-                    ip: Some(address.to_string()),
-                    hostname: None,
-                })
-                .collect(),
+            ingress: reached(scope),
         },
     }
 }

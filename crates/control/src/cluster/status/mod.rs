@@ -31,7 +31,7 @@ pub(super) async fn write(
 ) {
     let owner = seen.owner().clone();
     let mut desired = Desired::default();
-    let mut generation = 0;
+    let (mut generation, mut known) = (0, false);
     let mut limit = tokio::time::interval(EACH);
     limit.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
     loop {
@@ -41,7 +41,12 @@ pub(super) async fn write(
         tokio::select! {
             live = state.newer_than(generation) => {
                 generation = live.generation;
+                // What was saved before a restart may not be true any more.
+                if live.recalled {
+                    continue;
+                }
                 desired.take(&live, &owner);
+                known = true;
             }
             () = seen.changed() => {
                 // More of them are likely to come at once.
@@ -49,7 +54,7 @@ pub(super) async fn write(
             }
         }
         // Before the first translation, nothing is known about what should be there.
-        if generation == 0 {
+        if !known {
             continue;
         }
         let due = desired.differing(&seen);

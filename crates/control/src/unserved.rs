@@ -1,0 +1,136 @@
+//! Listeners whose socket can't be opened are not programmed, whatever the translation thought.
+
+use api::status::{Condition, ConditionStatus};
+use ir::{Layer, List, Origin, Snapshot};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use translate::{ObjectStatus, Status};
+
+/// The statuses, with the truth about sockets that failed (address and reason).
+pub(crate) fn mark(
+    statuses: &List<ObjectStatus>,
+    snapshot: &Snapshot,
+    failed: &[(String, String)],
+) -> List<ObjectStatus> {
+    let mut statuses = statuses.clone();
+    for (gateway, listeners) in unserved(snapshot, failed) {
+        let place = |status: &ObjectStatus| status.origin.cmp(&gateway);
+        let Some(marked) = statuses.find(place).and_then(|status| marked(status, &listeners)) else {
+            continue;
+        };
+        statuses.insert(place, Arc::new(marked));
+    }
+    statuses
+}
+
+/// Listeners by Gateway, each with why it is not served.
+fn unserved(
+    snapshot: &Snapshot,
+    failed: &[(String, String)],
+) -> BTreeMap<Origin, BTreeMap<Arc<str>, String>> {
+    let mut unserved = BTreeMap::<Origin, BTreeMap<_, _>>::new();
+    for (address, reason) in failed {
+        let binds = snapshot.binds.iter();
+        for bind in binds.filter(|bind| bind.address.to_string() == *address) {
+            for listener in bind
+                .listeners
+                .iter()
+                .filter(|listener| listener.layer == Layer::Gateway)
+            {
+                let Some(name) = &listener.origin.section else {
+                    continue;
+                };
+                let gateway = Origin {
+                    section: None,
+                    ..listener.origin.clone()
+                };
+                let why = format!("can't listen on {address}: {reason}");
+                unserved.entry(gateway).or_default().insert(Arc::clone(name), why);
+            }
+        }
+    }
+    unserved
+}
+
+fn marked(status: &ObjectStatus, unserved: &BTreeMap<Arc<str>, String>) -> Option<ObjectStatus> {
+    let mut marked = status.clone();
+    let Status::Gateway(gateway) = &mut marked.status else {
+        return None;
+    };
+    for listener in &mut gateway.listeners {
+        if let Some(why) = unserved.get(&*listener.name) {
+            not_programmed(&mut listener.conditions, "Invalid", why);
+        }
+    }
+    let served = |conditions: &[Condition]| {
+        conditions
+            .iter()
+            .any(|condition| condition.kind == PROGRAMMED && condition.status == ConditionStatus::True)
+    };
+    if let Some(why) = unserved.values().next()
+        && !gateway
+            .listeners
+            .iter()
+            .any(|listener| served(&listener.conditions))
+    {
+        not_programmed(&mut gateway.conditions, "AddressNotUsable", why);
+    }
+    Some(marked)
+}
+
+fn not_programmed(conditions: &mut [Condition], reason: &str, why: &str) {
+    for condition in conditions
+        .iter_mut()
+        .filter(|condition| condition.kind == PROGRAMMED)
+    {
+        condition.status = ConditionStatus::False;
+        reason.clone_into(&mut condition.reason);
+        why.clone_into(&mut condition.message);
+    }
+}
+
+const PROGRAMMED: &str = "Programmed";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use translate::{Object, Objects, Settings, Translator};
+
+    #[test]
+    fn a_socket_that_failed_takes_its_listener_and_the_last_one_takes_the_gateway() {
+        let api = "gateway.networking.k8s.io/v1";
+        let mut objects = Objects::default();
+        for object in [
+            json!({"apiVersion": api, "kind": "GatewayClass", "metadata": {"name": "c"},
+                "spec": {"controllerName": "narthex.dev/gateway-controller"}}),
+            json!({"apiVersion": api, "kind": "Gateway", "metadata": {"name": "g"},
+                "spec": {"gatewayClassName": "c", "listeners": [
+                    {"name": "a", "port": 81, "protocol": "HTTP"}, {"name": "b", "port": 82, "protocol": "HTTP"}]}}),
+        ] {
+            objects.insert(Object::from_value(&object).unwrap().unwrap());
+        }
+        let translation = Translator::new(Settings::default()).translate(&objects, 0);
+        let programmed = |failed: &[(String, String)]| {
+            let statuses = mark(&translation.statuses, &translation.snapshot, failed);
+            let gateway = statuses.iter().find_map(|status| match &status.status {
+                Status::Gateway(gateway) => Some(gateway.clone()),
+                _ => None,
+            });
+            let gateway = gateway.unwrap();
+            let mut all = vec![gateway.conditions];
+            all.extend(gateway.listeners.into_iter().map(|listener| listener.conditions));
+            let of = |conditions: Vec<Condition>| {
+                let found = conditions
+                    .into_iter()
+                    .find(|condition| condition.kind == PROGRAMMED);
+                found.unwrap().status == ConditionStatus::True
+            };
+            all.into_iter().map(of).collect::<Vec<_>>()
+        };
+        let failure = |port: u16| (format!("*:{port}"), "Address in use".to_owned());
+        assert_eq!(programmed(&[]), [true, true, true]);
+        assert_eq!(programmed(&[failure(82)]), [true, true, false]);
+        assert_eq!(programmed(&[failure(81), failure(82)]), [false, false, false]);
+    }
+}
