@@ -1,6 +1,6 @@
 //! The public Gateway API suite.
 
-use super::{INSTALLED, Parts, Wanted, in_bed, results, run_suite, version};
+use super::{INSTALL, INSTALLED, Parts, Wanted, in_bed, results, run_suite, version};
 use crate::Outcome;
 use crate::bed::Bed;
 use std::path::Path;
@@ -11,9 +11,7 @@ pub(super) fn run(wanted: &Wanted) -> Outcome {
         &format!("conformance/gateway-api/v{suite}"),
         &format!("gateway-api-{suite}.test"),
     )?;
-    in_bed(suite, "conformance/bed/install", wanted, |bed| {
-        tests(bed, &program, suite, wanted)
-    })
+    in_bed(suite, INSTALL, wanted, |bed| tests(bed, &program, suite, wanted))
 }
 
 /// The suite, with exactly the features that the GatewayClass claims.

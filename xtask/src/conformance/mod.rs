@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-const USAGE: &str = "usage: cargo xtask conformance SUITE [--run TEST] [--keep] [--report]
+const USAGE: &str = "usage: cargo xtask conformance checks [NAME]
+       cargo xtask conformance SUITE [--run TEST] [--keep] [--report]
 
   gateway-api       the public suite of Gateway API
   ingress           the scenarios of ingress-controller-conformance
@@ -19,6 +20,9 @@ const USAGE: &str = "usage: cargo xtask conformance SUITE [--run TEST] [--keep] 
   --run TEST        one test instead of all
   --keep            leaves the bed up afterwards, for a look
   --report          writes the report to conformance/results/SUITE/";
+
+/// The default installation, as the bed wants it.
+const INSTALL: &str = "conformance/bed/install";
 
 /// What the words ask for.
 #[derive(Default)]
@@ -51,6 +55,7 @@ pub fn run(words: &[String]) -> Outcome {
     match words.next() {
         Some("gateway-api") => gateway_api::run(&Wanted::read(words)?),
         Some("ingress") => ingress::run(&Wanted::read(words)?),
+        Some("checks") => checks(words.next()),
         _ => Err(USAGE.into()),
     }
 }
@@ -65,6 +70,15 @@ fn in_bed(crds: &str, install: &str, wanted: &Wanted, suite: impl FnOnce(&Bed) -
         return outcome;
     }
     outcome.and(bed.down())
+}
+
+/// Our own checks on a real API server.
+fn checks(name: Option<&str>) -> Outcome {
+    in_bed(INSTALLED, INSTALL, &Wanted::default(), |bed| {
+        let mut command = bed.command("bash")?;
+        let script = root().join("conformance/checks/run.sh");
+        wait(command.arg(script).args(name).stdout(Stdio::null()))
+    })
 }
 
 /// The default installation, as users get it, and waits until it serves.
