@@ -63,7 +63,7 @@ fn busy() -> Arc<Telemetry> {
     telemetry.cluster().connected(["HTTPRoute"]);
     telemetry
         .cluster()
-        .status_write("HTTPRoute", telemetry::StatusWrite::Written);
+        .status_write("HTTPRoute", narthex_telemetry::StatusWrite::Written);
     let control = telemetry.control();
     control.translated(Duration::from_millis(2));
     control.applied(7, Duration::from_millis(12));
