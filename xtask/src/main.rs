@@ -52,7 +52,7 @@ const CHORES: &[(&str, &str, Chore)] = &[
     ),
     (
         "conformance",
-        "in the bed: the public suite gateway-api, and a stress run",
+        "suites and checks in the bed: gateway-api, ingress, checks, stress",
         conformance::run,
     ),
     (

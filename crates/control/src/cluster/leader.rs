@@ -43,6 +43,11 @@ impl Leading {
     pub async fn begun(&mut self) -> bool {
         self.0.wait_for(|until| holds(*until)).await.is_ok()
     }
+
+    /// Waits until something was said about it. `false`: nothing ever will be again.
+    pub async fn changed(&mut self) -> bool {
+        self.0.changed().await.is_ok()
+    }
 }
 
 fn holds(until: Option<Instant>) -> bool {

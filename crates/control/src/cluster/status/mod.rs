@@ -16,6 +16,7 @@ use merge::Owner;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
+use telemetry::{StatusWrite, Telemetry};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use translate::{Key, ObjectStatus};
@@ -24,7 +25,13 @@ use translate::{Key, ObjectStatus};
 type Id = (&'static str, Key);
 
 /// Writes what differs, whenever something changes on either side, as long as this process leads.
-pub(super) async fn write(client: Client, state: Arc<State>, seen: Seen, mut leading: Leading) {
+pub(super) async fn write(
+    client: Client,
+    state: Arc<State>,
+    seen: Seen,
+    mut leading: Leading,
+    telemetry: Arc<Telemetry>,
+) {
     let owner = seen.owner().clone();
     let mut desired = Desired::default();
     let mut limit = tokio::time::interval(EACH);
@@ -49,6 +56,7 @@ pub(super) async fn write(client: Client, state: Arc<State>, seen: Seen, mut lea
             continue;
         }
         let due = desired.differing(&seen);
+        let mut left = due.len();
         let mut writes = JoinSet::new();
         let mut fresh = Instant::now();
         for id in due {
@@ -61,22 +69,41 @@ pub(super) async fn write(client: Client, state: Arc<State>, seen: Seen, mut lea
             if writes.len() >= AT_ONCE {
                 writes.join_next().await;
             }
+            telemetry.cluster().set_statuses_waiting(left);
+            left -= 1;
             limit.tick().await;
-            writes.spawn(one(client.clone(), seen.clone(), leading.clone(), id, status));
+            writes.spawn(one(
+                client.clone(),
+                seen.clone(),
+                leading.clone(),
+                id,
+                status,
+                Arc::clone(&telemetry),
+            ));
         }
         while writes.join_next().await.is_some() {}
+        telemetry.cluster().set_statuses_waiting(0);
     }
 }
 
 /// Writes one status; whoever was quicker is read and merged with.
-async fn one(client: Client, seen: Seen, leading: Leading, id: Id, status: Option<Arc<ObjectStatus>>) {
+async fn one(
+    client: Client,
+    seen: Seen,
+    leading: Leading,
+    id: Id,
+    status: Option<Arc<ObjectStatus>>,
+    telemetry: Arc<Telemetry>,
+) {
     let owner = seen.owner();
+    let count = |outcome| telemetry.cluster().status_write(id.0, outcome);
     for _ in 0..TRIES {
         if !leading.now() {
             return;
         }
         match write::write(&client, owner, &id, status.as_deref()).await {
             Ok(Some(written)) => {
+                count(StatusWrite::Written);
                 return seen.wrote(
                     &id,
                     &written,
@@ -85,8 +112,9 @@ async fn one(client: Client, seen: Seen, leading: Leading, id: Id, status: Optio
             }
             // It is gone, or about to go.
             Ok(None) => return,
-            Err(kube::Error::Api(problem)) if problem.code == 409 => {}
+            Err(kube::Error::Api(problem)) if problem.code == 409 => count(StatusWrite::Conflict),
             Err(error) => {
+                count(StatusWrite::Failed);
                 tracing::warn!(kind = id.0, object = %id.1, %error, "a status can't be written");
                 seen.retry(&id);
                 return;

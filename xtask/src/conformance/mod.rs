@@ -1,20 +1,27 @@
-//! Public conformance suites against Narthex in the bed, as `deploy/kustomize` installs it.
+//! Conformance suites against Narthex in the bed, as `deploy/kustomize` installs it.
+
+mod gateway_api;
+mod ingress;
 
 use crate::Outcome;
-use crate::bed::{self, parts::INSTALLED, parts::Parts};
+use crate::bed::{self, Bed, parts::INSTALLED, parts::Parts};
 use crate::run::{root, wait};
 use crate::stress;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 pub const USAGE: &str = "usage: cargo xtask conformance checks [NAME]
-       cargo xtask conformance gateway-api [--suite VERSION] [--run TEST] [--keep] [--report]
        cargo xtask conformance stress [--only NAME] [--seconds N] [--keep]
+       cargo xtask conformance SUITE [--run TEST] [--keep] [--report]
+
+  gateway-api       the public suite of Gateway API
+  ingress           the scenarios of ingress-controller-conformance
 
   --suite VERSION   version of the Gateway API suite (default 1.7.0)
   --run TEST        one test instead of all
   --keep            leaves the bed up afterwards, for a look
-  --report          writes the report to conformance/results/gateway-api/
+  --report          writes the report to conformance/results/SUITE/
   --only NAME       one scenario instead of all: pods, leader-killed, leader-frozen, apiserver-killed,
                     etcd-restarted, routes, certificates, rolling-restart, scale
   --seconds N       length of a scenario, where it is free (default 60)";
@@ -31,31 +38,39 @@ struct Wanted {
     report: bool,
 }
 
+impl Wanted {
+    fn read<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Self, String> {
+        let mut wanted = Self::default();
+        while let Some(word) = words.next() {
+            match word {
+                "--keep" => wanted.keep = true,
+                "--report" => wanted.report = true,
+                "--suite" => wanted.suite = words.next().map(str::to_owned),
+                "--run" => wanted.test = words.next().map(str::to_owned),
+                _ => return Err(format!("{word}: unknown\n{USAGE}")),
+            }
+        }
+        Ok(wanted)
+    }
+}
+
 /// `cargo xtask conformance SUITE …`.
 pub fn run(words: &[String]) -> Outcome {
     let mut words = words.iter().map(String::as_str);
     match words.next() {
-        Some("gateway-api") => {}
-        Some("stress") => return stress::run(words),
-        Some("checks") => return checks(words.next()),
-        _ => return Err(USAGE.into()),
+        Some("gateway-api") => gateway_api::run(&Wanted::read(words)?),
+        Some("ingress") => ingress::run(&Wanted::read(words)?),
+        Some("stress") => stress::run(words),
+        Some("checks") => checks(words.next()),
+        _ => Err(USAGE.into()),
     }
-    let mut wanted = Wanted::default();
-    while let Some(word) = words.next() {
-        match word {
-            "--keep" => wanted.keep = true,
-            "--report" => wanted.report = true,
-            "--suite" => wanted.suite = words.next().map(str::to_owned),
-            "--run" => wanted.test = words.next().map(str::to_owned),
-            _ => return Err(format!("{word}: unknown\n{USAGE}")),
-        }
-    }
-    let parts = Parts::ready()?;
-    let suite = wanted.suite.clone().unwrap_or_else(|| INSTALLED.into());
-    let program = parts.suite(&suite)?;
-    let _ = bed::Bed::at_home().down();
-    let bed = bed::up(1, &suite)?;
-    let outcome = install(&bed, INSTALL).and_then(|()| gateway_api(&bed, &program, &suite, &wanted));
+}
+
+/// A fresh bed with the CRDs of a version and Narthex in it, for one suite.
+fn in_bed(crds: &str, install: &str, wanted: &Wanted, suite: impl FnOnce(&Bed) -> Outcome) -> Outcome {
+    let _ = Bed::at_home().down();
+    let bed = bed::up(1, crds)?;
+    let outcome = self::install(&bed, install).and_then(|()| suite(&bed));
     if wanted.keep {
         eprintln!("the bed is up; cargo xtask bed down ends it");
         return outcome;
@@ -65,21 +80,18 @@ pub fn run(words: &[String]) -> Outcome {
 
 /// Our own checks on a real API server.
 fn checks(name: Option<&str>) -> Outcome {
-    let _ = bed::Bed::at_home().down();
-    let bed = bed::up(1, INSTALLED)?;
-    let outcome = install(&bed, INSTALL).and_then(|()| {
+    in_bed(INSTALLED, INSTALL, &Wanted::default(), |bed| {
         let mut command = bed.command("bash")?;
         let script = root().join("conformance/checks/run.sh");
         wait(command.arg(script).args(name).stdout(Stdio::null()))
-    });
-    outcome.and(bed.down())
+    })
 }
 
 /// Installs Narthex and waits until it serves.
-pub fn install(bed: &bed::Bed, manifests: &str) -> Outcome {
+pub fn install(bed: &Bed, kustomization: &str) -> Outcome {
     let started = Instant::now();
     for words in [
-        &["apply", "-k", manifests][..],
+        &["apply", "-k", kustomization][..],
         &[
             "-n",
             "narthex-system",
@@ -109,50 +121,13 @@ pub fn install(bed: &bed::Bed, manifests: &str) -> Outcome {
     Ok(())
 }
 
-/// The suite, with exactly the features that the GatewayClass claims.
-fn gateway_api(bed: &bed::Bed, program: &std::path::Path, suite: &str, wanted: &Wanted) -> Outcome {
-    let claimed = bed
-        .command("kubectl")?
-        .args(["get", "gatewayclass", "narthex", "-o"])
-        .arg("jsonpath={range .status.supportedFeatures[*]}{.name},{end}")
-        .output()
-        .map_err(|error| error.to_string())?;
-    let claimed = String::from_utf8_lossy(&claimed.stdout)
-        .trim_end_matches(',')
-        .to_owned();
-    if claimed.is_empty() {
-        return Err("the GatewayClass claims no features".into());
-    }
-    let mut command = bed.command(&program.to_string_lossy())?;
-    command.args([
-        "-test.timeout=50m",
-        "-test.v",
-        "--gateway-class=narthex",
-        "--conformance-profiles=GATEWAY-HTTP",
-        "--usable-address=198.18.207.250",
-        "--unusable-address=198.18.199.250",
-    ]);
-    command.arg(format!("--supported-features={claimed}"));
-    if let Some(test) = &wanted.test {
-        command.arg(format!("--run-test={test}"));
-    }
-    if wanted.report {
-        let folder = root().join("conformance/results/gateway-api");
-        std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        command
-            .arg(format!(
-                "--report-output={}",
-                folder.join(format!("v{suite}.yaml")).display()
-            ))
-            .args(["--organization=narthex", "--project=narthex"])
-            .args(["--url=https://narthex.dev", "--contact=https://narthex.dev"])
-            .arg(format!("--version={}", version()));
-    }
+/// Runs a suite's program to its end, with its output in a log; its exit code decides.
+fn run_suite(bed: &Bed, name: &str, command: &mut Command) -> Outcome {
     let log = bed.dir().join("suite.log");
     let file = std::fs::File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
     let errors = file.try_clone().map_err(|error| error.to_string())?;
     eprintln!(
-        "conformance: running the suite {suite}; its log: {}",
+        "conformance: running the suite {name}; its log: {}",
         log.display()
     );
     let started = Instant::now();
@@ -165,7 +140,7 @@ fn gateway_api(bed: &bed::Bed, program: &std::path::Path, suite: &str, wanted: &
 
 /// Prints the counts, and the tests that failed.
 fn summarize(log: &str) {
-    // Tests of the suite are the first level under TestConformance.
+    // The tests that count are the first level under Go's own.
     let of = |verdict: &str| {
         log.lines()
             .filter_map(|line| {
@@ -173,7 +148,8 @@ fn summarize(log: &str) {
                     .strip_prefix(verdict)?
                     .strip_prefix(": ")
             })
-            .filter_map(|rest| rest.strip_prefix("TestConformance/")?.split(' ').next())
+            .filter_map(|rest| rest.split(' ').next())
+            .map(|test| test.trim_start_matches("TestConformance/"))
             .collect::<Vec<_>>()
     };
     let failed = of("FAIL");
@@ -186,6 +162,13 @@ fn summarize(log: &str) {
         failed.len(),
         of("SKIP").len()
     );
+}
+
+/// The folder of a suite's reports.
+fn results(suite: &str) -> Result<PathBuf, String> {
+    let folder = root().join("conformance/results").join(suite);
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(folder)
 }
 
 /// The version that is tested: the tag, or the commit.
