@@ -52,6 +52,12 @@ pub fn run(words: &[String]) -> Outcome {
     }
 }
 
+/// Whether this machine can have a bed: namespaces, and all parts.
+pub fn possible() -> Outcome {
+    control::namespaces()?;
+    Parts::ready().map(|_| ())
+}
+
 /// Builds what is missing and starts a fresh bed, with Narthex as the image `narthex` and the CRDs of a version of
 /// Gateway API.
 pub fn up(nodes: u16, crds: &str) -> Result<Bed, String> {

@@ -11,10 +11,13 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-pub const USAGE: &str = "usage: cargo xtask conformance checks [NAME]
+pub const USAGE: &str = "usage: cargo xtask conformance all [--if-possible]
+       cargo xtask conformance checks [NAME]
        cargo xtask conformance stress [--only NAME] [--seconds N] [--keep]
        cargo xtask conformance SUITE [--run TEST] [--keep] [--report]
 
+  all               gateway-api, ingress and checks, one after the other
+  --if-possible     passes, and says why, where no namespaces can be made or the bed's parts can't be had
   gateway-api       the public suite of Gateway API
   ingress           the scenarios of ingress-controller-conformance
 
@@ -62,8 +65,26 @@ pub fn run(words: &[String]) -> Outcome {
         Some("ingress") => ingress::run(&Wanted::read(words)?),
         Some("stress") => stress::run(words),
         Some("checks") => checks(words.next()),
+        Some("all") => match words.next() {
+            None => all(),
+            Some("--if-possible") => match bed::possible() {
+                Ok(()) => all(),
+                Err(why) => {
+                    eprintln!("conformance: NOT RUN, as this machine can't have the bed: {why}");
+                    Ok(())
+                }
+            },
+            Some(word) => Err(format!("{word}: unknown\n{USAGE}")),
+        },
         _ => Err(USAGE.into()),
     }
+}
+
+/// What must pass before a change lands.
+fn all() -> Outcome {
+    gateway_api::run(&Wanted::default())?;
+    ingress::run(&Wanted::default())?;
+    checks(None)
 }
 
 /// A fresh bed with the CRDs of a version and Narthex in it, for one suite.

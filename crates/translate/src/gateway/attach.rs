@@ -7,12 +7,9 @@ use crate::conditions::Wrong;
 use crate::hosts::{self, Star};
 use crate::input::Key;
 use crate::scope::Scope;
-use api::gateway::{
-    FromNamespaces, GROUP, Gateway, HTTPRoute, LabelOperator, LabelSelector, Listener, ParentRef, Protocol,
-};
+use crate::selector;
+use api::gateway::{FromNamespaces, GROUP, Gateway, HTTPRoute, Listener, ParentRef, Protocol};
 use ir::{Code, Diagnostic, HostPattern, Origin};
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// What became of one parentRef to a Gateway of ours.
 pub(crate) struct Attachment {
@@ -142,23 +139,12 @@ impl Try<'_, '_> {
             FromNamespaces::Same => self.route.metadata.namespace == gateway.metadata.namespace,
             FromNamespaces::Selector => {
                 let selector = namespaces.and_then(|namespaces| namespaces.selector.as_ref());
-                selector.is_some_and(|selector| self.selected(selector))
+                selector.is_some_and(|selector| {
+                    selector::takes(self.scope, selector, &self.route.metadata.namespace)
+                })
             }
             FromNamespaces::None | FromNamespaces::Other(_) => false,
         }
-    }
-
-    /// Whether the labels of the route's namespace fit. Every namespace has its name as a label, also one
-    /// that stands in no file.
-    fn selected(&mut self, selector: &LabelSelector) -> bool {
-        let name = Arc::clone(&self.route.metadata.namespace);
-        let mut labels = self
-            .scope
-            .namespace(&name)
-            .map(|namespace| namespace.metadata.labels.clone())
-            .unwrap_or_default();
-        labels.insert("kubernetes.io/metadata.name".into(), name.to_string());
-        selects(selector, &labels)
     }
 
     fn no_such_listener(&mut self, gateway: &Gateway, key: &Key, parent: &ParentRef) -> Wrong {
@@ -239,70 +225,4 @@ fn covers(listener: &Listener, hostnames: &[HostPattern]) -> bool {
     };
     hosts::parse(text, Star::Labels)
         .is_ok_and(|pattern| hostnames.iter().any(|hostname| hostname.intersects(&pattern)))
-}
-
-/// `metav1.LabelSelector`: all labels and all expressions must fit. A selector that is there and empty takes all.
-fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
-    let equal = selector
-        .match_labels
-        .iter()
-        .all(|(key, value)| labels.get(key) == Some(value));
-    equal
-        && selector.match_expressions.iter().all(|requirement| {
-            let value = labels.get(&requirement.key);
-            let listed = value.is_some_and(|value| requirement.values.contains(value));
-            match &requirement.operator {
-                LabelOperator::In => listed,
-                LabelOperator::NotIn => !listed,
-                LabelOperator::Exists => value.is_some(),
-                LabelOperator::DoesNotExist => value.is_none(),
-                LabelOperator::Other(_) => false,
-            }
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::selects;
-    use api::gateway::LabelSelector;
-    use serde_json::json;
-    use std::collections::BTreeMap;
-
-    #[test]
-    fn a_selector_takes_a_namespace_when_everything_in_it_fits() {
-        let labels: BTreeMap<String, String> =
-            BTreeMap::from([("team".into(), "shop".into()), ("tier".into(), "web".into())]);
-        for (selector, expected) in [
-            (json!({}), true),
-            (json!({"matchLabels": {"team": "shop"}}), true),
-            (json!({"matchLabels": {"team": "shop", "tier": "db"}}), false),
-            (
-                json!({"matchExpressions": [{"key": "tier", "operator": "In", "values": ["web", "db"]}]}),
-                true,
-            ),
-            (
-                json!({"matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["web"]}]}),
-                false,
-            ),
-            (
-                json!({"matchExpressions": [{"key": "none", "operator": "NotIn", "values": ["web"]}]}),
-                true,
-            ),
-            (
-                json!({"matchExpressions": [{"key": "team", "operator": "Exists"}]}),
-                true,
-            ),
-            (
-                json!({"matchExpressions": [{"key": "team", "operator": "DoesNotExist"}]}),
-                false,
-            ),
-            (
-                json!({"matchExpressions": [{"key": "team", "operator": "Gt"}]}),
-                false,
-            ),
-        ] {
-            let read: LabelSelector = serde_json::from_value(selector.clone()).unwrap();
-            assert_eq!(selects(&read, &labels), expected, "{selector}");
-        }
-    }
 }
