@@ -28,6 +28,7 @@ var scenarios = []scenario{
 	{"routes", routesChurned},
 	{"certificates", certificatesRotated},
 	{"rolling-restart", rollingRestart},
+	{"propagation", propagation},
 	{"scale", scale},
 }
 
