@@ -13,8 +13,8 @@ pub(crate) fn mark(
     failed: &[(String, String)],
 ) -> List<ObjectStatus> {
     let mut statuses = statuses.clone();
-    for (gateway, listeners) in unserved(snapshot, failed) {
-        let place = |status: &ObjectStatus| status.origin.cmp(&gateway);
+    for (holder, listeners) in unserved(snapshot, failed) {
+        let place = |status: &ObjectStatus| status.origin.cmp(&holder);
         let Some(marked) = statuses.find(place).and_then(|status| marked(status, &listeners)) else {
             continue;
         };
@@ -23,7 +23,7 @@ pub(crate) fn mark(
     statuses
 }
 
-/// Listeners by Gateway, each with why it is not served.
+/// Listeners by Gateway or ListenerSet, each with why it is not served.
 fn unserved(
     snapshot: &Snapshot,
     failed: &[(String, String)],
@@ -40,12 +40,9 @@ fn unserved(
                 let Some(name) = &listener.origin.section else {
                     continue;
                 };
-                let gateway = Origin {
-                    section: None,
-                    ..listener.origin.clone()
-                };
+                let holder = listener.origin.object();
                 let why = format!("can't listen on {address}: {reason}");
-                unserved.entry(gateway).or_default().insert(Arc::clone(name), why);
+                unserved.entry(holder).or_default().insert(Arc::clone(name), why);
             }
         }
     }
@@ -54,10 +51,16 @@ fn unserved(
 
 fn marked(status: &ObjectStatus, unserved: &BTreeMap<Arc<str>, String>) -> Option<ObjectStatus> {
     let mut marked = status.clone();
-    let Status::Gateway(gateway) = &mut marked.status else {
-        return None;
+    let (conditions, listeners, reason) = match &mut marked.status {
+        Status::Gateway(gateway) => (
+            &mut gateway.conditions,
+            &mut gateway.listeners,
+            "AddressNotUsable",
+        ),
+        Status::ListenerSet(set) => (&mut set.conditions, &mut set.listeners, "PortUnavailable"),
+        _ => return None,
     };
-    for listener in &mut gateway.listeners {
+    for listener in &mut *listeners {
         if let Some(why) = unserved.get(&*listener.name) {
             not_programmed(&mut listener.conditions, "Invalid", why);
         }
@@ -68,12 +71,9 @@ fn marked(status: &ObjectStatus, unserved: &BTreeMap<Arc<str>, String>) -> Optio
             .any(|condition| condition.kind == PROGRAMMED && condition.status == ConditionStatus::True)
     };
     if let Some(why) = unserved.values().next()
-        && !gateway
-            .listeners
-            .iter()
-            .any(|listener| served(&listener.conditions))
+        && !listeners.iter().any(|listener| served(&listener.conditions))
     {
-        not_programmed(&mut gateway.conditions, "AddressNotUsable", why);
+        not_programmed(conditions, reason, why);
     }
     Some(marked)
 }

@@ -1,32 +1,43 @@
-//! One listener of a Gateway: protocol, hostname, certificates and kinds of routes.
+//! One listener of a Gateway or ListenerSet: protocol, hostname, certificates and kinds of routes.
 
-use super::ListenerUnit;
+use super::{Holder, ListenerUnit, admission};
 use crate::certificates::{Problem, covers};
 use crate::conditions::Wrong;
 use crate::grants::{Referrer, permits};
 use crate::hosts::{self, Star};
 use crate::input::Key;
 use crate::scope::Scope;
-use api::gateway::{FromNamespaces, GROUP, Gateway, Listener, Protocol, RouteGroupKind, SecretRef, TlsMode};
+use api::gateway::{GROUP, Listener, Protocol, RouteGroupKind, SecretRef, TlsMode};
 use ir::{Certificate, CertificateId, Code, Diagnostic, HostPattern, Origin, Transport};
 use std::sync::Arc;
 
-/// Reads the listener at `index` of a Gateway's spec.
-pub(crate) fn translate(
+/// Reads the listeners of a Gateway or ListenerSet.
+pub(crate) fn translate_all(
     scope: &mut Scope<'_>,
-    gateway: &Gateway,
+    holder: &Holder,
+    listeners: &[Listener],
+    client_certificates: bool,
+) -> Vec<ListenerUnit> {
+    (0..listeners.len())
+        .map(|index| translate(scope, holder, listeners, index, client_certificates))
+        .collect()
+}
+
+fn translate(
+    scope: &mut Scope<'_>,
+    holder: &Holder,
+    listeners: &[Listener],
     index: usize,
     client_certificates: bool,
 ) -> ListenerUnit {
-    let listener = &gateway.spec.listeners[index];
+    let listener = &listeners[index];
     let mut look = Look {
         scope,
-        gateway,
+        holder,
+        before: &listeners[..index],
         listener,
         index,
-        origin: Key::of(&gateway.metadata)
-            .origin("Gateway")
-            .section(listener.name.as_str()),
+        origin: holder.origin().section(listener.name.as_str()),
         refused: None,
         unresolved: None,
     };
@@ -35,6 +46,7 @@ pub(crate) fn translate(
     look.name_and_port();
     let kinds = look.kinds(transport);
     look.namespaces();
+    look.filters();
     let certificates = look.certificates(transport, client_certificates, &hostname);
     ListenerUnit {
         origin: look.origin,
@@ -52,7 +64,9 @@ pub(crate) fn translate(
 /// A listener being looked at, with the first reason found against it.
 struct Look<'s, 'a> {
     scope: &'s mut Scope<'a>,
-    gateway: &'s Gateway,
+    holder: &'s Holder,
+    /// Listeners of the same object that come first.
+    before: &'s [Listener],
     listener: &'s Listener,
     index: usize,
     origin: Origin,
@@ -108,8 +122,7 @@ impl Look<'_, '_> {
             self.refuse("PortUnavailable", message);
         }
         let name = &self.listener.name;
-        let before = &self.gateway.spec.listeners[..self.index];
-        if name.is_empty() || before.iter().any(|other| other.name == *name) {
+        if name.is_empty() || self.before.iter().any(|other| other.name == *name) {
             let message = if name.is_empty() {
                 "the listener has no name".to_owned()
             } else {
@@ -170,19 +183,35 @@ impl Look<'_, '_> {
         let Some(namespaces) = allowed.and_then(|allowed| allowed.namespaces.as_ref()) else {
             return;
         };
-        let message = match &namespaces.from {
-            Some(FromNamespaces::Other(word)) => format!("from can't be {word}, so no route is admitted"),
-            Some(FromNamespaces::Selector) if namespaces.selector.is_none() => {
-                "from is Selector, but selector is missing, so no route is admitted".to_owned()
-            }
-            _ => return,
+        if let Some(mistake) = admission::mistake(namespaces) {
+            self.report(
+                Code::ListenerInvalid,
+                "allowedRoutes.namespaces",
+                &format!("{mistake}, so no route is admitted"),
+                "Use All, Same, None, or Selector with a selector",
+            );
+        }
+    }
+
+    /// Filters that run before a route is looked for. A filter that can't be applied must not be skipped, for it may be
+    /// there to keep somebody out; so the listener is refused.
+    fn filters(&mut self) {
+        let filters = self.listener.filters.as_ref();
+        if filters.is_none_or(|filters| filters.requests.is_empty()) {
+            return;
+        }
+        // The API server checks this for Gateways only: the CRD of ListenerSets lacks the rule.
+        let message = match &self.listener.protocol {
+            Protocol::Http | Protocol::Https => "filters of listeners are not supported yet".to_owned(),
+            other => format!("a listener of protocol {other} can't have filters"),
         };
         self.report(
             Code::ListenerInvalid,
-            "allowedRoutes.namespaces",
+            "filters",
             &message,
-            "Use All, Same, None, or Selector with a selector",
+            "Remove filters, or apply them in the rules of routes",
         );
+        self.refuse("UnsupportedValue", message);
     }
 
     /// Usable certificates. None of them means that the listener can't be served.
@@ -308,7 +337,7 @@ impl Look<'_, '_> {
     fn certificate(&mut self, reference: &SecretRef, field: &str) -> Option<Arc<Certificate>> {
         let group = reference.group.as_deref().unwrap_or_default();
         let kind = reference.kind.as_deref().unwrap_or("Secret");
-        let own = &self.gateway.metadata.namespace;
+        let (kind_of_own, own) = (self.holder.kind(), &self.holder.key().namespace);
         let namespace = reference.namespace.as_deref().unwrap_or(own);
         let key = Key::new(namespace, reference.name.as_str());
         if !group.is_empty() || kind != "Secret" {
@@ -319,12 +348,12 @@ impl Look<'_, '_> {
         }
         let referrer = Referrer {
             group: GROUP,
-            kind: "Gateway",
+            kind: kind_of_own,
             namespace: own,
         };
         if !permits(self.scope, referrer, "", "Secret", &key) {
             let message = format!(
-                "no ReferenceGrant in namespace {namespace} lets Gateways of namespace {own} use Secret {}",
+                "no ReferenceGrant in namespace {namespace} lets {kind_of_own}s of namespace {own} use Secret {}",
                 key.name
             );
             let hint = format!("Create a ReferenceGrant in namespace {namespace}");

@@ -148,5 +148,5 @@ pub(super) fn written_kind(kind: &str) -> Option<&'static str> {
     WRITTEN.iter().find(|known| **known == kind).copied()
 }
 
-const WRITTEN: &[&str] = &["Gateway", "GatewayClass", "HTTPRoute", "Ingress"];
+const WRITTEN: &[&str] = &["Gateway", "GatewayClass", "HTTPRoute", "Ingress", "ListenerSet"];
 const LATER: std::time::Duration = std::time::Duration::from_secs(2);

@@ -31,7 +31,7 @@ pub(super) async fn write(
     let value = desired.map_or(Value::Null, |status| merge::value(&status.status));
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let written = match kind.name {
-        "Gateway" | "GatewayClass" => {
+        "Gateway" | "GatewayClass" | "ListenerSet" => {
             // The server keeps the conditions of others: they are a map by type, and these are ours.
             let status = merge::applied(&current, &value, &now);
             let patch = json!({
