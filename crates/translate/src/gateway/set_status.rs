@@ -81,15 +81,11 @@ fn conditions(
             generation,
         )
     };
-    let not_programmed = match refusal {
-        Some(wrong) if wrong.reason == "ParentNotAccepted" => {
-            Some(Wrong::new("ParentNotProgrammed", wrong.message))
-        }
-        Some(wrong) => Some(wrong),
-        None => {
-            let unreachable = gateway.unreachable.as_ref();
-            unreachable.map(|wrong| Wrong::new("ParentNotProgrammed", wrong.message.clone()))
-        }
+    let of_gateway = |wrong: &Wrong| Wrong::new("ParentNotProgrammed", wrong.message.clone());
+    let not_programmed = match &refusal {
+        None => gateway.unreachable.as_ref().map(of_gateway),
+        Some(wrong) if unit.refused.is_none() && !standing.gateway_accepted => Some(of_gateway(wrong)),
+        Some(wrong) => Some(wrong.clone()),
     };
     vec![
         accepted,

@@ -110,11 +110,17 @@ impl Seen {
     }
 
     /// Everything whose status is not as desired. What we had a part in and nobody desires any more is cleared, but only
-    /// for routes: everything else says so in its own words, or belongs to somebody else by now.
+    /// for routes, and for ListenerSets that we wrote, whose Gateway is gone or somebody else's by now: everything else
+    /// says so in its own words, or belongs to somebody else itself.
     pub fn differing(
         &self,
         desired: impl Fn(&Id) -> Option<(Arc<ObjectStatus>, u64)>,
     ) -> Vec<(Id, Option<Arc<ObjectStatus>>)> {
+        let nothing = merge::desired_digest(&self.owner, LISTENER_SET, None);
+        let left_over = |kind: &str, entry: &Entry| {
+            let wrote = entry.wrote.is_some_and(|(wanted, _)| wanted != nothing);
+            entry.ours && (merge::is_route(kind) || (kind == LISTENER_SET && wrote))
+        };
         let mut inner = self.inner();
         inner.dirty.clear();
         let mut differing = Vec::new();
@@ -126,7 +132,7 @@ impl Seen {
                         differing.push((id.clone(), Some(status)));
                     }
                 }
-                None if entry.ours && merge::is_route(id.0) => differing.push((id.clone(), None)),
+                None if left_over(id.0, entry) => differing.push((id.clone(), None)),
                 None => {}
             }
         }
@@ -148,5 +154,6 @@ pub(super) fn written_kind(kind: &str) -> Option<&'static str> {
     WRITTEN.iter().find(|known| **known == kind).copied()
 }
 
-const WRITTEN: &[&str] = &["Gateway", "GatewayClass", "HTTPRoute", "Ingress", "ListenerSet"];
+const WRITTEN: &[&str] = &["Gateway", "GatewayClass", "HTTPRoute", "Ingress", LISTENER_SET];
+const LISTENER_SET: &str = "ListenerSet";
 const LATER: std::time::Duration = std::time::Duration::from_secs(2);
