@@ -6,8 +6,8 @@ use crate::run::{root, wait};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-const USAGE: &str =
-    "usage: cargo xtask conformance gateway-api [--suite VERSION] [--run TEST] [--keep] [--report]
+const USAGE: &str = "usage: cargo xtask conformance checks [NAME]
+       cargo xtask conformance gateway-api [--suite VERSION] [--run TEST] [--keep] [--report]
 
   --suite VERSION   version of the Gateway API suite (default 1.7.0)
   --run TEST        one test instead of all
@@ -26,8 +26,10 @@ struct Wanted {
 /// `cargo xtask conformance SUITE …`.
 pub fn run(words: &[String]) -> Outcome {
     let mut words = words.iter().map(String::as_str);
-    if words.next() != Some("gateway-api") {
-        return Err(USAGE.into());
+    match words.next() {
+        Some("gateway-api") => {}
+        Some("checks") => return checks(words.next()),
+        _ => return Err(USAGE.into()),
     }
     let mut wanted = Wanted::default();
     while let Some(word) = words.next() {
@@ -49,6 +51,18 @@ pub fn run(words: &[String]) -> Outcome {
         eprintln!("the bed is up; cargo xtask bed down ends it");
         return outcome;
     }
+    outcome.and(bed.down())
+}
+
+/// Our own checks on a real API server.
+fn checks(name: Option<&str>) -> Outcome {
+    let _ = bed::Bed::at_home().down();
+    let bed = bed::up(1, INSTALLED)?;
+    let outcome = install(&bed).and_then(|()| {
+        let mut command = bed.command("bash")?;
+        let script = root().join("conformance/checks/run.sh");
+        wait(command.arg(script).args(name).stdout(Stdio::null()))
+    });
     outcome.and(bed.down())
 }
 

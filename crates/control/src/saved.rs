@@ -104,7 +104,9 @@ fn write(file: &Path, objects: &Objects) -> std::io::Result<()> {
     let mut out = BufWriter::new(options.open(&unfinished)?);
     writeln!(out, "{FORMAT}")?;
     objects.write_lines(&mut out)?;
-    out.into_inner().map_err(|error| error.into_error())?.sync_all()?;
+    out.into_inner()
+        .map_err(std::io::IntoInnerError::into_error)?
+        .sync_all()?;
     std::fs::rename(unfinished, file)
 }
 

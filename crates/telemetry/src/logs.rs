@@ -27,8 +27,14 @@ impl FromStr for LogFormat {
 /// Sends log lines of `level` (`info`, `debug`, or a filter such as `info,narthex_control=debug`) and above to standard error.
 /// Call once, at start. Fails when `level` can't be read or logs were set up before.
 pub fn init(format: LogFormat, level: &str, colour: bool) -> Result<(), String> {
+    // A bare word is about this program: libraries would drown it, and what a watch meets we say ourselves.
+    let filter = match level {
+        "debug" | "trace" => format!("info,kube_runtime=error,narthex={level}"),
+        "error" | "warn" | "info" => format!("{level},kube_runtime=error"),
+        _ => level.to_owned(),
+    };
     let filter = tracing_subscriber::EnvFilter::builder()
-        .parse(level)
+        .parse(filter)
         .map_err(|error| format!("log level `{level}`: {error}"))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -1,16 +1,20 @@
 //! Tells findings as Events on their objects: once when they are new, by the leader alone.
 
+use super::kinds::Kind;
 use crate::State;
 use ir::{Diagnostic, Severity};
-use k8s_openapi::api::core::v1::ObjectReference;
-use kube::Client;
+use k8s_openapi::api::core::v1::{ObjectReference, Secret};
+use kube::api::DynamicObject;
+use kube::discovery::ApiResource;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Api, Client};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch as channel;
 
-/// Follows the findings, and tells those that are new.
+/// Follows the findings, and tells those that are new and last: while a Deployment starts, its Service has no endpoint for
+/// a moment, and nobody needs to know.
 pub(super) async fn tell(
     client: Client,
     state: Arc<State>,
@@ -21,24 +25,35 @@ pub(super) async fn tell(
         controller: "narthex".to_owned(),
         instance: Some(identity),
     };
-    let recorder = Recorder::new(client, reporter);
+    let recorder = Recorder::new(client.clone(), reporter);
     let mut told: HashSet<Diagnostic> = HashSet::new();
+    let mut fresh: HashSet<Diagnostic> = HashSet::new();
     let mut generation = 0;
     loop {
-        let live = state.newer_than(generation).await;
+        let live = if fresh.is_empty() {
+            state.newer_than(generation).await
+        } else {
+            tokio::time::sleep(LASTS).await;
+            state.live()
+        };
         generation = live.generation;
         let now: HashSet<Diagnostic> = live.diagnostics.iter().cloned().collect();
-        if *leading.borrow_and_update() {
-            for finding in now.iter().filter(|finding| !told.contains(finding)) {
-                if let Some(reference) = reference(finding)
-                    && let Err(error) = recorder.publish(&event(finding), &reference).await
-                {
-                    tracing::debug!(object = %finding.origin, %error, "an Event can't be written");
-                }
-                tokio::time::sleep(EACH).await;
+        told.retain(|finding| now.contains(finding));
+        let leads = *leading.borrow_and_update();
+        for finding in now.iter().filter(|finding| fresh.contains(*finding)) {
+            // Whoever leads tells; what he told is told for all.
+            told.insert(finding.clone());
+            if !leads {
+                continue;
             }
+            if let Some(reference) = reference(&client, finding).await
+                && let Err(error) = recorder.publish(&event(finding), &reference).await
+            {
+                tracing::debug!(object = %finding.origin, %error, "an Event can't be written");
+            }
+            tokio::time::sleep(EACH).await;
         }
-        told = now;
+        fresh = now.difference(&told).cloned().collect();
     }
 }
 
@@ -70,18 +85,31 @@ fn event(finding: &Diagnostic) -> Event {
     }
 }
 
-fn reference(finding: &Diagnostic) -> Option<ObjectReference> {
+/// The object of a finding, with its uid: `kubectl describe` shows no Event without. `None`: it is gone, or not an object.
+async fn reference(client: &Client, finding: &Diagnostic) -> Option<ObjectReference> {
     let origin = &finding.origin;
-    let kind = super::kinds::Kind::named(&origin.kind)?;
+    let resource = match &*origin.kind {
+        "Secret" => ApiResource::erase::<Secret>(&()),
+        kind => Kind::named(kind)?.resource(),
+    };
+    let api: Api<DynamicObject> = if origin.namespace.is_empty() {
+        Api::all_with(client.clone(), &resource)
+    } else {
+        Api::namespaced_with(client.clone(), &origin.namespace, &resource)
+    };
+    let metadata = api.get_metadata_opt(&origin.name).await.ok()??.metadata;
     Some(ObjectReference {
-        api_version: Some(kind.resource().api_version),
-        kind: Some(origin.kind.to_string()),
-        name: Some(origin.name.to_string()),
-        namespace: (!origin.namespace.is_empty()).then(|| origin.namespace.to_string()),
+        api_version: Some(resource.api_version),
+        kind: Some(resource.kind),
+        name: metadata.name,
+        namespace: metadata.namespace,
+        uid: metadata.uid,
         ..ObjectReference::default()
     })
 }
 
+/// How long a finding has to last.
+const LASTS: Duration = Duration::from_secs(2);
 /// 20 Events in a second at most.
 const EACH: Duration = Duration::from_millis(50);
 /// The API server's limit is 1 KiB.

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Checks on a real API server of what no public suite looks at: rights, bad input, a cluster in trouble.
+# `cargo xtask conformance checks [NAME]` runs it in the bed.
+set -euo pipefail
+cd "$(dirname "$0")"
+. ./lib.sh
+for file in rights.sh input.sh trouble.sh; do . "./$file"; done
+
+CHECKS="columns no_listing_of_secrets only_secrets_referred_to longest_name most_matches big_secret revoked_grant \
+flipping foreign_writer unknown_fields restart_without_api_server api_server_away"
+
+prepare
+for check in ${1:-$CHECKS}; do
+    start=$SECONDS
+    "check_$check"
+    answers "$FRONT/" 200 steady.example || fail "$check: the steady route does not answer any more"
+    say "ok  $check ($((SECONDS - start))s)"
+done
+[ -z "$(restarts | tr -d ' 0')" ] || [ "${RESTARTS_EXPECTED:-0}" = "$(restarts)" ] || fail "Narthex restarted: $(restarts)"
+say "all checks passed"
