@@ -207,7 +207,7 @@ impl Binds {
                 attached_routes: self.attached.count(&place),
                 programmed: false,
             };
-            if accepted && listener.refused.is_none() {
+            if accepted && (listener.refused.is_none() || !listener.excludes.is_empty()) {
                 match claim(gateway, listener, contest.reserved, contest.sockets) {
                     Ok(()) if !gateway.addresses.is_empty() && listener.can_serve() => {
                         standing.programmed = true;

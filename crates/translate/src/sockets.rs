@@ -84,11 +84,7 @@ pub(crate) fn claim(
     sockets: &mut BTreeMap<BindAddress, Socket>,
 ) -> Result<(), Conflict> {
     let Some(transport) = listener.transport else {
-        return Ok(());
-    };
-    let speaks = |transport| match transport {
-        Transport::Http => "HTTP",
-        Transport::Https => "HTTPS",
+        return beside(unit, listener, sockets);
     };
     let port = listener.port;
     if reserved
@@ -108,17 +104,7 @@ pub(crate) fn claim(
             continue;
         };
         if socket.transport != transport {
-            return Err(Conflict {
-                wrong: Wrong::new(
-                    "ProtocolConflict",
-                    format!(
-                        "{address} speaks {} already, for {}",
-                        speaks(socket.transport),
-                        socket.first()
-                    ),
-                ),
-                hint: "Use one protocol per port",
-            });
+            return Err(other_protocol(address, socket));
         }
         if let Some(owner) = socket.hostnames.get(&listener.hostname) {
             return Err(Conflict {
@@ -137,6 +123,40 @@ pub(crate) fn claim(
             .insert(listener.hostname.clone(), listener.origin.clone());
     }
     Ok(())
+}
+
+/// Whether a listener that is not served could be, beside what is spoken on its port.
+fn beside(
+    unit: &GatewayUnit,
+    listener: &ListenerUnit,
+    sockets: &BTreeMap<BindAddress, Socket>,
+) -> Result<(), Conflict> {
+    for address in bind_addresses(unit, listener) {
+        let socket = sockets.get(&address);
+        if let Some(socket) = socket.filter(|socket| listener.excludes.contains(&socket.transport)) {
+            return Err(other_protocol(address, socket));
+        }
+    }
+    Ok(())
+}
+
+fn other_protocol(address: BindAddress, socket: &Socket) -> Conflict {
+    let message = format!(
+        "{address} speaks {} already, for {}",
+        speaks(socket.transport),
+        socket.first()
+    );
+    Conflict {
+        wrong: Wrong::new("ProtocolConflict", message),
+        hint: "Use one protocol per port",
+    }
+}
+
+fn speaks(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Http => "HTTP",
+        Transport::Https => "HTTPS",
+    }
 }
 
 fn other(transport: Transport) -> Transport {

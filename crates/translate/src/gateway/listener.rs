@@ -53,6 +53,7 @@ fn translate(
         name: listener.name.clone(),
         port: listener.port,
         transport,
+        excludes: excludes(&listener.protocol),
         hostname,
         certificates,
         kinds,
@@ -399,6 +400,15 @@ impl Look<'_, '_> {
 
     fn unresolve(&mut self, reason: &'static str, message: String) {
         self.unresolved.get_or_insert(Wrong::new(reason, message));
+    }
+}
+
+/// What can't share a port with a protocol that is not served.
+fn excludes(protocol: &Protocol) -> &'static [Transport] {
+    match protocol {
+        Protocol::Tcp => &[Transport::Http, Transport::Https],
+        Protocol::Tls => &[Transport::Http],
+        _ => &[],
     }
 }
 

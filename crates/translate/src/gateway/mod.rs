@@ -90,6 +90,8 @@ pub(crate) struct ListenerUnit {
     pub port: u16,
     /// What it speaks; `None` if that is not served.
     pub transport: Option<Transport>,
+    /// What can't be spoken on the same port, if it is not served itself: a conflict is more than a missing feature.
+    pub excludes: &'static [Transport],
     /// Hosts it is for.
     pub hostname: HostPattern,
     /// Usable certificates, in the order of the spec.

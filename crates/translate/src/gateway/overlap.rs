@@ -107,6 +107,7 @@ mod tests {
             name: host.to_owned(),
             port: 443,
             transport: Some(Transport::Https),
+            excludes: &[],
             hostname: hosts::parse(host, Star::Labels).unwrap_or_default(),
             certificates: Vec::new(),
             kinds: Vec::new(),

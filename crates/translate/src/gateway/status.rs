@@ -125,7 +125,7 @@ fn listener_conditions(
     overlap: Option<&Origin>,
     generation: i64,
 ) -> Vec<Condition> {
-    let refused = listener.refused.as_ref().or(standing.conflict.as_ref());
+    let refused = standing.conflict.as_ref().or(listener.refused.as_ref());
     let not_programmed = if standing.programmed {
         None
     } else if let Some(conflict) = &standing.conflict {
