@@ -126,9 +126,7 @@ mod tests {
                 std::iter::once(own).chain(theirs)
             });
             let of = |conditions: &Vec<Condition>| {
-                let found = conditions
-                    .iter()
-                    .find(|condition| condition.kind == PROGRAMMED);
+                let found = conditions.iter().find(|condition| condition.kind == PROGRAMMED);
                 found.unwrap().status == ConditionStatus::True
             };
             all.map(of).collect::<Vec<_>>()

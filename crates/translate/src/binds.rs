@@ -71,7 +71,8 @@ impl Binds {
         default_certificates: &[CertificateId],
     ) -> &Assembled {
         if self.assembled.is_none() {
-            self.assembled = Some(self.assemble_anew(settings, gateways, listener_sets, ingresses, default_certificates));
+            self.assembled =
+                Some(self.assemble_anew(settings, gateways, listener_sets, ingresses, default_certificates));
         }
         self.assembled.get_or_insert_default()
     }
@@ -99,7 +100,14 @@ impl Binds {
             Vec::new()
         };
         let mut assembled = Assembled::default();
-        self.gateways(settings, gateways, listener_sets, &reserved, &mut sockets, &mut assembled);
+        self.gateways(
+            settings,
+            gateways,
+            listener_sets,
+            &reserved,
+            &mut sockets,
+            &mut assembled,
+        );
         let ingress = with_ingress.then(|| self.ingress.listeners(ingresses));
         let binds = sockets.into_iter().filter_map(|(address, socket)| {
             let ingress = ingress.filter(|_| reserved.contains(&(address.port, socket.transport)));
@@ -164,7 +172,13 @@ impl Binds {
         let mut merged = BTreeMap::new();
         for (key, unit, gateway) in ours {
             let holder = Holder::Gateway(key.clone());
-            let standings = self.stand(&holder, unit, &unit.listeners, unit.refused.is_none(), &mut contest);
+            let standings = self.stand(
+                &holder,
+                unit,
+                &unit.listeners,
+                unit.refused.is_none(),
+                &mut contest,
+            );
             merged.insert(key, Merged::new(unit, gateway, standings));
         }
         for (key, set) in sets {

@@ -303,10 +303,11 @@ impl Translator {
             &changes.listener_sets,
             &objects.listener_sets,
         ) {
-            let result = objects
-                .listener_sets
-                .get(&key)
-                .map(|set| run!(self, objects, |scope| gateway::listener_set::translate(scope, set)));
+            let result = objects.listener_sets.get(&key).map(|set| {
+                run!(self, objects, |scope| gateway::listener_set::translate(
+                    scope, set
+                ))
+            });
             replace(&mut self.listener_sets, &mut self.ledger, key, result);
             self.binds.changed();
         }

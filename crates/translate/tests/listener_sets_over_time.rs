@@ -100,7 +100,9 @@ impl World {
             }
             1 => {
                 let team = self.of(&["a", "b"]);
-                self.put(&json!({"kind": "Namespace", "metadata": {"name": "default", "labels": {"team": team}}}));
+                self.put(
+                    &json!({"kind": "Namespace", "metadata": {"name": "default", "labels": {"team": team}}}),
+                );
             }
             2 => drop(self.objects.remove("Gateway", &Key::new("default", "front"))),
             3 => drop(self.objects.remove("ListenerSet", &Key::new("default", name))),

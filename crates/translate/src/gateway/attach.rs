@@ -68,10 +68,7 @@ impl<'a> Try<'_, 'a> {
             return None;
         }
         let namespace = parent.namespace.as_deref();
-        let key = Key::new(
-            namespace.unwrap_or(&self.route.metadata.namespace),
-            &*parent.name,
-        );
+        let key = Key::new(namespace.unwrap_or(&self.route.metadata.namespace), &*parent.name);
         match parent.kind.as_deref().unwrap_or("Gateway") {
             "Gateway" => self.gateway(key),
             "ListenerSet" => self.listener_set(key),
@@ -200,7 +197,12 @@ impl<'a> Try<'_, 'a> {
         Wrong::new("NotAllowedByListeners", message)
     }
 
-    fn no_hostname(&mut self, allowed: &[(usize, &Listener)], holder: &Holder, hostnames: &[HostPattern]) -> Wrong {
+    fn no_hostname(
+        &mut self,
+        allowed: &[(usize, &Listener)],
+        holder: &Holder,
+        hostnames: &[HostPattern],
+    ) -> Wrong {
         let theirs: Vec<&str> = allowed
             .iter()
             .filter_map(|(_, listener)| listener.hostname.as_deref())

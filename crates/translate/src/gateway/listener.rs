@@ -141,26 +141,23 @@ impl Look<'_, '_> {
 
     /// Kinds of routes that the listener serves: those of its protocol, narrowed to those it names.
     fn kinds(&mut self, transport: Option<Transport>) -> Vec<RouteGroupKind> {
-        if transport.is_none() {
+        let Some(fitting) = fitting(&self.listener.protocol) else {
             return Vec::new();
-        }
-        let route = RouteGroupKind {
-            group: Some(GROUP.to_owned()),
-            kind: "HTTPRoute".to_owned(),
         };
-        let asked = self
-            .listener
-            .allowed_routes
-            .as_ref()
-            .map_or(&[][..], |allowed| &allowed.kinds);
+        let served = transport.map(|_| RouteGroupKind {
+            group: Some(GROUP.to_owned()),
+            kind: fitting.to_owned(),
+        });
+        let allowed = self.listener.allowed_routes.as_ref();
+        let asked = allowed.map_or(&[][..], |allowed| &allowed.kinds);
         if asked.is_empty() {
-            return vec![route];
+            return served.into_iter().collect();
         }
         let mut kinds = Vec::new();
         for (index, kind) in asked.iter().enumerate() {
-            if is_http_route(kind) {
+            if is_kind(kind, fitting) {
                 if kinds.is_empty() {
-                    kinds.push(route.clone());
+                    kinds.extend(served.clone());
                 }
                 continue;
             }
@@ -172,7 +169,7 @@ impl Look<'_, '_> {
                 Code::ListenerRouteKindInvalid,
                 &format!("allowedRoutes.kinds[{index}]"),
                 &message,
-                "Name HTTPRoute only, or leave kinds out",
+                &format!("Name {fitting} only, or leave kinds out"),
             );
             self.unresolve("InvalidRouteKinds", message);
         }
@@ -412,7 +409,22 @@ fn excludes(protocol: &Protocol) -> &'static [Transport] {
     }
 }
 
+/// The kind of route that a protocol is for, whether it is served or not.
+fn fitting(protocol: &Protocol) -> Option<&'static str> {
+    match protocol {
+        Protocol::Http | Protocol::Https => Some("HTTPRoute"),
+        Protocol::Tls => Some("TLSRoute"),
+        Protocol::Tcp => Some("TCPRoute"),
+        Protocol::Udp => Some("UDPRoute"),
+        Protocol::Other(_) => None,
+    }
+}
+
 /// Whether a kind of route is HTTPRoute.
 pub(crate) fn is_http_route(kind: &RouteGroupKind) -> bool {
-    kind.kind == "HTTPRoute" && kind.group.as_deref().unwrap_or(GROUP) == GROUP
+    is_kind(kind, "HTTPRoute")
+}
+
+fn is_kind(kind: &RouteGroupKind, name: &str) -> bool {
+    kind.kind == name && kind.group.as_deref().unwrap_or(GROUP) == GROUP
 }

@@ -77,7 +77,8 @@ pub(crate) fn membership<'a>(scope: &mut Scope<'a>, set: &ListenerSet) -> Option
 /// The Gateway that a ListenerSet names; `None` if it names something else.
 fn parent(set: &ListenerSet) -> Option<Key> {
     let parent = &set.spec.parent_ref;
-    if parent.group.as_deref().unwrap_or(GROUP) != GROUP || parent.kind.as_deref().unwrap_or("Gateway") != "Gateway"
+    if parent.group.as_deref().unwrap_or(GROUP) != GROUP
+        || parent.kind.as_deref().unwrap_or("Gateway") != "Gateway"
     {
         return None;
     }

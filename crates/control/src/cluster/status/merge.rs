@@ -285,6 +285,13 @@ mod tests {
     }
 
     #[test]
+    fn another_number_of_listener_sets_is_a_difference() {
+        let owner = Owner::new(OWNER);
+        let part = |sets: i32| ours(&owner, "Gateway", &json!({"attachedListenerSets": sets}));
+        assert_ne!(part(0), part(1));
+    }
+
+    #[test]
     fn conditions_of_others_on_a_gateway_are_no_difference() {
         let owner = Owner::new(OWNER);
         let condition = |kind: &str| json!({"type": kind, "status": "True", "reason": "R", "message": "", "observedGeneration": 1, "lastTransitionTime": THEN});

@@ -157,3 +157,31 @@ pub(super) fn written_kind(kind: &str) -> Option<&'static str> {
 const WRITTEN: &[&str] = &["Gateway", "GatewayClass", "HTTPRoute", "Ingress", LISTENER_SET];
 const LISTENER_SET: &str = "ListenerSet";
 const LATER: std::time::Duration = std::time::Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_status_of_a_listener_set_without_a_gateway_is_taken_back_once_and_only_if_it_is_ours() {
+        let seen = Seen::new("narthex.dev/gateway-controller");
+        let status = json!({"conditions": [{"type": "Accepted", "status": "True", "reason": "Accepted",
+            "message": "", "observedGeneration": 1}]});
+        let ids = ["ours", "theirs"].map(|name| (LISTENER_SET, Key::new("n", name)));
+        for (kind, key) in &ids {
+            seen.see(kind, key, &json!({ "status": status }));
+        }
+        let wanted = merge::digest(&merge::ours(seen.owner(), LISTENER_SET, &status));
+        seen.wrote(&ids[0], &status, wanted);
+        let left_over = || {
+            let differing = seen.differing(|_| None);
+            differing.into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+        };
+        assert_eq!(left_over(), [ids[0].clone()]);
+        // What the CRD says by default is there again.
+        let nothing = merge::desired_digest(seen.owner(), LISTENER_SET, None);
+        seen.wrote(&ids[0], &status, nothing);
+        assert_eq!(left_over(), []);
+    }
+}
