@@ -84,10 +84,8 @@ YAML
 
 # A route that changes ten times a second, for 10 s: what it says in the end is what holds.
 check_flipping() {
-    local turn
-    for turn in $(seq 50); do
-        for to in one two; do
-            $K -n $NS apply -f - >/dev/null <<YAML &
+    local turn to proxy routes=http://127.0.0.1:8001/apis/gateway.networking.k8s.io/v1/namespaces/$NS/httproutes
+    $K -n $NS apply -f - <<YAML
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: flips}
@@ -95,12 +93,21 @@ spec:
   parentRefs: [{name: front}]
   hostnames: [flips.example]
   rules:
-    - matches: [{path: {type: Exact, value: /$to}}]
+    - matches: [{path: {type: Exact, value: /one}}]
       backendRefs: [{name: echo, port: 80}]
 YAML
-            wait $!
+    $K proxy --port 8001 >/dev/null &
+    proxy=$!
+    until_true 10 "kubectl proxy answers" answers "$routes" 200
+    for turn in $(seq 50); do
+        for to in one two; do
+            curl -sf -o /dev/null -X PATCH -H 'Content-Type: application/json-patch+json' "$routes/flips" -d \
+                "[{\"op\": \"replace\", \"path\": \"/spec/rules/0/matches/0/path/value\", \"value\": \"/$to\"}]" ||
+                fail "the route can't be changed"
+            sleep 0.1
         done
     done
+    kill $proxy
     until_true 5 "the last word holds" answers "$FRONT/two" 200 flips.example
     answers "$FRONT/one" 404 flips.example || fail "an earlier word is answered"
     until_true 5 "its status is of the last generation" condition httproute flips Accepted True

@@ -51,7 +51,7 @@ const CHORES: &[(&str, &str, Chore)] = &[
     ),
     (
         "conformance",
-        "public conformance suites in the bed: gateway-api",
+        "suites and checks in the bed: gateway-api, ingress, checks",
         conformance::run,
     ),
     (

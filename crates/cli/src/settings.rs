@@ -15,6 +15,7 @@ pub fn from_flags(flags: &SettingsFlags, fallback_certificate: Certificate) -> S
         ingress_controller: flags.ingress_controller_name.clone(),
         ingress_class: flags.ingress_class.clone(),
         watch_ingress_without_class: flags.ingress_class.is_none(),
+        namespace_selector: flags.watch_namespace_selector.clone(),
         default_certificate: flags.default_certificate.as_ref().map(key),
         fallback_certificate: Some(fallback_certificate),
         proxy_protocol_ports: flags.proxy_protocol.clone(),

@@ -174,7 +174,7 @@ fn a_broken_manifest_on_standard_input_is_a_finding_with_its_line() {
 fn flags_that_make_no_sense_end_with_code_2_and_a_hint() {
     for (arguments, part) in [
         (&["run", "--no-such-flag", "x"][..], "--no-such-flag"),
-        (&["run"], "PATH"),
+        (&["run"], "--kubeconfig"),
         (&["run", "--drain-timeout", "soon", "x"], "write 500ms, 30s"),
         (
             &["run", "--endpoint", "shop/web:80", "x"],

@@ -357,6 +357,7 @@ impl<P: Publish> Control<'_, P> {
     }
 
     async fn translate(&mut self) {
+        let started = Instant::now();
         let mut translation = self.world.translate(&mut self.translator, seconds_since_1970());
         // What refers to a Secret for the first time would be without it for a moment, and would say so.
         for _ in 0..MOST_ROUNDS {
@@ -372,6 +373,9 @@ impl<P: Publish> Control<'_, P> {
         self.latest.snapshot = Arc::new(translation.snapshot);
         self.latest.statuses = translation.statuses;
         self.latest.findings = translation.diagnostics;
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.control().translated(started.elapsed());
+        }
     }
 
     /// Publishes, waits until all workers have it, and tells.
@@ -382,9 +386,11 @@ impl<P: Publish> Control<'_, P> {
             generation,
             snapshot: Arc::clone(&self.latest.snapshot),
         };
+        let started = Instant::now();
         let report = self.publish.publish(published).await;
         let took = since.elapsed();
         if let Some(telemetry) = &self.telemetry {
+            telemetry.control().published(started.elapsed());
             telemetry.control().applied(generation, took);
             if !report.failed_binds.is_empty() {
                 telemetry.control().apply_failed();

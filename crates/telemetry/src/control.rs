@@ -16,6 +16,8 @@ struct State {
     applied_at: Option<SystemTime>,
     apply: Durations,
     apply_failures: u64,
+    translate: Durations,
+    publish: Durations,
     diagnostics: Vec<DiagnosticCount>,
     certificates: Vec<CertificateExpiry>,
 }
@@ -46,6 +48,8 @@ pub(crate) struct ControlFigures {
     pub(crate) applied_at: Option<SystemTime>,
     pub(crate) apply: DurationSum,
     pub(crate) apply_failures: u64,
+    pub(crate) translate: DurationSum,
+    pub(crate) publish: DurationSum,
     pub(crate) diagnostics: Vec<DiagnosticCount>,
     pub(crate) certificates: Vec<CertificateExpiry>,
 }
@@ -58,6 +62,16 @@ impl ControlMetrics {
             state.applied_at = Some(SystemTime::now());
             state.apply.add(took);
         });
+    }
+
+    /// A translation took this long.
+    pub fn translated(&self, took: Duration) {
+        self.change(|state| state.translate.add(took));
+    }
+
+    /// From a snapshot to the last acknowledgement it took this long.
+    pub fn published(&self, took: Duration) {
+        self.change(|state| state.publish.add(took));
     }
 
     /// A generation could not be applied in full (a socket could not be opened).
@@ -84,6 +98,8 @@ impl ControlMetrics {
             applied_at: state.applied_at,
             apply: DurationSum::of(std::iter::once(&state.apply)),
             apply_failures: state.apply_failures,
+            translate: DurationSum::of(std::iter::once(&state.translate)),
+            publish: DurationSum::of(std::iter::once(&state.publish)),
             diagnostics: state.diagnostics.clone(),
             certificates: state.certificates.clone(),
         }

@@ -106,6 +106,16 @@ families! {
         "Findings about the configuration in use, by code.";
     CERTIFICATE_EXPIRY = Gauge "narthex_certificate_expiry_timestamp_seconds" ["certificate"] Stable
         "When a certificate in use expires, in seconds since 1970.";
+    STAGE_DURATION = Histogram "narthex_config_stage_duration_seconds" ["stage"] Experimental
+        "Time that a stage of a change took: `translate`, or `publish` until all workers acknowledged.";
+    LEADER = Gauge "narthex_cluster_leader" [] Stable
+        "1 if this process writes statuses and Events.";
+    WATCH_RESTARTS = Counter "narthex_cluster_watch_restarts_total" ["kind"] Stable
+        "Times that a watch of the API server broke off and began again.";
+    STATUS_WRITES = Counter "narthex_cluster_status_writes_total" ["kind", "outcome"] Stable
+        "Statuses written to the API server; `conflict` is tried again at once, `failed` later.";
+    STATUSES_WAITING = Gauge "narthex_cluster_statuses_waiting" [] Stable
+        "Statuses that wait to be written.";
     LOG_LINES = Counter "narthex_access_log_lines_total" [] Stable
         "Lines of the access log handed to the writer.";
     LOG_DROPS = Counter "narthex_access_log_dropped_lines_total" [] Stable

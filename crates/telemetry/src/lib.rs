@@ -7,6 +7,7 @@
 pub mod access;
 mod buckets;
 mod cells;
+mod cluster;
 mod control;
 mod exposition;
 pub mod families;
@@ -20,6 +21,7 @@ mod shard;
 mod upstream;
 
 pub use access::{AccessLog, AccessRecord};
+pub use cluster::{ClusterMetrics, StatusWrite};
 pub use control::{CertificateExpiry, ControlMetrics, DiagnosticCount};
 pub use exposition::Format;
 pub use route::{Figures, Method, RouteLabels, RouteMetrics};
@@ -39,6 +41,7 @@ pub struct Telemetry {
     upstream_gauges: OnceLock<GaugeSource>,
     access_log: Arc<access::Lines>,
     control: ControlMetrics,
+    cluster: ClusterMetrics,
 }
 
 type GaugeSource = Box<dyn Fn(&mut dyn FnMut(UpstreamGauges<'_>)) + Send + Sync>;
@@ -54,6 +57,7 @@ impl Telemetry {
             upstream_gauges: OnceLock::new(),
             access_log: Arc::default(),
             control: ControlMetrics::default(),
+            cluster: ClusterMetrics::default(),
         })
     }
 
@@ -94,6 +98,11 @@ impl Telemetry {
         source: impl Fn(&mut dyn FnMut(UpstreamGauges<'_>)) + Send + Sync + 'static,
     ) {
         let _ = self.upstream_gauges.set(Box::new(source));
+    }
+
+    /// What the connection with a cluster reports.
+    pub fn cluster(&self) -> &ClusterMetrics {
+        &self.cluster
     }
 
     /// What the control side reports.

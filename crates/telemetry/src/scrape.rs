@@ -13,6 +13,7 @@ pub(crate) fn scrape(telemetry: &Telemetry, format: Format) -> Vec<u8> {
     downstream(telemetry, &mut *page);
     upstreams(telemetry, &mut *page);
     control(telemetry, &mut *page);
+    cluster(telemetry, &mut *page);
     access_log(telemetry, &mut *page);
     process(telemetry, &mut *page);
     page.finish()
@@ -132,6 +133,26 @@ fn control(telemetry: &Telemetry, page: &mut dyn Page) {
     for certificate in &figures.certificates {
         page.number(&[&certificate.certificate], certificate.not_after as f64);
     }
+    page.family(&families::STAGE_DURATION);
+    page.durations(&["translate"], &figures.translate);
+    page.durations(&["publish"], &figures.publish);
+}
+
+fn cluster(telemetry: &Telemetry, page: &mut dyn Page) {
+    let figures = telemetry.cluster.figures();
+    if !figures.connected {
+        return;
+    }
+    single(page, &families::LEADER, f64::from(u8::from(figures.leads)));
+    page.family(&families::WATCH_RESTARTS);
+    for (kind, count) in &figures.watch_restarts {
+        page.number(&[kind], *count as f64);
+    }
+    page.family(&families::STATUS_WRITES);
+    for ((kind, outcome), count) in &figures.status_writes {
+        page.number(&[kind, outcome], *count as f64);
+    }
+    single(page, &families::STATUSES_WAITING, figures.statuses_waiting as f64);
 }
 
 fn access_log(telemetry: &Telemetry, page: &mut dyn Page) {

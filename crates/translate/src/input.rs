@@ -4,7 +4,7 @@ use crate::shelf::Shelf;
 use api::core::{ConfigMap, Namespace, Secret, Service};
 use api::discovery::EndpointSlice;
 use api::extension::CustomResourceDefinition;
-use api::gateway::{Gateway, GatewayClass, HTTPRoute, ReferenceGrant};
+use api::gateway::{Gateway, GatewayClass, HTTPRoute, LabelSelector, ReferenceGrant};
 use api::listener_set::ListenerSet;
 use api::networking::{Ingress, IngressClass};
 use api::{Meta, Resource};
@@ -97,6 +97,8 @@ pub struct Settings {
     /// Serve Ingresses that name no class although no class is the default. Where no IngressClass exists at all
     /// (files on a laptop rarely have one) they are served in any case.
     pub watch_ingress_without_class: bool,
+    /// Labels of namespaces whose Gateways, routes and Ingresses are served; unset: of all.
+    pub namespace_selector: Option<LabelSelector>,
     /// Secret with the certificate for hosts that have none.
     pub default_certificate: Option<Key>,
     /// Certificate to use when `default_certificate` is unset or unusable (self-signed, made at start).
@@ -127,6 +129,7 @@ impl Default for Settings {
             ingress_controller: "narthex.dev/ingress-controller".into(),
             ingress_class: None,
             watch_ingress_without_class: false,
+            namespace_selector: None,
             default_certificate: None,
             fallback_certificate: None,
             proxy_protocol_ports: Vec::new(),

@@ -24,6 +24,7 @@ mod output;
 mod pool;
 mod reached;
 pub mod scope;
+pub mod selector;
 mod shelf;
 mod sockets;
 

@@ -1,7 +1,7 @@
 //! A bed that runs: starting it, entering it, asking it, ending it.
 
 use super::parts::Parts;
-use crate::run::root;
+use crate::run::{root, wait};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -38,19 +38,8 @@ impl Bed {
         let wrong = |error: std::io::Error| format!("{}: {error}", self.dir.display());
         std::fs::create_dir_all(&self.dir).map_err(wrong)?;
         let log = std::fs::File::create(self.dir.join("bed.log")).map_err(wrong)?;
-        let mut command = Command::new("unshare");
-        if !is_root() {
-            command.args(["--user", "--map-root-user"]);
-        }
+        let mut command = unshare();
         command
-            .args([
-                "--net",
-                "--pid",
-                "--mount",
-                "--mount-proc",
-                "--fork",
-                "--kill-child",
-            ])
             .arg(parts.program("bed"))
             .arg("-dir")
             .arg(&self.dir)
@@ -192,6 +181,30 @@ impl Bed {
         let children = std::fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).ok()?;
         children.split_whitespace().next()?.parse().ok()
     }
+}
+
+/// Begins a command in namespaces of its own; when `unshare` dies, so does everything in them.
+fn unshare() -> Command {
+    let mut command = Command::new("unshare");
+    if !is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.args([
+        "--net",
+        "--pid",
+        "--mount",
+        "--mount-proc",
+        "--fork",
+        "--kill-child",
+    ]);
+    command
+}
+
+/// Whether namespaces can be made, and links in them.
+pub fn namespaces() -> Result<(), String> {
+    let links = "ip link add bed0 type bridge && ip link add bed1 type veth peer name bed2";
+    wait(unshare().args(["sh", "-c", links]))
+        .map_err(|problem| format!("{problem}\nhint: it takes root or user namespaces, and iproute2"))
 }
 
 /// The control plane on a busy machine takes its time.

@@ -52,6 +52,12 @@ pub fn run(words: &[String]) -> Outcome {
     }
 }
 
+/// Whether this machine can have a bed: namespaces, and all parts.
+pub fn possible() -> Outcome {
+    control::namespaces()?;
+    Parts::ready().map(|_| ())
+}
+
 /// Builds what is missing and starts a fresh bed, with Narthex as the image `narthex` and the CRDs of a version of
 /// Gateway API.
 pub fn up(nodes: u16, crds: &str) -> Result<Bed, String> {
@@ -62,10 +68,11 @@ pub fn up(nodes: u16, crds: &str) -> Result<Bed, String> {
     let narthex = parts::narthex()?;
     let bed = Bed::at_home();
     let mut images = vec![("narthex", narthex)];
-    // The image has moved; the program has stayed the same.
+    // The image has moved twice, from ingress-controller-conformance on; the program says the same of a request.
     for image in [
         "registry.k8s.io/gateway-api/conformance/echo-basic",
         "registry.k8s.io/gateway-api/echo-basic",
+        "k8s.gcr.io/ingressconformance/echoserver",
     ] {
         images.push((image, parts.program("echo-basic")));
     }

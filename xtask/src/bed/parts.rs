@@ -62,15 +62,14 @@ impl Parts {
         self.bin().join(name)
     }
 
-    /// The suite of a version, as a test program.
-    pub fn suite(&self, version: &str) -> Result<PathBuf, String> {
-        let program = self.program(&format!("gateway-api-{version}.test"));
-        let folder = format!("conformance/gateway-api/v{version}");
-        if !root().join(&folder).is_dir() {
-            return Err(format!("there is no suite {version}: {folder} does not exist"));
+    /// The tests of a Go package of the project, as a program of this name.
+    pub fn suite(&self, folder: &str, name: &str) -> Result<PathBuf, String> {
+        let program = self.program(name);
+        if !root().join(folder).is_dir() {
+            return Err(format!("there is no such suite: {folder} does not exist"));
         }
-        eprintln!("bed: building the suite {version} …");
-        let mut command = self.go(&folder);
+        eprintln!("bed: building {name} …");
+        let mut command = self.go(folder);
         wait(
             command
                 .args(["test", "-c", "-trimpath", "-o"])

@@ -5,6 +5,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use control::StaticEndpoint;
 use ipnet::IpNet;
 use std::net::IpAddr;
+use translate::selector::LabelSelector;
 
 /// What the objects leave open. The same flags for every command that reads objects, so that `check` and
 /// `explain` answer for exactly the `run` that has the same flags.
@@ -45,6 +46,9 @@ pub struct SettingsFlags {
     #[arg(long, help_heading = BACKENDS)]
     pub allow_local_external_names: bool,
 
+    /// Labels of namespaces whose Gateways, routes and Ingresses are served, as `kubectl --selector` has them; by default all.
+    #[arg(long, value_name = "SELECTOR", value_parser = translate::selector::parse, help_heading = CLASSES)]
+    pub watch_namespace_selector: Option<LabelSelector>,
     /// Class whose Ingresses are served, besides the classes that IngressClass objects give to this controller.
     #[arg(long, value_name = "NAME", help_heading = CLASSES)]
     pub ingress_class: Option<String>,

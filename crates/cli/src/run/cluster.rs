@@ -3,6 +3,7 @@
 use crate::flags::Run;
 use control::{Cluster, ClusterOptions, LeaderOptions, State, Where};
 use std::sync::Arc;
+use telemetry::Telemetry;
 
 /// Which cluster is served; `None`: files are.
 pub fn server(flags: &Run) -> Result<Option<Where>, String> {
@@ -22,7 +23,12 @@ pub fn server(flags: &Run) -> Result<Option<Where>, String> {
 }
 
 /// Connects.
-pub fn connect(flags: &Run, server: Where, state: &Arc<State>) -> Result<Cluster, String> {
+pub fn connect(
+    flags: &Run,
+    server: Where,
+    state: &Arc<State>,
+    telemetry: &Arc<Telemetry>,
+) -> Result<Cluster, String> {
     let cluster = &flags.cluster;
     let leader = if cluster.update_status {
         let namespace = match &cluster.leader_namespace {
@@ -43,7 +49,7 @@ pub fn connect(flags: &Run, server: Where, state: &Arc<State>) -> Result<Cluster
         gateway_controller: flags.settings.gateway_controller_name.clone(),
         leader,
     };
-    Cluster::connect(options, Arc::clone(state)).map_err(|error| error.to_string())
+    Cluster::connect(options, Arc::clone(state), Arc::clone(telemetry)).map_err(|error| error.to_string())
 }
 
 /// This process among all replicas: the Pod's or machine's name, and something that no other process has.

@@ -88,9 +88,10 @@ fn start(flags: &Run, color: flags::Color) -> Result<System, Failure> {
     };
     let state = State::new();
     let mut cluster = match server {
-        Some(server) => {
-            Some(cluster::connect(flags, server, &state).map_err(|problem| (Exit::Unreadable, problem))?)
-        }
+        Some(server) => Some(
+            cluster::connect(flags, server, &state, &telemetry)
+                .map_err(|problem| (Exit::Unreadable, problem))?,
+        ),
         None => None,
     };
     let farewell = cluster.as_mut().map(Cluster::farewell);

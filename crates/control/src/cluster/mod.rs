@@ -27,6 +27,7 @@ use ir::Diagnostic;
 use status::Seen;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use telemetry::Telemetry;
 use tokio::sync::{mpsc, oneshot, watch as channel};
 use translate::{Key, Object};
 
@@ -97,18 +98,27 @@ impl Cluster {
     ///
     /// # Errors
     /// The configuration can't be read or makes no sense. A server that does not answer is none: it is waited for.
-    pub fn connect(options: ClusterOptions, state: Arc<State>) -> Result<Self, ClientError> {
+    pub fn connect(
+        options: ClusterOptions,
+        state: Arc<State>,
+        telemetry: Arc<Telemetry>,
+    ) -> Result<Self, ClientError> {
         let config = options.server.config()?;
         let (news, arrived) = mpsc::channel(NEWS);
         let (wanted, wanting) = mpsc::unbounded_channel();
         let (end, ending) = channel::channel(false);
+        let queues = Queues {
+            news,
+            wanting,
+            ending,
+        };
         let watches = kinds::watched(options.namespaces.len());
         let expected = watches.clone();
         let namespaces = options.namespaces.iter().cloned().collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| ClientError(error.to_string()))?;
         let thread = std::thread::Builder::new().name("cluster".into()).spawn(move || {
-            runtime.block_on(live(config, options, watches, news, wanting, state, ending));
+            runtime.block_on(live(config, options, watches, queues, state, telemetry));
         });
         let thread = thread.map_err(|error| ClientError(error.to_string()))?;
         Ok(Self {
@@ -139,16 +149,27 @@ impl Farewell {
     }
 }
 
+/// Between the thread and the control loop.
+struct Queues {
+    news: mpsc::Sender<News>,
+    wanting: mpsc::UnboundedReceiver<Wanted>,
+    ending: channel::Receiver<bool>,
+}
+
 /// What the thread does.
 async fn live(
     config: kube::Config,
     options: ClusterOptions,
     watches: Vec<Watched>,
-    news: mpsc::Sender<News>,
-    wanting: mpsc::UnboundedReceiver<Wanted>,
+    queues: Queues,
     state: Arc<State>,
-    mut ending: channel::Receiver<bool>,
+    telemetry: Arc<Telemetry>,
 ) {
+    let Queues {
+        news,
+        wanting,
+        mut ending,
+    } = queues;
     let client = match kube::Client::try_from(config) {
         Ok(client) => client,
         Err(error) => {
@@ -158,6 +179,9 @@ async fn live(
     };
     let namespaces: Arc<[String]> = options.namespaces.iter().cloned().collect();
     let seen = Seen::new(&options.gateway_controller);
+    telemetry
+        .cluster()
+        .connected(watches.iter().map(|watched| watched.kind));
     for watched in watches {
         tokio::spawn(watch::follow(
             client.clone(),
@@ -165,6 +189,7 @@ async fn live(
             Arc::clone(&namespaces),
             news.clone(),
             seen.clone(),
+            Arc::clone(&telemetry),
         ));
     }
     tokio::spawn(secrets::follow(client.clone(), news, wanting));
@@ -178,7 +203,9 @@ async fn live(
         Arc::clone(&state),
         seen,
         leading.clone(),
+        Arc::clone(&telemetry),
     ));
+    tokio::spawn(count_leading(leading.clone(), telemetry));
     tokio::spawn(events::tell(
         client.clone(),
         state,
@@ -186,6 +213,14 @@ async fn live(
         leader.identity.clone(),
     ));
     leader::lead(client, leader, leads, ending).await;
+}
+
+/// Shows who leads.
+async fn count_leading(mut leading: channel::Receiver<bool>, telemetry: Arc<Telemetry>) {
+    while leading.changed().await.is_ok() {
+        let leads = *leading.borrow_and_update();
+        telemetry.cluster().set_leads(leads);
+    }
 }
 
 /// News on their way; beyond it, watches wait.

@@ -16,6 +16,7 @@ use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use telemetry::Telemetry;
 use tokio::sync::mpsc::Sender;
 use translate::{Key, Object};
 
@@ -34,6 +35,7 @@ pub(super) async fn follow(
     namespaces: Arc<[String]>,
     news: Sender<News>,
     seen: Seen,
+    telemetry: Arc<Telemetry>,
 ) {
     let Some(kind) = Kind::named(watched.kind) else {
         return;
@@ -72,6 +74,7 @@ pub(super) async fn follow(
                     // The stream goes on by itself, from where it was or with a new list.
                     Trouble::Broken => {
                         tracing::debug!(kind = kind.name, %error, "a watch broke off");
+                        telemetry.cluster().watch_restarted(kind.name);
                         tokio::time::sleep(pause.next()).await;
                     }
                     trouble => break trouble,

@@ -60,7 +60,12 @@ fn busy() -> Arc<Telemetry> {
     first.fault("connect_refused");
     second.fault("connect_refused");
     second.fault("head_timeout");
+    telemetry.cluster().connected(["HTTPRoute"]);
+    telemetry
+        .cluster()
+        .status_write("HTTPRoute", narthex_telemetry::StatusWrite::Written);
     let control = telemetry.control();
+    control.translated(Duration::from_millis(2));
     control.applied(7, Duration::from_millis(12));
     control.apply_failed();
     control.set_diagnostics(vec![DiagnosticCount {

@@ -7,6 +7,7 @@ use crate::input::Key;
 use crate::pool;
 use crate::reached::reached;
 use crate::scope::Scope;
+use crate::selector::serves;
 use api::gateway::{AddressType, Gateway};
 use ir::{Code, Diagnostic, Origin};
 use std::net::IpAddr;
@@ -39,7 +40,7 @@ pub(crate) fn translate(scope: &mut Scope<'_>, gateway: &Arc<Gateway>) -> Gatewa
 /// A class that does not exist is worth a word; one of another controller is not our business.
 fn unknown_class(scope: &mut Scope<'_>, gateway: &Gateway, origin: &Origin) {
     let name = &gateway.spec.gateway_class_name;
-    if scope.gateway_class(name).is_some() {
+    if scope.gateway_class(name).is_some() || !serves(scope, &gateway.metadata.namespace) {
         return;
     }
     let message = if name.is_empty() {

@@ -5,6 +5,7 @@ use super::{Holder, SetUnit, gateway, is_ours, listener};
 use crate::conditions::Wrong;
 use crate::input::Key;
 use crate::scope::Scope;
+use crate::selector::serves;
 use api::gateway::{FromNamespaces, GROUP, Gateway};
 use api::listener_set::ListenerSet;
 use ir::{Code, Diagnostic};
@@ -51,9 +52,9 @@ pub(crate) struct Membership<'a> {
     pub refused: Option<Wrong>,
 }
 
-/// Whether a ListenerSet may join the Gateway that it names; `None` if that is not ours.
+/// Whether a ListenerSet may join the Gateway that it names; `None` if that is not ours, or the namespace is not served.
 pub(crate) fn membership<'a>(scope: &mut Scope<'a>, set: &ListenerSet) -> Option<Membership<'a>> {
-    let key = parent(set)?;
+    let key = parent(set).filter(|_| serves(scope, &set.metadata.namespace))?;
     let gateway = scope.gateway(&key)?;
     if !is_ours(scope, gateway) {
         return None;
@@ -91,6 +92,9 @@ fn no_gateway(scope: &mut Scope<'_>, set: &ListenerSet, holder: &Holder) {
     let Some(key) = parent(set).filter(|key| scope.gateway(key).is_none()) else {
         return;
     };
+    if !serves(scope, &set.metadata.namespace) {
+        return;
+    }
     let message = format!("Gateway {key} does not exist");
     scope.report(
         Diagnostic::new(Code::ParentNotFound, holder.origin(), "spec.parentRef", message)

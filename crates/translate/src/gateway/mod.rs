@@ -26,6 +26,7 @@ use crate::conditions::Wrong;
 use crate::input::Key;
 use crate::output::ObjectStatus;
 use crate::scope::Scope;
+use crate::selector;
 use api::gateway::{Gateway, RouteGroupKind};
 use api::listener_set::ListenerSet;
 use api::status::LoadBalancerIngress;
@@ -129,14 +130,27 @@ pub(crate) struct RouteUnit {
     pub status: Option<Arc<ObjectStatus>>,
 }
 
+impl RouteUnit {
+    /// A route that is not ours.
+    pub fn foreign() -> Self {
+        Self {
+            route: None,
+            attached: Arc::default(),
+            accepted: Arc::default(),
+            status: None,
+        }
+    }
+}
+
 /// The Gateway of this key, if its class is ours.
 pub(crate) fn our_gateway<'a>(scope: &mut Scope<'a>, key: &Key) -> Option<&'a Arc<Gateway>> {
     let gateway = scope.gateway(key)?;
     is_ours(scope, gateway).then_some(gateway)
 }
 
-/// Whether a Gateway's class names our controller.
+/// Whether a Gateway's class names our controller, and its namespace is served.
 pub(crate) fn is_ours(scope: &mut Scope<'_>, gateway: &Gateway) -> bool {
     let class = scope.gateway_class(&gateway.spec.gateway_class_name);
     class.is_some_and(|class| class.spec.controller_name == scope.settings().gateway_controller)
+        && selector::serves(scope, &gateway.metadata.namespace)
 }

@@ -7,25 +7,23 @@ use crate::hosts::{self, Star};
 use crate::input::Key;
 use crate::output::{self, ObjectStatus, Status};
 use crate::scope::Scope;
+use crate::selector::serves;
 use api::gateway::{HTTPRoute, HttpRouteRule};
 use api::status::{Condition, RouteParentStatus, RouteStatus};
 use ir::{Action, Code, Diagnostic, Filter, HostPattern, Origin, Route, Rule, Target, UpstreamId};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// Translates one HTTPRoute.
 pub(crate) fn translate(scope: &mut Scope<'_>, route: &HTTPRoute, previous: Option<&RouteUnit>) -> RouteUnit {
     let origin = Key::of(&route.metadata).origin("HTTPRoute");
+    if !serves(scope, &route.metadata.namespace) {
+        return RouteUnit::foreign();
+    }
     let hostnames = hostnames(scope, route, &origin);
     let attachments = attach(scope, route, hostnames.as_deref().unwrap_or(&[HostPattern::Any]));
     if attachments.is_empty() {
         // No parent of ours: not our business, and no word about its rules.
-        return RouteUnit {
-            route: None,
-            attached: Arc::default(),
-            accepted: Arc::default(),
-            status: None,
-        };
+        return RouteUnit::foreign();
     }
     let read = rules(scope, route);
     let refused = match &hostnames {

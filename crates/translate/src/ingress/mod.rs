@@ -14,6 +14,7 @@ use crate::certificates::Problem;
 use crate::input::Key;
 use crate::reached::reached;
 use crate::scope::Scope;
+use crate::selector::serves;
 use api::networking::Ingress;
 use api::status::{IngressStatus, LoadBalancerStatus};
 use ir::{CertificateId, Code, Diagnostic, Origin, PathMatch, Route, TlsHost};
@@ -75,7 +76,7 @@ impl Claimant {
 /// know of another: [`Scope::claimants`].
 pub fn claims(scope: &mut Scope<'_>, ingress: &Ingress) -> BTreeSet<Claim> {
     let mut claims = BTreeSet::new();
-    if class::not_ours(scope, ingress).is_some() {
+    if !serves(scope, &ingress.metadata.namespace) || class::not_ours(scope, ingress).is_some() {
         return claims;
     }
     let hosts = shape::read(ingress, &scope.settings().http.path).hosts;
@@ -99,6 +100,9 @@ pub fn claims(scope: &mut Scope<'_>, ingress: &Ingress) -> BTreeSet<Claim> {
 
 /// Translates one Ingress; `None` if it is not ours.
 pub fn translate(scope: &mut Scope<'_>, ingress: &Ingress) -> Option<IngressUnit> {
+    if !serves(scope, &ingress.metadata.namespace) {
+        return None;
+    }
     if let Some(finding) = class::not_ours(scope, ingress) {
         scope.report(finding);
         return None;

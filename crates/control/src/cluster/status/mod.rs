@@ -15,6 +15,7 @@ use merge::Owner;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
+use telemetry::{StatusWrite, Telemetry};
 use tokio::sync::watch as channel;
 use tokio::task::JoinSet;
 use translate::{Key, ObjectStatus};
@@ -28,6 +29,7 @@ pub(super) async fn write(
     state: Arc<State>,
     seen: Seen,
     mut leading: channel::Receiver<bool>,
+    telemetry: Arc<Telemetry>,
 ) {
     let owner = seen.owner().clone();
     let mut desired = Desired::default();
@@ -58,26 +60,44 @@ pub(super) async fn write(
             continue;
         }
         let due = desired.differing(&seen);
+        let mut left = due.len();
         let mut writes = JoinSet::new();
         for (id, status) in due {
             if writes.len() >= AT_ONCE {
                 writes.join_next().await;
             }
+            telemetry.cluster().set_statuses_waiting(left);
+            left -= 1;
             limit.tick().await;
             if *leading.borrow() {
-                writes.spawn(one(client.clone(), seen.clone(), id, status));
+                writes.spawn(one(
+                    client.clone(),
+                    seen.clone(),
+                    id,
+                    status,
+                    Arc::clone(&telemetry),
+                ));
             }
         }
         while writes.join_next().await.is_some() {}
+        telemetry.cluster().set_statuses_waiting(0);
     }
 }
 
 /// Writes one status; whoever was quicker is read and merged with.
-async fn one(client: Client, seen: Seen, id: Id, status: Option<Arc<ObjectStatus>>) {
+async fn one(
+    client: Client,
+    seen: Seen,
+    id: Id,
+    status: Option<Arc<ObjectStatus>>,
+    telemetry: Arc<Telemetry>,
+) {
     let owner = seen.owner();
+    let count = |outcome| telemetry.cluster().status_write(id.0, outcome);
     for _ in 0..TRIES {
         match write::write(&client, owner, &id, status.as_deref()).await {
             Ok(Some(written)) => {
+                count(StatusWrite::Written);
                 return seen.wrote(
                     &id,
                     &written,
@@ -86,8 +106,9 @@ async fn one(client: Client, seen: Seen, id: Id, status: Option<Arc<ObjectStatus
             }
             // It is gone, or about to go.
             Ok(None) => return,
-            Err(kube::Error::Api(problem)) if problem.code == 409 => {}
+            Err(kube::Error::Api(problem)) if problem.code == 409 => count(StatusWrite::Conflict),
             Err(error) => {
+                count(StatusWrite::Failed);
                 tracing::warn!(kind = id.0, object = %id.1, %error, "a status can't be written");
                 seen.retry(&id);
                 return;
