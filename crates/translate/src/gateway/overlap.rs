@@ -134,7 +134,9 @@ mod tests {
             for second in hosts.into_iter().filter(|second| *second != first) {
                 let pair = [listener(first), listener(second)];
                 let mut overlaps = Overlaps::default();
-                pair.iter().for_each(|listener| overlaps.add(listener));
+                for listener in &pair {
+                    overlaps.add(listener);
+                }
                 let expected = pair[0].hostname.intersects(&pair[1].hostname);
                 assert_eq!(overlaps.of(&pair[0]).is_some(), expected, "{first} {second}");
             }
