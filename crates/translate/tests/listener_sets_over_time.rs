@@ -17,7 +17,7 @@ fn a_translator_that_saw_every_step_says_the_same_as_a_new_one() {
 #[test]
 fn a_change_of_one_listener_set_leaves_the_units_of_others_alone() {
     let mut world = World::new(1);
-    world.put(&gateway(json!({"from": "All"}), "g.test"));
+    world.put(&gateway(&json!({"from": "All"}), "g.test"));
     for name in ["one", "two"] {
         world.put(&set(name, "front", &format!("{name}.test"), 1));
         world.put(&route(name, "ListenerSet", name));
@@ -96,7 +96,7 @@ impl World {
                     json!({"from": "None"}),
                     json!({"from": "Selector", "selector": {"matchLabels": {"team": "a"}}}),
                 ]);
-                self.put(&gateway(from, host));
+                self.put(&gateway(&from, host));
             }
             1 => {
                 let team = self.of(&["a", "b"]);
@@ -135,7 +135,7 @@ impl World {
     }
 }
 
-fn gateway(allowed: Value, host: &str) -> Value {
+fn gateway(allowed: &Value, host: &str) -> Value {
     json!({"kind": "Gateway", "metadata": {"name": "front"}, "spec": {"gatewayClassName": "narthex",
         "allowedListeners": {"namespaces": allowed},
         "listeners": [{"name": "own", "port": 80, "protocol": "HTTP", "hostname": host}]}})
