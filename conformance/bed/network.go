@@ -30,8 +30,7 @@ func layNetwork() error {
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = runner.Bridge
-	// A fixed address: without it the bridge takes that of the first Pod, and changes it when the Pod goes.
-	attrs.HardwareAddr = net.HardwareAddr{0x02, 0, 198, 18, 0, 1}
+	attrs.HardwareAddr = runner.BridgeHardware
 	bridge := &netlink.Bridge{LinkAttrs: attrs}
 	if err := netlink.LinkAdd(bridge); err != nil {
 		return fmt.Errorf("bridge: %w", err)
@@ -50,9 +49,15 @@ func layNetwork() error {
 	if err != nil {
 		return err
 	}
-	// Pods on this network may listen on port 80 without being root, as in a network of their own.
-	if err := os.WriteFile("/proc/sys/net/ipv4/ip_unprivileged_port_start", []byte("0"), 0o644); err != nil {
-		return err
+	for _, setting := range []struct{ name, value string }{
+		// Pods on this network may listen on port 80 without being root, as in a network of their own.
+		{"ip_unprivileged_port_start", "0"},
+		// Pods reach each other by way of the host, and are not told that there is a shorter one.
+		{"ip_forward", "1"}, {"conf/all/send_redirects", "0"}, {"conf/" + runner.Bridge + "/send_redirects", "0"},
+	} {
+		if err := os.WriteFile("/proc/sys/net/ipv4/"+setting.name, []byte(setting.value), 0o644); err != nil {
+			return err
+		}
 	}
 	return netlink.RouteAdd(&netlink.Route{
 		LinkIndex: lo.Attrs().Index,

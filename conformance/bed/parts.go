@@ -48,7 +48,9 @@ func newParts(dir, bin string) *parts {
 		"--service-account-issuer", "https://kubernetes.default.svc",
 		"--service-account-key-file", pki("sa.key"), "--service-account-signing-key-file", pki("sa.key"),
 		"--service-cluster-ip-range", serviceRange, "--allow-privileged=true",
-		"--max-requests-inflight", "2000", "--max-mutating-requests-inflight", "1000")
+		"--max-requests-inflight", "2000", "--max-mutating-requests-inflight", "1000",
+		"--audit-policy-file", filepath.Join(dir, "audit-policy.yaml"), "--audit-log-path", filepath.Join(dir, "audit.log"),
+		"--audit-log-maxsize", "1000")
 	// The six controllers that Deployments, EndpointSlices and clean-up need, and the one that puts the authority's
 	// certificate into each namespace. There is no scheduler: the runner binds Pods itself.
 	controllers := []string{
@@ -68,8 +70,21 @@ func (p *parts) add(bin, name string, args ...string) {
 	p.order = append(p.order, &part{name: name, program: filepath.Join(bin, name), args: args})
 }
 
+// auditPolicy has a line written per request of Narthex, and none for those of others.
+const auditPolicy = `apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - level: Metadata
+    userGroups: ["system:serviceaccounts:narthex-system"]
+  - level: None
+`
+
 // startAll returns when the API server is ready.
 func (p *parts) startAll() error {
+	if err := os.WriteFile(filepath.Join(p.dir, "audit-policy.yaml"), []byte(auditPolicy), 0o600); err != nil {
+		return err
+	}
 	for _, part := range p.order {
 		if err := p.start(part); err != nil {
 			return err

@@ -8,6 +8,7 @@ mod gate;
 mod generate;
 mod links;
 mod run;
+mod stress;
 mod test;
 
 use std::process::ExitCode;
@@ -51,7 +52,7 @@ const CHORES: &[(&str, &str, Chore)] = &[
     ),
     (
         "conformance",
-        "suites and checks in the bed: gateway-api, ingress, checks",
+        "suites and checks in the bed: gateway-api, ingress, checks, stress",
         conformance::run,
     ),
     (

@@ -41,7 +41,7 @@ func (p *pod) spec(container core.Container) (childSpec, error) {
 		spec.Args = append(spec.Args, expanded(word, env))
 	}
 	if !p.object.Spec.HostNetwork {
-		spec.Address, spec.Gateway = p.address+"/16", p.runner.Host
+		spec.Address, spec.Gateway = p.address+"/32", p.runner.Host
 	}
 	for _, id := range []struct {
 		from *int64
@@ -135,13 +135,29 @@ func (p *pod) plugIn(pid int) error {
 	if err := netlink.LinkAdd(pair); err != nil {
 		return fmt.Errorf("links: %w", err)
 	}
+	if err := netlink.NeighSet(p.neighbour(bridge)); err != nil {
+		return fmt.Errorf("neighbour: %w", err)
+	}
 	return netlink.LinkSetUp(pair)
+}
+
+// neighbour is the host's entry for the Pod. Permanent ones don't count: the kernel has one table of 1,024 for all
+// namespaces of a machine, and hundreds of Pods that find each other by asking fill it.
+func (p *pod) neighbour(bridge netlink.Link) *netlink.Neigh {
+	address := net.ParseIP(p.address).To4()
+	return &netlink.Neigh{
+		LinkIndex: bridge.Attrs().Index, State: netlink.NUD_PERMANENT, IP: address,
+		HardwareAddr: append(net.HardwareAddr{0x02, 1}, address...),
+	}
 }
 
 // unplug removes the links at once: the kernel takes its time with the namespaces of the dead.
 func (p *pod) unplug() {
 	if link, err := netlink.LinkByName(p.link()); err == nil {
 		_ = netlink.LinkDel(link)
+	}
+	if bridge, err := netlink.LinkByName(Bridge); err == nil && !p.object.Spec.HostNetwork {
+		_ = netlink.NeighDel(p.neighbour(bridge))
 	}
 }
 
@@ -216,9 +232,27 @@ func (s *childSpec) network() error {
 			return err
 		}
 	}
-	if err := netlink.RouteAdd(&netlink.Route{Gw: net.ParseIP(s.Gateway)}); err != nil {
+	if err := s.routes(); err != nil {
 		return err
 	}
 	// As container runtimes have it: a program that is not root may listen on port 80.
 	return os.WriteFile("/proc/sys/net/ipv4/ip_unprivileged_port_start", []byte("0"), 0o644)
+}
+
+// routes lead everything over the host, which knows where the Pods are: see neighbour.
+func (s *childSpec) routes() error {
+	link, err := netlink.LinkByName("eth0")
+	if err != nil {
+		return err
+	}
+	index, gateway := link.Attrs().Index, net.ParseIP(s.Gateway).To4()
+	only := &net.IPNet{IP: gateway, Mask: net.CIDRMask(32, 32)}
+	if err := netlink.RouteAdd(&netlink.Route{LinkIndex: index, Dst: only, Scope: netlink.SCOPE_LINK}); err != nil {
+		return err
+	}
+	host := &netlink.Neigh{LinkIndex: index, State: netlink.NUD_PERMANENT, IP: gateway, HardwareAddr: BridgeHardware}
+	if err := netlink.NeighSet(host); err != nil {
+		return err
+	}
+	return netlink.RouteAdd(&netlink.Route{Gw: gateway})
 }

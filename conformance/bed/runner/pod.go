@@ -127,15 +127,32 @@ func (p *pod) run(container core.Container) string {
 		return how
 	case <-p.ending:
 	}
+	// The time before the signal counts, as a kubelet has it.
+	over := time.After(p.grace)
+	select {
+	case how := <-ended:
+		return how
+	case <-over:
+	case <-time.After(beforeStop(container)):
+	}
 	_ = command.Process.Signal(syscall.SIGTERM)
 	_ = command.Process.Signal(syscall.SIGCONT)
 	select {
 	case <-ended:
-	case <-time.After(p.grace):
+	case <-over:
 		_ = command.Process.Kill()
 		<-ended
 	}
 	return "ended"
+}
+
+// beforeStop is how long a program that has to end goes on before it is told.
+func beforeStop(container core.Container) time.Duration {
+	hooks := container.Lifecycle
+	if hooks == nil || hooks.PreStop == nil || hooks.PreStop.Sleep == nil {
+		return 0
+	}
+	return time.Duration(hooks.PreStop.Sleep.Seconds) * time.Second
 }
 
 // launch starts the program in namespaces of its own.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log"
+	"net"
 	"os"
 	"sort"
 	"strings"
@@ -23,6 +24,9 @@ import (
 
 // Bridge is the link that all Pods hang on.
 const Bridge = "bed0"
+
+// BridgeHardware is its address. Fixed: else the bridge takes that of the first Pod, and changes it when the Pod goes.
+var BridgeHardware = net.HardwareAddr{0x02, 0, 198, 18, 0, 1}
 
 // Options say where the runner finds what.
 type Options struct {

@@ -79,6 +79,12 @@ impl Parts {
         Ok(program)
     }
 
+    /// The stress run, as a program.
+    pub fn stress(&self) -> Result<PathBuf, String> {
+        self.build("conformance/bed", "stress", "./stress")?;
+        Ok(self.program("stress"))
+    }
+
     /// The DNS server that the suite of v1.6 has as a backend for UDP.
     pub fn coredns(&self) -> Result<PathBuf, String> {
         let folder = "conformance/gateway-api/v1.6.3/coredns";

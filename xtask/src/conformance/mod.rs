@@ -6,12 +6,14 @@ mod ingress;
 use crate::Outcome;
 use crate::bed::{self, Bed, parts::INSTALLED, parts::Parts};
 use crate::run::{root, wait};
+use crate::stress;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-const USAGE: &str = "usage: cargo xtask conformance all [--if-possible]
+pub const USAGE: &str = "usage: cargo xtask conformance all [--if-possible]
        cargo xtask conformance checks [NAME]
+       cargo xtask conformance stress [--only NAME] [--seconds N] [--keep]
        cargo xtask conformance SUITE [--run TEST] [--keep] [--report]
 
   all               gateway-api, ingress and checks, one after the other
@@ -22,7 +24,10 @@ const USAGE: &str = "usage: cargo xtask conformance all [--if-possible]
   --suite VERSION   version of the Gateway API suite (default 1.7.0)
   --run TEST        one test instead of all
   --keep            leaves the bed up afterwards, for a look
-  --report          writes the report to conformance/results/SUITE/";
+  --report          writes the report to conformance/results/SUITE/
+  --only NAME       one scenario instead of all: pods, leader-killed, leader-frozen, apiserver-killed,
+                    etcd-restarted, routes, certificates, rolling-restart, scale
+  --seconds N       length of a scenario, where it is free (default 60)";
 
 /// The default installation, as the bed wants it.
 const INSTALL: &str = "conformance/bed/install";
@@ -58,6 +63,7 @@ pub fn run(words: &[String]) -> Outcome {
     match words.next() {
         Some("gateway-api") => gateway_api::run(&Wanted::read(words)?),
         Some("ingress") => ingress::run(&Wanted::read(words)?),
+        Some("stress") => stress::run(words),
         Some("checks") => checks(words.next()),
         Some("all") => match words.next() {
             None => all(),
@@ -102,8 +108,8 @@ fn checks(name: Option<&str>) -> Outcome {
     })
 }
 
-/// The default installation, as users get it, and waits until it serves.
-fn install(bed: &Bed, kustomization: &str) -> Outcome {
+/// Installs Narthex and waits until it serves.
+pub fn install(bed: &Bed, kustomization: &str) -> Outcome {
     let started = Instant::now();
     for words in [
         &["apply", "-k", kustomization][..],

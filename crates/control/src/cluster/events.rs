@@ -1,6 +1,7 @@
 //! Tells findings as Events on their objects: once when they are new, by the leader alone.
 
 use super::kinds::Kind;
+use super::leader::Leading;
 use crate::State;
 use ir::{Diagnostic, Severity};
 use k8s_openapi::api::core::v1::{ObjectReference, Secret};
@@ -11,16 +12,10 @@ use kube::{Api, Client};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch as channel;
 
 /// Follows the findings, and tells those that are new and last: while a Deployment starts, its Service has no endpoint for
 /// a moment, and nobody needs to know.
-pub(super) async fn tell(
-    client: Client,
-    state: Arc<State>,
-    mut leading: channel::Receiver<bool>,
-    identity: String,
-) {
+pub(super) async fn tell(client: Client, state: Arc<State>, leading: Leading, identity: String) {
     let reporter = Reporter {
         controller: "narthex".to_owned(),
         instance: Some(identity),
@@ -39,7 +34,7 @@ pub(super) async fn tell(
         generation = live.generation;
         let now: HashSet<Diagnostic> = live.diagnostics.iter().cloned().collect();
         told.retain(|finding| now.contains(finding));
-        let leads = *leading.borrow_and_update();
+        let leads = leading.now();
         for finding in now.iter().filter(|finding| fresh.contains(*finding)) {
             // Whoever leads tells; what he told is told for all.
             told.insert(finding.clone());

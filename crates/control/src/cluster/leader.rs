@@ -23,6 +23,37 @@ pub struct LeaderOptions {
     pub identity: String,
 }
 
+/// Whether this process may write: as long as it holds the Lease, by its own clock. The clock decides and not what was last
+/// heard, since a process that stood still for a while, frozen or starved, wakes up with the belief that it leads.
+#[derive(Debug, Clone)]
+pub(super) struct Leading(channel::Receiver<Option<Instant>>);
+
+impl Leading {
+    /// Told by the sender until when.
+    pub fn new(until: channel::Receiver<Option<Instant>>) -> Self {
+        Self(until)
+    }
+
+    /// At this moment.
+    pub fn now(&self) -> bool {
+        holds(*self.0.borrow())
+    }
+
+    /// Waits until it may. `false`: it never will again.
+    pub async fn begun(&mut self) -> bool {
+        self.0.wait_for(|until| holds(*until)).await.is_ok()
+    }
+
+    /// Waits until something was said about it. `false`: nothing ever will be again.
+    pub async fn changed(&mut self) -> bool {
+        self.0.changed().await.is_ok()
+    }
+}
+
+fn holds(until: Option<Instant>) -> bool {
+    until.is_some_and(|until| Instant::now() < until)
+}
+
 /// What was last seen of the Lease, and when it was different the last time.
 struct Observed {
     spec: Option<LeaseSpec>,
@@ -33,7 +64,7 @@ struct Observed {
 pub(super) async fn lead(
     client: Client,
     options: LeaderOptions,
-    leads: channel::Sender<bool>,
+    leads: channel::Sender<Option<Instant>>,
     mut ending: channel::Receiver<bool>,
 ) {
     let api: Api<Lease> = Api::namespaced(client, &options.namespace);
@@ -41,16 +72,16 @@ pub(super) async fn lead(
         spec: None,
         at: Instant::now(),
     };
-    let mut renewed: Option<Instant> = None;
     let mut trouble = Pauses::default();
     loop {
+        // Before the request: others count from when the server took it.
+        let began = Instant::now();
         let attempt = tokio::time::timeout(DEADLINE / 2, hold(&api, &options, &mut observed)).await;
         let attempt = attempt.unwrap_or_else(|_| Err("no answer from the API server".to_owned()));
         match attempt {
             Ok(true) => {
                 trouble = Pauses::default();
-                renewed = Some(Instant::now());
-                if !leads.send_replace(true) {
+                if leads.send_replace(Some(began + DEADLINE)).is_none() {
                     tracing::info!(
                         lease = options.lease,
                         identity = options.identity,
@@ -67,7 +98,8 @@ pub(super) async fn lead(
                     tracing::warn!(lease = options.lease, problem, "the Lease can't be renewed");
                 }
                 trouble.next();
-                if renewed.is_none_or(|renewed| renewed.elapsed() > DEADLINE) {
+                let until = *leads.borrow();
+                if !holds(until) {
                     step_down(&leads, &options);
                 }
             }
@@ -77,7 +109,7 @@ pub(super) async fn lead(
             _ = ending.wait_for(|end| *end) => break,
         }
     }
-    if leads.send_replace(false) {
+    if leads.send_replace(None).is_some() {
         let release = tokio::time::timeout(Duration::from_secs(1), release(&api, &options)).await;
         if !matches!(release, Ok(Ok(()))) {
             tracing::info!("the Lease could not be given back; it runs out by itself");
@@ -85,8 +117,8 @@ pub(super) async fn lead(
     }
 }
 
-fn step_down(leads: &channel::Sender<bool>, options: &LeaderOptions) {
-    if leads.send_replace(false) {
+fn step_down(leads: &channel::Sender<Option<Instant>>, options: &LeaderOptions) {
+    if leads.send_replace(None).is_some() {
         tracing::warn!(
             lease = options.lease,
             "not leading any more: another process writes statuses"
@@ -181,3 +213,21 @@ const DURATION: Duration = Duration::from_secs(15);
 const DEADLINE: Duration = Duration::from_secs(10);
 /// Between two tries.
 const RETRY: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_stood_still_for_too_long_does_not_lead_although_nobody_said_so() {
+        let (leads, leading) = channel::channel(Some(Instant::now()));
+        let mut leading = Leading::new(leading);
+        assert!(!leading.now());
+        leads.send_replace(Some(Instant::now() + DEADLINE));
+        assert!(leading.now() && leading.begun().await);
+        leads.send_replace(None);
+        assert!(!leading.now());
+        drop(leads);
+        assert!(!leading.begun().await);
+    }
+}

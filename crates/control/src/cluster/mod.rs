@@ -21,6 +21,7 @@ mod watch;
 pub use client::{ClientError, Where};
 pub(crate) use inbox::Inbox;
 pub use leader::LeaderOptions;
+use leader::Leading;
 
 use crate::State;
 use ir::Diagnostic;
@@ -197,7 +198,8 @@ async fn live(
         let _ = ending.wait_for(|end| *end).await;
         return;
     };
-    let (leads, leading) = channel::channel(false);
+    let (leads, leading) = channel::channel(None);
+    let leading = Leading::new(leading);
     tokio::spawn(status::write(
         client.clone(),
         Arc::clone(&state),
@@ -216,10 +218,9 @@ async fn live(
 }
 
 /// Shows who leads.
-async fn count_leading(mut leading: channel::Receiver<bool>, telemetry: Arc<Telemetry>) {
-    while leading.changed().await.is_ok() {
-        let leads = *leading.borrow_and_update();
-        telemetry.cluster().set_leads(leads);
+async fn count_leading(mut leading: Leading, telemetry: Arc<Telemetry>) {
+    while leading.changed().await {
+        telemetry.cluster().set_leads(leading.now());
     }
 }
 

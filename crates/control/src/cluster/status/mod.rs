@@ -9,6 +9,7 @@ mod write;
 
 pub(super) use seen::Seen;
 
+use super::leader::Leading;
 use crate::{Live, State};
 use kube::Client;
 use merge::Owner;
@@ -16,8 +17,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use telemetry::{StatusWrite, Telemetry};
-use tokio::sync::watch as channel;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use translate::{Key, ObjectStatus};
 
 /// Kind and key.
@@ -28,56 +29,57 @@ pub(super) async fn write(
     client: Client,
     state: Arc<State>,
     seen: Seen,
-    mut leading: channel::Receiver<bool>,
+    mut leading: Leading,
     telemetry: Arc<Telemetry>,
 ) {
     let owner = seen.owner().clone();
     let mut desired = Desired::default();
-    let (mut generation, mut known) = (0, false);
     let mut limit = tokio::time::interval(EACH);
-    limit.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
+    // What was not written in a quiet time must not be made up for at once.
+    limit.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        if leading.wait_for(|leads| *leads).await.is_err() {
-            return;
+        if !leading.now() {
+            // Whoever leads meanwhile writes: everything is compared anew.
+            desired.generation = 0;
+            if !leading.begun().await {
+                return;
+            }
         }
         tokio::select! {
-            live = state.newer_than(generation) => {
-                generation = live.generation;
-                // What was saved before a restart may not be true any more.
-                if live.recalled {
-                    continue;
-                }
-                desired.take(&live, &owner);
-                known = true;
-            }
-            () = seen.changed() => {
-                // More of them are likely to come at once.
-                tokio::time::sleep(GATHER).await;
-            }
+            _ = state.newer_than(desired.generation) => {}
+            // More of them are likely to come at once.
+            () = seen.changed() => tokio::time::sleep(GATHER).await,
         }
+        desired.refresh(&state, &owner);
         // Before the first translation, nothing is known about what should be there.
-        if !known {
+        if !desired.known {
             continue;
         }
         let due = desired.differing(&seen);
         let mut left = due.len();
         let mut writes = JoinSet::new();
-        for (id, status) in due {
+        let mut fresh = Instant::now();
+        for id in due {
+            if fresh.elapsed() > FRESH {
+                // Thousands of writes take long enough for what they say to be outdated.
+                desired.refresh(&state, &owner);
+                fresh = Instant::now();
+            }
+            let status = desired.statuses.get(&id).map(|(status, _)| Arc::clone(status));
             if writes.len() >= AT_ONCE {
                 writes.join_next().await;
             }
             telemetry.cluster().set_statuses_waiting(left);
             left -= 1;
             limit.tick().await;
-            if *leading.borrow() {
-                writes.spawn(one(
-                    client.clone(),
-                    seen.clone(),
-                    id,
-                    status,
-                    Arc::clone(&telemetry),
-                ));
-            }
+            writes.spawn(one(
+                client.clone(),
+                seen.clone(),
+                leading.clone(),
+                id,
+                status,
+                Arc::clone(&telemetry),
+            ));
         }
         while writes.join_next().await.is_some() {}
         telemetry.cluster().set_statuses_waiting(0);
@@ -88,6 +90,7 @@ pub(super) async fn write(
 async fn one(
     client: Client,
     seen: Seen,
+    leading: Leading,
     id: Id,
     status: Option<Arc<ObjectStatus>>,
     telemetry: Arc<Telemetry>,
@@ -95,6 +98,9 @@ async fn one(
     let owner = seen.owner();
     let count = |outcome| telemetry.cluster().status_write(id.0, outcome);
     for _ in 0..TRIES {
+        if !leading.now() {
+            return;
+        }
         match write::write(&client, owner, &id, status.as_deref()).await {
             Ok(Some(written)) => {
                 count(StatusWrite::Written);
@@ -122,11 +128,28 @@ async fn one(
 /// What should be there.
 #[derive(Default)]
 struct Desired {
+    /// The generation that was looked at; 0: none, or one that may be outdated.
+    generation: u64,
+    /// Whether there was a translation of what the cluster says.
+    known: bool,
     statuses: BTreeMap<Id, (Arc<ObjectStatus>, u64)>,
 }
 
 impl Desired {
-    /// Takes the newest statuses. Those that did not change are not looked at.
+    /// Takes the newest statuses, if there are newer ones.
+    fn refresh(&mut self, state: &State, owner: &Owner) {
+        let live = state.live();
+        if live.generation > self.generation {
+            self.generation = live.generation;
+            // What was saved before a restart may not be true any more.
+            if !live.recalled {
+                self.known = true;
+                self.take(&live, owner);
+            }
+        }
+    }
+
+    /// Takes statuses. Those that did not change are not looked at.
     fn take(&mut self, live: &Live, owner: &Owner) {
         let mut old: HashMap<Id, (Arc<ObjectStatus>, u64)> =
             std::mem::take(&mut self.statuses).into_iter().collect();
@@ -153,12 +176,8 @@ impl Desired {
     }
 
     /// What is to be written: what differs, and what should not be there any more.
-    fn differing(&self, seen: &Seen) -> Vec<(Id, Option<Arc<ObjectStatus>>)> {
-        seen.differing(|id| {
-            self.statuses
-                .get(id)
-                .map(|(status, digest)| (Arc::clone(status), *digest))
-        })
+    fn differing(&self, seen: &Seen) -> Vec<Id> {
+        seen.differing(|id| self.statuses.get(id).map(|(_, digest)| *digest))
     }
 }
 
@@ -166,6 +185,8 @@ impl Desired {
 const AT_ONCE: usize = 8;
 /// 200 writes in a second at most: an API server has others to serve.
 const EACH: Duration = Duration::from_millis(5);
+/// How old the statuses may be that are written.
+const FRESH: Duration = Duration::from_millis(250);
 /// How long news about what is there are gathered.
 const GATHER: Duration = Duration::from_millis(5);
 /// Tries before somebody else's writes are waited out.

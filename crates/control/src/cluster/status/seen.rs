@@ -6,7 +6,8 @@ use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
-use translate::{Key, ObjectStatus};
+use tokio::time::Instant;
+use translate::Key;
 
 /// Shared by the watches, which see, and the writer, which compares.
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ struct Entry {
     wrote: Option<(u64, u64)>,
     /// Whether anything in it is ours.
     ours: bool,
+    /// Since when nobody desires what is ours in it.
+    unwanted: Option<Instant>,
 }
 
 impl Seen {
@@ -65,6 +68,7 @@ impl Seen {
                 digest,
                 wrote: None,
                 ours: false,
+                unwanted: None,
             }
         });
         entry.ours = !merge::is_empty(&part);
@@ -111,11 +115,9 @@ impl Seen {
 
     /// Everything whose status is not as desired. What we had a part in and nobody desires any more is cleared, but only
     /// for routes, and for ListenerSets that we wrote, whose Gateway is gone or somebody else's by now: everything else
-    /// says so in its own words, or belongs to somebody else itself.
-    pub fn differing(
-        &self,
-        desired: impl Fn(&Id) -> Option<(Arc<ObjectStatus>, u64)>,
-    ) -> Vec<(Id, Option<Arc<ObjectStatus>>)> {
+    /// says so in its own words, or belongs to somebody else itself. And only after a while: an object that another
+    /// replica wrote to may be seen before it is translated here.
+    pub fn differing(&self, desired: impl Fn(&Id) -> Option<u64>) -> Vec<Id> {
         let nothing = merge::desired_digest(&self.owner, LISTENER_SET, None);
         let left_over = |kind: &str, entry: &Entry| {
             let wrote = entry.wrote.is_some_and(|(wanted, _)| wanted != nothing);
@@ -124,21 +126,36 @@ impl Seen {
         let mut inner = self.inner();
         inner.dirty.clear();
         let mut differing = Vec::new();
-        for (id, entry) in &inner.statuses {
+        let mut waits = false;
+        for (id, entry) in &mut inner.statuses {
             match desired(id) {
-                Some((status, digest)) => {
+                Some(digest) => {
+                    entry.unwanted = None;
                     let same = entry.digest == digest || entry.wrote == Some((digest, entry.digest));
                     if !same {
-                        differing.push((id.clone(), Some(status)));
+                        differing.push(id.clone());
                     }
                 }
-                None if left_over(id.0, entry) => differing.push((id.clone(), None)),
+                None if left_over(id.0, entry) => {
+                    if entry.unwanted.get_or_insert_with(Instant::now).elapsed() >= LATER {
+                        differing.push(id.clone());
+                    } else {
+                        waits = true;
+                    }
+                }
                 None => {}
             }
         }
         drop(inner);
+        if waits {
+            let seen = self.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(LATER).await;
+                seen.notify.notify_one();
+            });
+        }
         // Gateways before routes, so that whoever waits for both sees them in that order.
-        differing.sort_by(|(a, _), (b, _)| a.cmp(b));
+        differing.sort();
         differing
     }
 
@@ -163,8 +180,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    #[test]
-    fn the_status_of_a_listener_set_without_a_gateway_is_taken_back_once_and_only_if_it_is_ours() {
+    #[tokio::test]
+    async fn the_status_of_a_listener_set_without_a_gateway_is_taken_back_once_and_only_if_it_is_ours() {
         let seen = Seen::new("narthex.dev/gateway-controller");
         let status = json!({"conditions": [{"type": "Accepted", "status": "True", "reason": "Accepted",
             "message": "", "observedGeneration": 1}]});
@@ -174,14 +191,30 @@ mod tests {
         }
         let wanted = merge::digest(&merge::ours(seen.owner(), LISTENER_SET, &status));
         seen.wrote(&ids[0], &status, wanted);
-        let left_over = || {
-            let differing = seen.differing(|_| None);
-            differing.into_iter().map(|(id, _)| id).collect::<Vec<_>>()
-        };
-        assert_eq!(left_over(), [ids[0].clone()]);
+        let long_ago = Instant::now().checked_sub(LATER);
+        for entry in seen.inner().statuses.values_mut() {
+            entry.unwanted = long_ago;
+        }
+        assert_eq!(seen.differing(|_| None), [ids[0].clone()]);
         // What the CRD says by default is there again.
         let nothing = merge::desired_digest(seen.owner(), LISTENER_SET, None);
         seen.wrote(&ids[0], &status, nothing);
-        assert_eq!(left_over(), []);
+        assert_eq!(seen.differing(|_| None), []);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_translated_yet_is_not_cleared_and_what_nobody_desires_is_after_a_while() {
+        let seen = Seen::new("narthex.dev/gateway-controller");
+        let parent = json!({"controllerName": "narthex.dev/gateway-controller", "parentRef": {"name": "g"}});
+        let key = Key::new("ns", "route");
+        seen.see("HTTPRoute", &key, &json!({"status": {"parents": [parent]}}));
+        assert!(seen.differing(|_| None).is_empty());
+        let long_ago = Instant::now().checked_sub(LATER).unwrap();
+        seen.inner()
+            .statuses
+            .get_mut(&("HTTPRoute", key))
+            .unwrap()
+            .unwanted = Some(long_ago);
+        assert_eq!(seen.differing(|_| None).len(), 1);
     }
 }

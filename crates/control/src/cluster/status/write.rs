@@ -27,6 +27,11 @@ pub(super) async fn write(
     let Some(mut object) = api.get_opt(&key.name).await? else {
         return Ok(None);
     };
+    // Another one by now. What it is about comes with a watch, and the next translation knows better.
+    let is = object.metadata.generation.unwrap_or(0);
+    if desired.is_some_and(|status| status.generation != 0 && status.generation != is) {
+        return Ok(None);
+    }
     let current = object.data.get("status").cloned().unwrap_or_default();
     // Nothing at all takes back what we applied before.
     let value = desired.map_or_else(|| json!({}), |status| merge::value(&status.status));
@@ -38,7 +43,8 @@ pub(super) async fn write(
             let patch = json!({
                 "apiVersion": resource.api_version,
                 "kind": kind.name,
-                "metadata": {"name": &*key.name},
+                // With the version that was read: what somebody wrote since is not written over unseen.
+                "metadata": {"name": &*key.name, "resourceVersion": object.metadata.resource_version},
                 "status": status,
             });
             let params = PatchParams::apply(WRITER).force();
