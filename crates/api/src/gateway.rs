@@ -86,8 +86,8 @@ pub struct GatewaySpec {
     pub infrastructure: Option<Infrastructure>,
     /// TLS settings of the whole Gateway (frontend client certificates, backend client certificate): reported, not honoured yet.
     pub tls: Option<Box<serde_json::Value>>,
-    /// ListenerSets that may join: reported, not honoured yet.
-    pub allowed_listeners: Option<Box<serde_json::Value>>,
+    /// ListenerSets that may join; unset: none.
+    pub allowed_listeners: Option<Box<AllowedListeners>>,
 }
 
 /// `Gateway.spec.infrastructure`.
@@ -114,11 +114,11 @@ crate::words! {
     AddressType { IPAddress, Hostname, NamedAddress, } default IPAddress
 }
 
-/// `Gateway.spec.listeners[]`.
+/// `Gateway.spec.listeners[]` and `ListenerSet.spec.listeners[]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Listener {
-    /// Name within the Gateway.
+    /// Name within the Gateway or ListenerSet.
     pub name: String,
     /// Unset or empty: every host.
     pub hostname: Option<String>,
@@ -130,6 +130,17 @@ pub struct Listener {
     pub tls: Option<ListenerTls>,
     /// Who may attach.
     pub allowed_routes: Option<AllowedRoutes>,
+    /// What happens to each request before a route is looked for: not honoured yet, so the listener is refused.
+    pub filters: Option<Box<ListenerFilters>>,
+}
+
+/// `Gateway.spec.listeners[].filters`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ListenerFilters {
+    /// Filters of requests.
+    #[serde(deserialize_with = "list")]
+    pub requests: Vec<serde_json::Value>,
 }
 
 crate::words! {
@@ -175,24 +186,32 @@ pub struct SecretRef {
 #[serde(default)]
 pub struct AllowedRoutes {
     /// From which namespaces.
-    pub namespaces: Option<RouteNamespaces>,
+    pub namespaces: Option<AdmittedNamespaces>,
     /// Which kinds; empty: all that fit the protocol.
     #[serde(deserialize_with = "list")]
     pub kinds: Vec<RouteGroupKind>,
 }
 
-/// Namespaces from which routes may attach.
+/// `Gateway.spec.allowedListeners`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct RouteNamespaces {
-    /// Unset: Same.
+pub struct AllowedListeners {
+    /// From which namespaces; unset: none.
+    pub namespaces: Option<AdmittedNamespaces>,
+}
+
+/// Namespaces from which routes may attach, or ListenerSets may join.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AdmittedNamespaces {
+    /// Unset: Same for routes, None for ListenerSets.
     pub from: Option<FromNamespaces>,
     /// For `Selector`.
     pub selector: Option<LabelSelector>,
 }
 
 crate::words! {
-    /// `allowedRoutes.namespaces.from`
+    /// `allowedRoutes.namespaces.from` and `allowedListeners.namespaces.from`
     FromNamespaces { All, Selector, Same, None, } default Same
 }
 

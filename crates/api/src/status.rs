@@ -51,7 +51,7 @@ pub struct SupportedFeature {
 
 /// `Gateway.status`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct GatewayStatus {
     /// Addresses in use.
     pub addresses: Vec<GatewayAddress>,
@@ -59,9 +59,22 @@ pub struct GatewayStatus {
     pub conditions: Vec<Condition>,
     /// One per listener, in the order of the spec.
     pub listeners: Vec<ListenerStatus>,
+    /// Accepted ListenerSets; unset where none may join.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attached_listener_sets: Option<i32>,
 }
 
-/// `Gateway.status.listeners[]`.
+/// `ListenerSet.status`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ListenerSetStatus {
+    /// Conditions.
+    pub conditions: Vec<Condition>,
+    /// One per listener, in the order of the spec.
+    pub listeners: Vec<ListenerStatus>,
+}
+
+/// `Gateway.status.listeners[]` and `ListenerSet.status.listeners[]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ListenerStatus {
@@ -79,7 +92,7 @@ pub struct ListenerStatus {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RouteStatus {
-    /// One per parentRef that refers to a Gateway of ours.
+    /// One per parentRef that refers to a Gateway of ours, or to a ListenerSet that belongs to one.
     pub parents: Vec<RouteParentStatus>,
 }
 

@@ -76,6 +76,7 @@ impl Configuration {
             + objects.ingress_classes.len()
             + objects.gateway_classes.len()
             + objects.gateways.len()
+            + objects.listener_sets.len()
             + objects.http_routes.len()
             + objects.reference_grants.len()
             + objects.definitions.len()

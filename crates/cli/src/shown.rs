@@ -34,7 +34,7 @@ pub struct StatusShown {
 /// The status of one object.
 #[derive(Debug, Serialize, JsonSchema)]
 struct ObjectShown {
-    /// `Gateway`, `HTTPRoute`, `Ingress` or `GatewayClass`.
+    /// `Gateway`, `ListenerSet`, `HTTPRoute`, `Ingress` or `GatewayClass`.
     kind: String,
     /// Namespace; empty for a GatewayClass.
     namespace: String,

@@ -13,8 +13,8 @@ pub(crate) fn mark(
     failed: &[(String, String)],
 ) -> List<ObjectStatus> {
     let mut statuses = statuses.clone();
-    for (gateway, listeners) in unserved(snapshot, failed) {
-        let place = |status: &ObjectStatus| status.origin.cmp(&gateway);
+    for (holder, listeners) in unserved(snapshot, failed) {
+        let place = |status: &ObjectStatus| status.origin.cmp(&holder);
         let Some(marked) = statuses.find(place).and_then(|status| marked(status, &listeners)) else {
             continue;
         };
@@ -23,7 +23,7 @@ pub(crate) fn mark(
     statuses
 }
 
-/// Listeners by Gateway, each with why it is not served.
+/// Listeners by Gateway or ListenerSet, each with why it is not served.
 fn unserved(
     snapshot: &Snapshot,
     failed: &[(String, String)],
@@ -40,12 +40,9 @@ fn unserved(
                 let Some(name) = &listener.origin.section else {
                     continue;
                 };
-                let gateway = Origin {
-                    section: None,
-                    ..listener.origin.clone()
-                };
+                let holder = listener.origin.object();
                 let why = format!("can't listen on {address}: {reason}");
-                unserved.entry(gateway).or_default().insert(Arc::clone(name), why);
+                unserved.entry(holder).or_default().insert(Arc::clone(name), why);
             }
         }
     }
@@ -54,10 +51,16 @@ fn unserved(
 
 fn marked(status: &ObjectStatus, unserved: &BTreeMap<Arc<str>, String>) -> Option<ObjectStatus> {
     let mut marked = status.clone();
-    let Status::Gateway(gateway) = &mut marked.status else {
-        return None;
+    let (conditions, listeners, reason) = match &mut marked.status {
+        Status::Gateway(gateway) => (
+            &mut gateway.conditions,
+            &mut gateway.listeners,
+            "AddressNotUsable",
+        ),
+        Status::ListenerSet(set) => (&mut set.conditions, &mut set.listeners, "PortUnavailable"),
+        _ => return None,
     };
-    for listener in &mut gateway.listeners {
+    for listener in &mut *listeners {
         if let Some(why) = unserved.get(&*listener.name) {
             not_programmed(&mut listener.conditions, "Invalid", why);
         }
@@ -68,12 +71,9 @@ fn marked(status: &ObjectStatus, unserved: &BTreeMap<Arc<str>, String>) -> Optio
             .any(|condition| condition.kind == PROGRAMMED && condition.status == ConditionStatus::True)
     };
     if let Some(why) = unserved.values().next()
-        && !gateway
-            .listeners
-            .iter()
-            .any(|listener| served(&listener.conditions))
+        && !listeners.iter().any(|listener| served(&listener.conditions))
     {
-        not_programmed(&mut gateway.conditions, "AddressNotUsable", why);
+        not_programmed(conditions, reason, why);
     }
     Some(marked)
 }
@@ -98,39 +98,51 @@ mod tests {
     use translate::{Object, Objects, Settings, Translator};
 
     #[test]
-    fn a_socket_that_failed_takes_its_listener_and_the_last_one_takes_the_gateway() {
+    fn a_socket_that_failed_takes_its_listener_and_the_last_one_takes_the_object() {
         let api = "gateway.networking.k8s.io/v1";
         let mut objects = Objects::default();
         for object in [
             json!({"apiVersion": api, "kind": "GatewayClass", "metadata": {"name": "c"},
                 "spec": {"controllerName": "narthex.dev/gateway-controller"}}),
             json!({"apiVersion": api, "kind": "Gateway", "metadata": {"name": "g"},
-                "spec": {"gatewayClassName": "c", "listeners": [
+                "spec": {"gatewayClassName": "c", "allowedListeners": {"namespaces": {"from": "All"}}, "listeners": [
                     {"name": "a", "port": 81, "protocol": "HTTP"}, {"name": "b", "port": 82, "protocol": "HTTP"}]}}),
+            json!({"apiVersion": api, "kind": "ListenerSet", "metadata": {"name": "s"},
+                "spec": {"parentRef": {"name": "g"}, "listeners": [
+                    {"name": "c", "port": 83, "protocol": "HTTP"}, {"name": "d", "port": 84, "protocol": "HTTP"}]}}),
         ] {
             objects.insert(Object::from_value(&object).unwrap().unwrap());
         }
         let translation = Translator::new(Settings::default()).translate(&objects, 0);
         let programmed = |failed: &[(String, String)]| {
             let statuses = mark(&translation.statuses, &translation.snapshot, failed);
-            let gateway = statuses.iter().find_map(|status| match &status.status {
-                Status::Gateway(gateway) => Some(gateway.clone()),
+            let of_all = statuses.iter().filter_map(|status| match &status.status {
+                Status::Gateway(gateway) => Some((&gateway.conditions, &gateway.listeners)),
+                Status::ListenerSet(set) => Some((&set.conditions, &set.listeners)),
                 _ => None,
             });
-            let gateway = gateway.unwrap();
-            let mut all = vec![gateway.conditions];
-            all.extend(gateway.listeners.into_iter().map(|listener| listener.conditions));
-            let of = |conditions: Vec<Condition>| {
-                let found = conditions
-                    .into_iter()
-                    .find(|condition| condition.kind == PROGRAMMED);
+            let all = of_all.flat_map(|(own, listeners)| {
+                let theirs = listeners.iter().map(|listener| &listener.conditions);
+                std::iter::once(own).chain(theirs)
+            });
+            let of = |conditions: &Vec<Condition>| {
+                let found = conditions.iter().find(|condition| condition.kind == PROGRAMMED);
                 found.unwrap().status == ConditionStatus::True
             };
-            all.into_iter().map(of).collect::<Vec<_>>()
+            all.map(of).collect::<Vec<_>>()
         };
         let failure = |port: u16| (format!("*:{port}"), "Address in use".to_owned());
-        assert_eq!(programmed(&[]), [true, true, true]);
-        assert_eq!(programmed(&[failure(82)]), [true, true, false]);
-        assert_eq!(programmed(&[failure(81), failure(82)]), [false, false, false]);
+        // The Gateway and its listeners, then the ListenerSet and its own.
+        assert_eq!(programmed(&[]), [true; 6]);
+        assert_eq!(programmed(&[failure(82)]), [true, true, false, true, true, true]);
+        assert_eq!(
+            programmed(&[failure(81), failure(82)]),
+            [false, false, false, true, true, true]
+        );
+        assert_eq!(
+            programmed(&[failure(83), failure(84)]),
+            [true, true, true, false, false, false]
+        );
+        assert_eq!(programmed(&[failure(84)]), [true, true, true, true, true, false]);
     }
 }

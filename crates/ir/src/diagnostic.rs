@@ -138,12 +138,12 @@ codes! {
         "Create a ReferenceGrant in the namespace of the object that is referred to.";
     BackendKindUnsupported = "0104" Error "a backend of a kind other than Service"
         "Only Services can be backends.";
-    ParentNotFound = "0105" Warning "a parentRef names no Gateway or listener that exists"
-        "The route does not attach there. If it attaches nowhere else, it has no effect.";
+    ParentNotFound = "0105" Warning "a parentRef names no Gateway, ListenerSet or listener that exists"
+        "The route does not attach there. If it attaches nowhere else, it has no effect. A ListenerSet has none without its Gateway.";
     UnsupportedProtocol = "0106" Error "a Service port's appProtocol is not supported yet"
         "HTTP/1.1 without TLS is spoken to backends for now.";
     ListenerConflict = "0201" Error "two listeners claim the same port with the same hostname or different protocols"
-        "Of equal listeners the first in the oldest Gateway wins; a different protocol on the port loses likewise.";
+        "Of equal listeners the first in the oldest Gateway wins, then the first in the oldest ListenerSet; a different protocol on the port loses likewise.";
     ListenerProtocolUnsupported = "0202" Error "a listener's protocol is not supported"
         "HTTP and HTTPS are served for now.";
     ListenerTlsInvalid = "0203" Error "a listener's TLS settings can't be used"
@@ -158,8 +158,10 @@ codes! {
         "Remove parametersRef.";
     GatewayFieldUnsupported = "0208" Warning "a field of a Gateway that is not honoured yet"
         "The rest of the Gateway works.";
-    ListenerInvalid = "0209" Error "a listener's name, port or hostname can't be used"
+    ListenerInvalid = "0209" Error "a listener's name, port, hostname or filters can't be used"
         "The listener is left out; other listeners of the Gateway work.";
+    ListenerSetNotAllowed = "0210" Error "a Gateway does not admit a ListenerSet"
+        "Its listeners are not served. A Gateway admits none unless its allowedListeners says so.";
     RouteNotAllowed = "0301" Error "a listener does not allow the route to attach"
         "allowedRoutes of the listener must admit the route's namespace and kind.";
     RouteHostnameMismatch = "0302" Error "none of a route's hostnames is covered by the listener"

@@ -1,17 +1,17 @@
 //! Routes by the listener they are attached to, kept from one translation to the next: a changed route touches its
 //! own listeners and no other.
 
-use crate::gateway::RouteUnit;
+use crate::gateway::{Place, RouteUnit};
 use crate::input::Key;
 use ir::{List, Route};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Routes by Gateway and position of the listener in its spec.
+/// Routes by listener.
 #[derive(Debug, Default)]
 pub(crate) struct Attached {
-    slots: HashMap<(Key, usize), Slot>,
+    slots: HashMap<Place, Slot>,
 }
 
 /// The routes of one listener.
@@ -62,18 +62,18 @@ impl Attached {
     }
 
     /// Accepted routes of a listener.
-    pub fn count(&self, place: &(Key, usize)) -> i32 {
+    pub fn count(&self, place: &Place) -> i32 {
         self.slots.get(place).map_or(0, |slot| slot.count)
     }
 
     /// The routes of a listener, in order of their keys; `None` if they are what they were when last asked for.
-    pub fn list(&mut self, place: &(Key, usize)) -> Option<List<Route>> {
+    pub fn list(&mut self, place: &Place) -> Option<List<Route>> {
         let slot = self.slots.get_mut(place)?;
         std::mem::take(&mut slot.touched).then(|| slot.routes.clone())
     }
 
     /// The routes of a listener, whether they changed or not.
-    pub fn list_anyway(&self, place: &(Key, usize)) -> List<Route> {
+    pub fn list_anyway(&self, place: &Place) -> List<Route> {
         let slot = self.slots.get(place);
         slot.map(|slot| slot.routes.clone()).unwrap_or_default()
     }
@@ -84,7 +84,7 @@ impl Attached {
             .retain(|_, slot| slot.count > 0 || !slot.routes.is_empty());
     }
 
-    fn slot(&mut self, place: &(Key, usize)) -> &mut Slot {
+    fn slot(&mut self, place: &Place) -> &mut Slot {
         self.slots.entry(place.clone()).or_default()
     }
 }

@@ -1,19 +1,22 @@
-//! Sockets and their listeners, from all Gateways and the Ingress listener together: who gets which address, port
+//! Sockets and their listeners, from all Gateways, ListenerSets and the Ingress listener together: who gets which address, port
 //! and hostname, and who comes too late.
 
 use crate::IngressResult;
 use crate::attached::Attached;
+use crate::gateway::overlap::Overlaps;
+use crate::gateway::set_status::{self, SetStanding};
 use crate::gateway::status::{self, Standing};
-use crate::gateway::{GatewayUnit, ListenerUnit, RouteUnit};
-use crate::ingress_listeners::{IngressListeners, Ingresses};
+use crate::gateway::{GatewayUnit, Holder, ListenerUnit, Place, RouteUnit, SetUnit};
+use crate::ingress_listeners::Ingresses;
 use crate::input::{Key, Settings};
 use crate::memo::Memo;
 use crate::output::{ObjectStatus, share_with};
+use crate::sockets::{Socket, bind_addresses, claim, share_bind};
+use api::gateway::Gateway;
 use ir::{
-    Bind, BindAddress, CertificateId, Code, Diagnostic, HostPattern, Layer, List, Listener, Origin, Route,
-    TlsHost, Transport,
+    Bind, BindAddress, CertificateId, Code, Diagnostic, Layer, List, Listener, Route, TlsHost, Transport,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -21,8 +24,8 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(crate) struct Binds {
     by_address: BTreeMap<BindAddress, Arc<Bind>>,
-    listeners: BTreeMap<(Key, usize), Arc<Listener>>,
-    statuses: BTreeMap<Key, Arc<ObjectStatus>>,
+    listeners: BTreeMap<Place, Arc<Listener>>,
+    statuses: BTreeMap<Holder, Arc<ObjectStatus>>,
     attached: Attached,
     ingress: Ingresses,
     /// The last assembly, as long as nothing that goes into it changed.
@@ -34,17 +37,9 @@ pub(crate) struct Binds {
 pub(crate) struct Assembled {
     /// Sorted by address.
     pub binds: Vec<Arc<Bind>>,
-    /// Sorted by Gateway.
+    /// Of Gateways and ListenerSets, sorted.
     pub gateway_statuses: Vec<Arc<ObjectStatus>>,
     pub diagnostics: Vec<Diagnostic>,
-}
-
-/// A socket being put together.
-struct Socket {
-    transport: Transport,
-    /// Who has which hostname.
-    hostnames: HashMap<HostPattern, Origin>,
-    listeners: Vec<Arc<Listener>>,
 }
 
 impl Binds {
@@ -54,7 +49,7 @@ impl Binds {
         self.assembled = None;
     }
 
-    /// Says that a Gateway or the default certificate changed.
+    /// Says that a Gateway, a ListenerSet or the default certificate changed.
     pub fn changed(&mut self) {
         self.assembled = None;
     }
@@ -71,11 +66,13 @@ impl Binds {
         &mut self,
         settings: &Settings,
         gateways: &Memo<Key, GatewayUnit>,
+        listener_sets: &Memo<Key, Option<SetUnit>>,
         ingresses: &Memo<Key, IngressResult>,
         default_certificates: &[CertificateId],
     ) -> &Assembled {
         if self.assembled.is_none() {
-            self.assembled = Some(self.assemble_anew(settings, gateways, ingresses, default_certificates));
+            self.assembled =
+                Some(self.assemble_anew(settings, gateways, listener_sets, ingresses, default_certificates));
         }
         self.assembled.get_or_insert_default()
     }
@@ -84,6 +81,7 @@ impl Binds {
         &mut self,
         settings: &Settings,
         gateways: &Memo<Key, GatewayUnit>,
+        listener_sets: &Memo<Key, Option<SetUnit>>,
         ingresses: &Memo<Key, IngressResult>,
         default_certificates: &[CertificateId],
     ) -> Assembled {
@@ -102,7 +100,14 @@ impl Binds {
             Vec::new()
         };
         let mut assembled = Assembled::default();
-        self.gateways(settings, gateways, &reserved, &mut sockets, &mut assembled);
+        self.gateways(
+            settings,
+            gateways,
+            listener_sets,
+            &reserved,
+            &mut sockets,
+            &mut assembled,
+        );
         let ingress = with_ingress.then(|| self.ingress.listeners(ingresses));
         let binds = sockets.into_iter().filter_map(|(address, socket)| {
             let ingress = ingress.filter(|_| reserved.contains(&(address.port, socket.transport)));
@@ -116,9 +121,9 @@ impl Binds {
     }
 
     /// A listener of a Gateway with its routes: the last one, if nothing about it changed.
-    fn listener(&mut self, position: &(Key, usize), listener: &ListenerUnit) -> Arc<Listener> {
-        let previous = self.listeners.get(position);
-        let routes = self.attached.list(position);
+    fn listener(&mut self, place: &Place, listener: &ListenerUnit) -> Arc<Listener> {
+        let previous = self.listeners.get(place);
+        let routes = self.attached.list(place);
         if let (Some(previous), None) = (previous, &routes)
             && previous.origin == listener.origin
             && previous.hostname == listener.hostname
@@ -126,7 +131,7 @@ impl Binds {
         {
             return Arc::clone(previous);
         }
-        let routes = routes.unwrap_or_else(|| self.attached.list_anyway(position));
+        let routes = routes.unwrap_or_else(|| self.attached.list_anyway(place));
         match previous {
             // Shorter than to compare all routes: another list of them is another listener.
             Some(previous) if !previous.routes.is_same(&routes) => {
@@ -136,12 +141,14 @@ impl Binds {
         }
     }
 
-    /// Hands addresses, ports and hostnames out: the oldest Gateway first, then by namespace and name, then by
-    /// the order of its listeners.
+    /// Hands addresses, ports and hostnames out. Listeners of Gateways come first, so that nobody who may add a ListenerSet
+    /// can take anything from them; the oldest object comes first, then by namespace and name, then the order of its
+    /// listeners.
     fn gateways(
         &mut self,
         settings: &Settings,
         gateways: &Memo<Key, GatewayUnit>,
+        listener_sets: &Memo<Key, Option<SetUnit>>,
         reserved: &[(u16, Transport)],
         sockets: &mut BTreeMap<BindAddress, Socket>,
         assembled: &mut Assembled,
@@ -151,138 +158,169 @@ impl Binds {
             .filter_map(|(key, unit)| Some((key, unit, unit.gateway.as_ref()?)))
             .collect();
         ours.sort_by_key(|(key, _, gateway)| (gateway.metadata.created, *key));
-        let mut listeners = BTreeMap::new();
-        let mut statuses = BTreeMap::new();
+        let mut sets: Vec<_> = listener_sets
+            .iter()
+            .filter_map(|(key, unit)| Some((key, unit.as_ref()?)))
+            .collect();
+        sets.sort_by_key(|(key, unit)| (unit.set.metadata.created, *key));
+        let mut contest = Contest {
+            reserved,
+            sockets,
+            diagnostics: &mut assembled.diagnostics,
+            served: BTreeMap::new(),
+        };
+        let mut merged = BTreeMap::new();
         for (key, unit, gateway) in ours {
-            let mut standings = Vec::with_capacity(unit.listeners.len());
-            for (index, listener) in unit.listeners.iter().enumerate() {
-                let position = (key.clone(), index);
-                let mut standing = Standing {
-                    conflict: None,
-                    attached_routes: self.attached.count(&position),
-                    programmed: false,
-                };
-                if unit.refused.is_none() && listener.refused.is_none() {
-                    match claim(unit, listener, reserved, sockets) {
-                        Ok(()) if !unit.addresses.is_empty() && listener.can_serve() => {
-                            standing.programmed = true;
-                            let ir = self.listener(&position, listener);
-                            for address in bind_addresses(unit, listener) {
-                                if let Some(socket) = sockets.get_mut(&address) {
-                                    socket.listeners.push(Arc::clone(&ir));
-                                }
-                            }
-                            listeners.insert(position, ir);
-                        }
-                        Ok(()) => {}
-                        Err(conflict) => {
-                            assembled.diagnostics.push(
-                                Diagnostic::new(
-                                    Code::ListenerConflict,
-                                    listener.origin.clone(),
-                                    format!("spec.listeners[{index}]"),
-                                    conflict.wrong.message.clone(),
-                                )
-                                .hint(conflict.hint),
-                            );
-                            standing.conflict = Some(conflict.wrong);
-                        }
-                    }
-                }
-                standings.push(standing);
+            let holder = Holder::Gateway(key.clone());
+            let standings = self.stand(
+                &holder,
+                unit,
+                &unit.listeners,
+                unit.refused.is_none(),
+                &mut contest,
+            );
+            merged.insert(key, Merged::new(unit, gateway, standings));
+        }
+        for (key, set) in sets {
+            let Some(gateway) = merged.get_mut(&set.gateway) else {
+                continue;
+            };
+            let accepted = status::is_accepted(gateway.unit, &gateway.standings);
+            let holder = Holder::ListenerSet(key.clone());
+            let listeners = self.stand(&holder, gateway.unit, &set.listeners, accepted, &mut contest);
+            gateway.join(key, set, listeners, accepted);
+        }
+        self.listeners = contest.served;
+        let mut statuses = BTreeMap::new();
+        for (key, gateway) in &merged {
+            for (holder, status) in gateway.statuses(settings, key) {
+                let status = share_with(status, self.statuses.get(&holder));
+                statuses.insert(holder, status);
             }
-            let status = status::gateway(settings, key, gateway, unit, &standings);
-            statuses.insert(key.clone(), share_with(status, self.statuses.get(key)));
         }
         assembled.gateway_statuses = statuses.values().cloned().collect();
-        self.listeners = listeners;
         self.statuses = statuses;
         self.attached.forget_empty();
     }
-}
 
-/// A listener that came too late.
-struct Conflict {
-    wrong: crate::conditions::Wrong,
-    hint: &'static str,
-}
-
-/// Takes the listener's port and hostname on every address of its Gateway, or says who has them already.
-fn claim(
-    unit: &GatewayUnit,
-    listener: &ListenerUnit,
-    reserved: &[(u16, Transport)],
-    sockets: &mut BTreeMap<BindAddress, Socket>,
-) -> Result<(), Conflict> {
-    let Some(transport) = listener.transport else {
-        return Ok(());
-    };
-    let speaks = |transport| match transport {
-        Transport::Http => "HTTP",
-        Transport::Https => "HTTPS",
-    };
-    let port = listener.port;
-    if reserved
-        .iter()
-        .any(|(other, speaks)| *other == port && *speaks != transport)
-    {
-        return Err(Conflict {
-            wrong: crate::conditions::Wrong::new(
-                "ProtocolConflict",
-                format!("port {port} speaks {} for Ingress", speaks(other(transport))),
-            ),
-            hint: "Use another port for the listener, or for Ingress with --http-port and --https-port",
-        });
-    }
-    for address in bind_addresses(unit, listener) {
-        let Some(socket) = sockets.get(&address) else {
-            continue;
-        };
-        if socket.transport != transport {
-            return Err(Conflict {
-                wrong: crate::conditions::Wrong::new(
-                    "ProtocolConflict",
-                    format!(
-                        "{address} speaks {} already, for {}",
-                        speaks(socket.transport),
-                        socket.first()
-                    ),
-                ),
-                hint: "Use one protocol per port",
-            });
+    /// Lets the listeners of a Gateway or ListenerSet claim what they ask for on the Gateway's addresses. `accepted` is
+    /// whether the Gateway is.
+    fn stand(
+        &mut self,
+        holder: &Holder,
+        gateway: &GatewayUnit,
+        listeners: &[ListenerUnit],
+        accepted: bool,
+        contest: &mut Contest<'_>,
+    ) -> Vec<Standing> {
+        let mut standings = Vec::with_capacity(listeners.len());
+        for (index, listener) in listeners.iter().enumerate() {
+            let place = holder.place(index);
+            let mut standing = Standing {
+                conflict: None,
+                attached_routes: self.attached.count(&place),
+                programmed: false,
+            };
+            if accepted && (listener.refused.is_none() || !listener.excludes.is_empty()) {
+                match claim(gateway, listener, contest.reserved, contest.sockets) {
+                    Ok(()) if !gateway.addresses.is_empty() && listener.can_serve() => {
+                        standing.programmed = true;
+                        let ir = self.listener(&place, listener);
+                        contest.serve(gateway, listener, place, ir);
+                    }
+                    Ok(()) => {}
+                    Err(conflict) => {
+                        contest.diagnostics.push(
+                            Diagnostic::new(
+                                Code::ListenerConflict,
+                                listener.origin.clone(),
+                                format!("spec.listeners[{index}]"),
+                                conflict.wrong.message.clone(),
+                            )
+                            .hint(conflict.hint),
+                        );
+                        standing.conflict = Some(conflict.wrong);
+                    }
+                }
+            }
+            standings.push(standing);
         }
-        if let Some(owner) = socket.hostnames.get(&listener.hostname) {
-            return Err(Conflict {
-                wrong: crate::conditions::Wrong::new(
-                    "HostnameConflict",
-                    format!("{address} with hostname {} belongs to {owner}", listener.hostname),
-                ),
-                hint: "Give one of the two listeners another port, hostname or address",
-            });
+        standings
+    }
+}
+
+/// What listeners compete for, and what came of it.
+struct Contest<'a> {
+    /// Ports of Ingress, with what they speak.
+    reserved: &'a [(u16, Transport)],
+    sockets: &'a mut BTreeMap<BindAddress, Socket>,
+    diagnostics: &'a mut Vec<Diagnostic>,
+    served: BTreeMap<Place, Arc<Listener>>,
+}
+
+impl Contest<'_> {
+    fn serve(&mut self, gateway: &GatewayUnit, listener: &ListenerUnit, place: Place, ir: Arc<Listener>) {
+        for address in bind_addresses(gateway, listener) {
+            if let Some(socket) = self.sockets.get_mut(&address) {
+                socket.listeners.push(Arc::clone(&ir));
+            }
         }
-    }
-    for address in bind_addresses(unit, listener) {
-        let socket = sockets.entry(address).or_insert_with(|| Socket::new(transport));
-        socket
-            .hostnames
-            .insert(listener.hostname.clone(), listener.origin.clone());
-    }
-    Ok(())
-}
-
-fn other(transport: Transport) -> Transport {
-    match transport {
-        Transport::Http => Transport::Https,
-        Transport::Https => Transport::Http,
+        self.served.insert(place, ir);
     }
 }
 
-fn bind_addresses<'a>(
+/// A Gateway of ours with the ListenerSets that name it.
+struct Merged<'a> {
     unit: &'a GatewayUnit,
-    listener: &ListenerUnit,
-) -> impl Iterator<Item = BindAddress> + use<'a> {
-    let port = listener.port;
-    unit.addresses.iter().map(move |&ip| BindAddress { ip, port })
+    gateway: &'a Gateway,
+    standings: Vec<Standing>,
+    sets: Vec<(&'a Key, &'a SetUnit, SetStanding)>,
+    overlaps: Overlaps<'a>,
+    /// How many of them are accepted.
+    attached: i32,
+}
+
+impl<'a> Merged<'a> {
+    fn new(unit: &'a GatewayUnit, gateway: &'a Gateway, standings: Vec<Standing>) -> Self {
+        let mut overlaps = Overlaps::default();
+        overlaps.add_served(&unit.listeners, &standings);
+        Self {
+            unit,
+            gateway,
+            standings,
+            sets: Vec::new(),
+            overlaps,
+            attached: 0,
+        }
+    }
+
+    fn join(&mut self, key: &'a Key, set: &'a SetUnit, listeners: Vec<Standing>, gateway_accepted: bool) {
+        self.overlaps.add_served(&set.listeners, &listeners);
+        let standing = SetStanding {
+            gateway_accepted,
+            listeners,
+        };
+        self.attached += i32::from(set_status::refusal(set, &standing).is_none());
+        self.sets.push((key, set, standing));
+    }
+
+    /// Its status and theirs.
+    fn statuses(&self, settings: &Settings, key: &Key) -> impl Iterator<Item = (Holder, ObjectStatus)> {
+        let own = status::gateway(
+            settings,
+            key,
+            self.gateway,
+            self.unit,
+            &self.standings,
+            &self.overlaps,
+            self.attached,
+        );
+        let sets = self.sets.iter().map(|(key, set, standing)| {
+            let status = set_status::listener_set(key, set, self.unit, standing, &self.overlaps);
+            (Holder::ListenerSet((*key).clone()), status)
+        });
+        std::iter::once((Holder::Gateway(key.clone()), own)).chain(sets)
+    }
 }
 
 fn gateway_listener(listener: &ListenerUnit, routes: List<Route>) -> Listener {
@@ -305,55 +343,6 @@ fn tls_hosts(listener: &ListenerUnit) -> Vec<TlsHost> {
     }]
 }
 
-impl Socket {
-    fn new(transport: Transport) -> Self {
-        Self {
-            transport,
-            hostnames: HashMap::new(),
-            listeners: Vec::new(),
-        }
-    }
-
-    /// Whoever made the socket speak what it speaks, as far as that matters to a reader: the first by name.
-    fn first(&self) -> String {
-        let owner = self.hostnames.values().min();
-        owner.map_or_else(|| "Ingress".to_owned(), Origin::to_string)
-    }
-
-    /// `None` if nothing answers there.
-    fn finish(
-        self,
-        address: BindAddress,
-        settings: &Settings,
-        ingress: Option<&IngressListeners>,
-        default_certificates: &[CertificateId],
-    ) -> Option<Bind> {
-        let mut listeners = self.listeners;
-        listeners.sort_by(|a, b| {
-            a.hostname
-                .specificity(&b.hostname)
-                .then_with(|| a.origin.cmp(&b.origin))
-        });
-        let mut defaults = &[][..];
-        if let Some(ingress) = ingress {
-            if self.transport == Transport::Https {
-                defaults = default_certificates;
-            }
-            listeners.push(Arc::clone(match self.transport {
-                Transport::Http => &ingress.http,
-                Transport::Https => &ingress.https,
-            }));
-        }
-        (!listeners.is_empty()).then(|| Bind {
-            address,
-            transport: self.transport,
-            proxy_protocol: settings.proxy_protocol_ports.contains(&address.port),
-            listeners,
-            default_certificates: defaults.to_vec(),
-        })
-    }
-}
-
 /// Addresses to listen on where nothing else is asked for; `None` stands for all.
 pub(crate) fn addresses(settings: &Settings) -> Vec<Option<IpAddr>> {
     if settings.bind.is_empty() {
@@ -367,18 +356,4 @@ fn ingress_ports(settings: &Settings) -> [(u16, Transport); 2] {
         (settings.http_port, Transport::Http),
         (settings.https_port, Transport::Https),
     ]
-}
-
-/// The previous bind if it says the same. Its listeners are compared by pointer, for the sake of their routes.
-fn share_bind(new: Bind, previous: Option<&Arc<Bind>>) -> Arc<Bind> {
-    let same = previous.filter(|previous| {
-        let listeners = previous.listeners.iter().zip(&new.listeners);
-        previous.listeners.len() == new.listeners.len()
-            && { listeners }.all(|(a, b)| Arc::ptr_eq(a, b))
-            && previous.address == new.address
-            && previous.transport == new.transport
-            && previous.proxy_protocol == new.proxy_protocol
-            && previous.default_certificates == new.default_certificates
-    });
-    same.map_or_else(|| Arc::new(new), Arc::clone)
 }

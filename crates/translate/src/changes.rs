@@ -29,6 +29,8 @@ pub enum Read {
     GatewayClass(Arc<str>),
     /// A Gateway.
     Gateway(Key),
+    /// A ListenerSet.
+    ListenerSet(Key),
     /// All IngressClasses.
     IngressClasses,
     /// Which Ingresses of ours claim something.
@@ -77,6 +79,8 @@ pub(crate) struct Changes {
     pub http_routes: BTreeSet<Key>,
     /// Gateways likewise.
     pub gateways: BTreeSet<Key>,
+    /// ListenerSets likewise.
+    pub listener_sets: BTreeSet<Key>,
     /// GatewayClasses likewise.
     pub gateway_classes: BTreeSet<Key>,
     /// Ingresses likewise.
@@ -108,7 +112,7 @@ macro_rules! marks {
 
 marks! {
     services, endpoint_slices, secrets, config_maps, namespaces, ingresses, ingress_classes, gateway_classes, gateways,
-    http_routes, reference_grants, definitions,
+    listener_sets, http_routes, reference_grants, definitions,
 }
 
 fn keys<T>(shelf: &Shelf<T>, mark: &mut Option<Mark>) -> Option<BTreeSet<Key>> {
@@ -176,6 +180,9 @@ impl Seen {
         for key in &changed.gateways {
             read(Read::Gateway(key.clone()));
         }
+        for key in &changed.listener_sets {
+            read(Read::ListenerSet(key.clone()));
+        }
         changes.gateway_classes = changed.gateway_classes;
         // Their status tells whether the version of Gateway API is one that we know.
         if !changed.definitions.is_empty() {
@@ -184,6 +191,7 @@ impl Seen {
                 .extend(new.gateway_classes.keys().cloned());
         }
         changes.gateways = changed.gateways;
+        changes.listener_sets = changed.listener_sets;
         changes.http_routes = changed.http_routes;
         changes.ingresses = changed.ingresses;
         changes.secrets = changed.secrets;

@@ -5,6 +5,7 @@ use api::core::{ConfigMap, Namespace, Secret, Service};
 use api::discovery::EndpointSlice;
 use api::extension::CustomResourceDefinition;
 use api::gateway::{Gateway, GatewayClass, HTTPRoute, LabelSelector, ReferenceGrant};
+use api::listener_set::ListenerSet;
 use api::networking::{Ingress, IngressClass};
 use api::{Meta, Resource};
 use ipnet::IpNet;
@@ -50,8 +51,8 @@ impl Key {
 }
 
 /// Kinds that stand in very many origins, each as one text.
-static KINDS: LazyLock<[Arc<str>; 4]> =
-    LazyLock::new(|| ["HTTPRoute", "Ingress", "Service", "Gateway"].map(Into::into));
+static KINDS: LazyLock<[Arc<str>; 5]> =
+    LazyLock::new(|| ["HTTPRoute", "Ingress", "Service", "Gateway", "ListenerSet"].map(Into::into));
 
 /// `namespace/name`, or `name` alone.
 impl fmt::Display for Key {
@@ -263,6 +264,7 @@ kinds! {
     ingress_classes: IngressClass,
     gateway_classes: GatewayClass,
     gateways: Gateway,
+    listener_sets: ListenerSet,
     http_routes: HTTPRoute,
     reference_grants: ReferenceGrant,
     definitions: CustomResourceDefinition,

@@ -1,6 +1,6 @@
 //! Kubernetes objects to a snapshot, statuses and diagnostics. Pure: no clock, no I/O, same input, same bytes.
 //!
-//! The work is cut into units: one per HTTPRoute, Ingress, Gateway and upstream. Each unit reaches the rest of
+//! The work is cut into units: one per HTTPRoute, Ingress, Gateway, ListenerSet and upstream. Each unit reaches the rest of
 //! the world through a [`Scope`], which records what it looked at; [`changes`] tells what is different from the
 //! last time, and only units concerned by that are translated again. What comes out equal to before is handed
 //! out as the same allocation, so that whoever compiles the snapshot recognises it by pointer.
@@ -26,6 +26,7 @@ mod reached;
 pub mod scope;
 pub mod selector;
 mod shelf;
+mod sockets;
 
 pub use input::{Key, Object, Objects, Resolved, Settings};
 pub use output::{ObjectStatus, Status, Translation};
@@ -34,10 +35,11 @@ pub use shelf::Shelf;
 
 use crate::binds::Binds;
 use crate::changes::{Changes, Read, Seen};
-use crate::gateway::{GatewayUnit, RouteUnit};
+use crate::gateway::{GatewayUnit, RouteUnit, SetUnit};
 use crate::ingress::{Claim, Claimant, Claims, IngressUnit};
 use crate::ledger::Ledger;
 use crate::memo::Memo;
+use crate::output::{insert_status, move_status, remove_status};
 use crate::scope::{Left, Shared, World};
 use ir::{HttpSettings, List, Route, Snapshot, Upstream, UpstreamId, UpstreamSettings, Upstreams};
 use std::collections::BTreeSet;
@@ -80,6 +82,7 @@ pub struct Translator {
     routes: Memo<Key, RouteUnit>,
     assigned: pool::Assigned,
     gateways: Memo<Key, GatewayUnit>,
+    listener_sets: Memo<Key, Option<SetUnit>>,
     classes: Memo<Key, Option<Arc<ObjectStatus>>>,
     defaults: Memo<(), Vec<ir::CertificateId>>,
     upstreams: Memo<UpstreamId, Arc<Upstream>>,
@@ -126,6 +129,7 @@ impl Translator {
             routes: Memo::default(),
             assigned: pool::Assigned::new(),
             gateways: Memo::default(),
+            listener_sets: Memo::default(),
             classes: Memo::default(),
             defaults: Memo::default(),
             upstreams: Memo::default(),
@@ -163,6 +167,7 @@ impl Translator {
         let assembled = self.binds.assemble(
             &self.settings,
             &self.gateways,
+            &self.listener_sets,
             &self.ingresses,
             &default_certificates,
         );
@@ -293,6 +298,20 @@ impl Translator {
                 .map(|gateway| run!(self, objects, |scope| gateway::gateway::translate(scope, gateway)));
             replace(&mut self.gateways, &mut self.ledger, key, result);
         }
+        for key in dirty(
+            &self.listener_sets,
+            changes,
+            &changes.listener_sets,
+            &objects.listener_sets,
+        ) {
+            let result = objects.listener_sets.get(&key).map(|set| {
+                run!(self, objects, |scope| gateway::listener_set::translate(
+                    scope, set
+                ))
+            });
+            replace(&mut self.listener_sets, &mut self.ledger, key, result);
+            self.binds.changed();
+        }
         for key in dirty(&self.routes, changes, &changes.http_routes, &objects.http_routes) {
             let previous = self.routes.get(&key);
             let result = objects.http_routes.get(&key).map(|route| {
@@ -364,28 +383,6 @@ fn dirty<V, T>(
     let mut dirty = memo.readers_of(&changes.reads);
     dirty.extend(changed.iter().cloned());
     dirty
-}
-
-fn move_status(
-    statuses: &mut List<ObjectStatus>,
-    old: Option<&Arc<ObjectStatus>>,
-    new: Option<&Arc<ObjectStatus>>,
-) {
-    match (old, new) {
-        (Some(old), Some(new)) if Arc::ptr_eq(old, new) => {}
-        (_, Some(new)) => insert_status(statuses, new),
-        (Some(old), None) => remove_status(statuses, old),
-        (None, None) => {}
-    }
-}
-
-/// By kind, then by key: the order of `Origin`.
-fn insert_status(statuses: &mut List<ObjectStatus>, status: &Arc<ObjectStatus>) {
-    statuses.insert(|other| other.origin.cmp(&status.origin), Arc::clone(status));
-}
-
-fn remove_status(statuses: &mut List<ObjectStatus>, status: &ObjectStatus) {
-    statuses.remove(|other| other.origin.cmp(&status.origin));
 }
 
 fn same<T>(a: &[Arc<T>], b: &[Arc<T>]) -> bool {

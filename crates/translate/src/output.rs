@@ -1,7 +1,7 @@
 //! What comes out of a translation.
 
 use crate::input::Key;
-use api::status::{GatewayClassStatus, GatewayStatus, IngressStatus, RouteStatus};
+use api::status::{GatewayClassStatus, GatewayStatus, IngressStatus, ListenerSetStatus, RouteStatus};
 use ir::{Diagnostic, List, Origin, Snapshot};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeSet;
@@ -42,6 +42,8 @@ pub enum Status {
     GatewayClass(Box<GatewayClassStatus>),
     /// Of a Gateway.
     Gateway(Box<GatewayStatus>),
+    /// Of a ListenerSet.
+    ListenerSet(Box<ListenerSetStatus>),
     /// Of an HTTPRoute; the same for many.
     HttpRoute(Arc<RouteStatus>),
     /// Of an Ingress.
@@ -53,6 +55,7 @@ impl Serialize for Status {
         match self {
             Self::GatewayClass(status) => status.serialize(serializer),
             Self::Gateway(status) => status.serialize(serializer),
+            Self::ListenerSet(status) => status.serialize(serializer),
             Self::HttpRoute(status) => status.serialize(serializer),
             Self::Ingress(status) => status.serialize(serializer),
         }
@@ -65,4 +68,28 @@ pub(crate) fn share_with<T: PartialEq>(new: T, previous: Option<&Arc<T>>) -> Arc
         Some(previous) if **previous == new => Arc::clone(previous),
         _ => Arc::new(new),
     }
+}
+
+/// Puts the new status of an object in the place of the old one.
+pub(crate) fn move_status(
+    statuses: &mut List<ObjectStatus>,
+    old: Option<&Arc<ObjectStatus>>,
+    new: Option<&Arc<ObjectStatus>>,
+) {
+    match (old, new) {
+        (Some(old), Some(new)) if Arc::ptr_eq(old, new) => {}
+        (_, Some(new)) => insert_status(statuses, new),
+        (Some(old), None) => remove_status(statuses, old),
+        (None, None) => {}
+    }
+}
+
+/// By kind, then by key: the order of `Origin`.
+pub(crate) fn insert_status(statuses: &mut List<ObjectStatus>, status: &Arc<ObjectStatus>) {
+    statuses.insert(|other| other.origin.cmp(&status.origin), Arc::clone(status));
+}
+
+/// Takes a status out.
+pub(crate) fn remove_status(statuses: &mut List<ObjectStatus>, status: &ObjectStatus) {
+    statuses.remove(|other| other.origin.cmp(&status.origin));
 }

@@ -7,6 +7,7 @@ use crate::backends::ServicePort;
 use crate::certificates::{self, Loaded};
 use crate::changes::{Read, ReadId, Seen};
 use crate::common::Common;
+use crate::gateway::Place;
 use crate::ingress::{Claim, Claimant, Claims};
 use crate::input::{Key, Objects, Resolved, Settings};
 use crate::ledger::Ledger;
@@ -14,6 +15,7 @@ use api::core::{Namespace, Secret, Service};
 use api::discovery::EndpointSlice;
 use api::extension::CustomResourceDefinition;
 use api::gateway::{Gateway, GatewayClass, ReferenceGrant};
+use api::listener_set::ListenerSet;
 use api::networking::IngressClass;
 use api::status::RouteStatus;
 use ir::{Certificate, CertificateId, Diagnostic, UpstreamId, UpstreamSettings};
@@ -32,8 +34,8 @@ pub struct Scope<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     pub statuses: Common<RouteStatus>,
-    /// Listeners by Gateway and position.
-    pub places: Common<[(Key, usize)]>,
+    /// Listeners.
+    pub places: Common<[Place]>,
 }
 
 /// Everything a scope reads from.
@@ -216,6 +218,12 @@ impl<'a> Scope<'a> {
     pub fn gateway(&mut self, key: &Key) -> Option<&'a Arc<Gateway>> {
         self.read(&Read::Gateway(key.clone()));
         self.world.objects.gateways.get(key)
+    }
+
+    /// A ListenerSet.
+    pub fn listener_set(&mut self, key: &Key) -> Option<&'a Arc<ListenerSet>> {
+        self.read(&Read::ListenerSet(key.clone()));
+        self.world.objects.listener_sets.get(key)
     }
 
     /// Every IngressClass.

@@ -6,6 +6,7 @@ use api::core::{Namespace, Service};
 use api::discovery::EndpointSlice;
 use api::extension::{CustomResourceDefinition, GATEWAY_CLASSES};
 use api::gateway::{Gateway, GatewayClass, HTTPRoute, ReferenceGrant};
+use api::listener_set::ListenerSet;
 use api::networking::{Ingress, IngressClass};
 use kube::discovery::ApiResource;
 
@@ -39,6 +40,7 @@ pub(super) const KINDS: &[Kind] = kinds! {
     IngressClass = "ingressclasses",
     Namespace = "namespaces",
     Gateway = "gateways",
+    ListenerSet = "listenersets",
     HTTPRoute = "httproutes",
     ReferenceGrant = "referencegrants",
     Ingress = "ingresses",

@@ -73,7 +73,7 @@ const UNREAD: &[(&str, &[&str])] = &[
 /// Fields of every object, whatever its kind.
 const OF_OBJECTS: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
 
-const OBJECTS: [&str; 12] = [
+const OBJECTS: [&str; 13] = [
     "Service",
     "EndpointSlice",
     "Secret",
@@ -84,6 +84,7 @@ const OBJECTS: [&str; 12] = [
     "IngressClass",
     "GatewayClass",
     "Gateway",
+    "ListenerSet",
     "HTTPRoute",
     "ReferenceGrant",
 ];

@@ -1,74 +1,51 @@
 //! Which listeners an HTTPRoute attaches to, and why not to others. Looks at specs only: a listener that lost a
 //! conflict or has no certificate counts its routes all the same.
 
+use super::admission::admits;
+use super::holder::Holder;
 use super::listener::is_http_route;
-use super::our_gateway;
+use super::{listener_set, our_gateway};
 use crate::conditions::Wrong;
 use crate::hosts::{self, Star};
 use crate::input::Key;
 use crate::scope::Scope;
-use crate::selector;
-use api::gateway::{FromNamespaces, GROUP, Gateway, HTTPRoute, Listener, ParentRef, Protocol};
+use api::gateway::{FromNamespaces, GROUP, HTTPRoute, Listener, ParentRef, Protocol};
 use ir::{Code, Diagnostic, HostPattern, Origin};
 
-/// What became of one parentRef to a Gateway of ours.
+/// What became of one parentRef to a Gateway of ours, or to a ListenerSet of one.
 pub(crate) struct Attachment {
     /// As in the spec.
     pub parent: ParentRef,
-    /// The Gateway.
-    pub gateway: Key,
+    /// The Gateway or ListenerSet.
+    pub holder: Holder,
     /// Positions of the listeners attached to.
     pub listeners: Vec<usize>,
     /// Why there are none.
     pub refused: Option<Wrong>,
 }
 
-/// Tries every parentRef; those that don't refer to a Gateway of ours are left out.
+/// Tries every parentRef; those that don't lead to a Gateway of ours are left out.
 pub(crate) fn attach(scope: &mut Scope<'_>, route: &HTTPRoute, hostnames: &[HostPattern]) -> Vec<Attachment> {
     let origin = Key::of(&route.metadata).origin("HTTPRoute");
     let mut attachments = Vec::new();
     for (index, parent) in route.spec.parent_refs.iter().enumerate() {
-        let field = format!("spec.parentRefs[{index}]");
-        let group = parent.group.as_deref().unwrap_or(GROUP);
-        let kind = parent.kind.as_deref().unwrap_or("Gateway");
-        if group != GROUP || kind != "Gateway" {
-            // A Service as parent is a mesh's business; a ListenerSet would be ours.
-            if group == GROUP && kind == "ListenerSet" {
-                scope.report(Diagnostic::new(
-                    Code::RouteFieldUnsupported,
-                    origin.clone(),
-                    field,
-                    "ListenerSets are not served yet, so the route does not attach there",
-                ));
-            }
-            continue;
-        }
-        let namespace = parent.namespace.as_deref().unwrap_or(&route.metadata.namespace);
-        let key = Key::new(namespace, &*parent.name);
-        let Some(gateway) = our_gateway(scope, &key) else {
-            if scope.gateway(&key).is_none() {
-                let message = format!("Gateway {key} does not exist");
-                scope.report(
-                    Diagnostic::new(Code::ParentNotFound, origin.clone(), field, message)
-                        .hint("Create the Gateway, or name one that exists"),
-                );
-            }
-            continue;
-        };
-        let tried = Try {
+        let mut tried = Try {
             scope,
             route,
             origin: &origin,
-            field,
+            field: format!("spec.parentRefs[{index}]"),
         };
-        let found = tried.listeners(gateway, &key, parent, hostnames);
+        let Some((holder, found)) = tried.parent(parent) else {
+            continue;
+        };
+        let found = found.and_then(|listeners| tried.listeners(listeners, &holder, parent, hostnames));
         let (listeners, refused) = match found {
             Ok(listeners) => (listeners, None),
             Err(wrong) => (Vec::new(), Some(wrong)),
         };
         attachments.push(Attachment {
             parent: parent.clone(),
-            gateway: Key::of(&gateway.metadata),
+            holder,
             listeners,
             refused,
         });
@@ -84,17 +61,64 @@ struct Try<'s, 'a> {
     field: String,
 }
 
-impl Try<'_, '_> {
+impl<'a> Try<'_, 'a> {
+    /// The parent with its listeners, or why it has none for anybody; `None` if it is not ours.
+    fn parent(&mut self, parent: &ParentRef) -> Option<(Holder, Result<&'a [Listener], Wrong>)> {
+        if parent.group.as_deref().unwrap_or(GROUP) != GROUP {
+            return None;
+        }
+        let namespace = parent.namespace.as_deref();
+        let key = Key::new(namespace.unwrap_or(&self.route.metadata.namespace), &*parent.name);
+        match parent.kind.as_deref().unwrap_or("Gateway") {
+            "Gateway" => self.gateway(key),
+            "ListenerSet" => self.listener_set(key),
+            // A Service as parent is a mesh's business.
+            _ => None,
+        }
+    }
+
+    fn gateway(&mut self, key: Key) -> Option<(Holder, Result<&'a [Listener], Wrong>)> {
+        if let Some(gateway) = our_gateway(self.scope, &key) {
+            return Some((Holder::Gateway(key), Ok(&gateway.spec.listeners)));
+        }
+        if self.scope.gateway(&key).is_none() {
+            self.missing(&Holder::Gateway(key));
+        }
+        None
+    }
+
+    fn listener_set(&mut self, key: Key) -> Option<(Holder, Result<&'a [Listener], Wrong>)> {
+        let holder = Holder::ListenerSet(key);
+        let Some(set) = self.scope.listener_set(holder.key()) else {
+            self.missing(&holder);
+            return None;
+        };
+        let membership = listener_set::membership(self.scope, set)?;
+        let Some(refused) = membership.refused else {
+            return Some((holder, Ok(&set.spec.listeners)));
+        };
+        let message = format!("{holder} can't be attached to: {}", refused.message);
+        self.report(
+            Code::RouteNotAllowed,
+            &message,
+            "Admit the ListenerSet in allowedListeners of the Gateway",
+        );
+        Some((holder, Err(Wrong::new("NoMatchingParent", message))))
+    }
+
+    fn missing(&mut self, holder: &Holder) {
+        let hint = format!("Create the {}, or name one that exists", holder.kind());
+        self.report(Code::ParentNotFound, &format!("{holder} does not exist"), &hint);
+    }
+
     fn listeners(
-        mut self,
-        gateway: &Gateway,
-        key: &Key,
+        &mut self,
+        all: &[Listener],
+        holder: &Holder,
         parent: &ParentRef,
         hostnames: &[HostPattern],
     ) -> Result<Vec<usize>, Wrong> {
-        let named: Vec<(usize, &Listener)> = gateway
-            .spec
-            .listeners
+        let named: Vec<(usize, &Listener)> = all
             .iter()
             .enumerate()
             .filter(|(_, listener)| {
@@ -104,12 +128,12 @@ impl Try<'_, '_> {
             })
             .collect();
         if named.is_empty() {
-            return Err(self.no_such_listener(gateway, key, parent));
+            return Err(self.no_such_listener(all, holder, parent));
         }
         let mut allowed = named.clone();
-        allowed.retain(|(_, listener)| self.allows(gateway, listener));
+        allowed.retain(|(_, listener)| self.allows(holder, listener));
         if allowed.is_empty() {
-            return Err(self.not_allowed(&named, key));
+            return Err(self.not_allowed(&named, holder));
         }
         let covered: Vec<usize> = allowed
             .iter()
@@ -117,49 +141,40 @@ impl Try<'_, '_> {
             .map(|(index, _)| *index)
             .collect();
         if covered.is_empty() {
-            return Err(self.no_hostname(&allowed, key, hostnames));
+            return Err(self.no_hostname(&allowed, holder, hostnames));
         }
         Ok(covered)
     }
 
-    fn allows(&mut self, gateway: &Gateway, listener: &Listener) -> bool {
+    fn allows(&mut self, holder: &Holder, listener: &Listener) -> bool {
         if !matches!(listener.protocol, Protocol::Http | Protocol::Https) {
             return false;
         }
-        let Some(allowed) = &listener.allowed_routes else {
-            return self.route.metadata.namespace == gateway.metadata.namespace;
-        };
-        if !allowed.kinds.is_empty() && !allowed.kinds.iter().any(is_http_route) {
+        let allowed = listener.allowed_routes.as_ref();
+        let kinds = allowed.map_or(&[][..], |allowed| &allowed.kinds);
+        if !kinds.is_empty() && !kinds.iter().any(is_http_route) {
             return false;
         }
-        let namespaces = allowed.namespaces.as_ref();
-        let from = namespaces.and_then(|namespaces| namespaces.from.clone());
-        match from.unwrap_or_default() {
-            FromNamespaces::All => true,
-            FromNamespaces::Same => self.route.metadata.namespace == gateway.metadata.namespace,
-            FromNamespaces::Selector => {
-                let selector = namespaces.and_then(|namespaces| namespaces.selector.as_ref());
-                selector.is_some_and(|selector| {
-                    selector::takes(self.scope, selector, &self.route.metadata.namespace)
-                })
-            }
-            FromNamespaces::None | FromNamespaces::Other(_) => false,
-        }
+        admits(
+            self.scope,
+            allowed.and_then(|allowed| allowed.namespaces.as_ref()),
+            FromNamespaces::Same,
+            &holder.key().namespace,
+            &self.route.metadata.namespace,
+        )
     }
 
-    fn no_such_listener(&mut self, gateway: &Gateway, key: &Key, parent: &ParentRef) -> Wrong {
+    fn no_such_listener(&mut self, all: &[Listener], holder: &Holder, parent: &ParentRef) -> Wrong {
         let name = parent.section_name.as_ref();
         let name = name.map(|name| format!(" named {name}")).unwrap_or_default();
         let port = parent.port.map(|port| format!(" on port {port}"));
-        let message = format!("Gateway {key} has no listener{name}{}", port.unwrap_or_default());
-        let there: Vec<String> = gateway
-            .spec
-            .listeners
+        let message = format!("{holder} has no listener{name}{}", port.unwrap_or_default());
+        let there: Vec<String> = all
             .iter()
             .map(|listener| format!("{} ({})", listener.name, listener.port))
             .collect();
         let hint = if there.is_empty() {
-            "Give the Gateway a listener".to_owned()
+            format!("Give the {} a listener", holder.kind())
         } else {
             format!("Its listeners are {}", there.join(", "))
         };
@@ -167,9 +182,9 @@ impl Try<'_, '_> {
         Wrong::new("NoMatchingParent", message)
     }
 
-    fn not_allowed(&mut self, named: &[(usize, &Listener)], key: &Key) -> Wrong {
+    fn not_allowed(&mut self, named: &[(usize, &Listener)], holder: &Holder) -> Wrong {
         let message = format!(
-            "{} of Gateway {key} {} not admit HTTPRoutes of namespace {}",
+            "{} of {holder} {} not admit HTTPRoutes of namespace {}",
             names(named),
             if named.len() == 1 { "does" } else { "do" },
             self.route.metadata.namespace
@@ -182,14 +197,19 @@ impl Try<'_, '_> {
         Wrong::new("NotAllowedByListeners", message)
     }
 
-    fn no_hostname(&mut self, allowed: &[(usize, &Listener)], key: &Key, hostnames: &[HostPattern]) -> Wrong {
+    fn no_hostname(
+        &mut self,
+        allowed: &[(usize, &Listener)],
+        holder: &Holder,
+        hostnames: &[HostPattern],
+    ) -> Wrong {
         let theirs: Vec<&str> = allowed
             .iter()
             .filter_map(|(_, listener)| listener.hostname.as_deref())
             .collect();
         let ours: Vec<String> = hostnames.iter().map(HostPattern::to_string).collect();
         let message = format!(
-            "{} of Gateway {key} {} for {}, which covers none of the route's hostnames {}",
+            "{} of {holder} {} for {}, which covers none of the route's hostnames {}",
             names(allowed),
             if allowed.len() == 1 { "is" } else { "are" },
             theirs.join(", "),

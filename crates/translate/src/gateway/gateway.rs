@@ -1,6 +1,6 @@
 //! Gateway: addresses and listeners, as far as they can be said without looking at other Gateways.
 
-use super::{GatewayUnit, ListenerUnit, is_ours, listener};
+use super::{GatewayUnit, Holder, admission, is_ours, listener};
 use crate::binds;
 use crate::conditions::Wrong;
 use crate::input::Key;
@@ -24,17 +24,9 @@ pub(crate) fn translate(scope: &mut Scope<'_>, gateway: &Arc<Gateway>) -> Gatewa
     let parameters = parameters(scope, gateway, &origin);
     let addresses = addresses(scope, gateway, &origin);
     let client_certificates = gateway_tls(scope, gateway, &origin);
-    if gateway.spec.allowed_listeners.is_some() {
-        scope.report(Diagnostic::new(
-            Code::GatewayFieldUnsupported,
-            origin.clone(),
-            "spec.allowedListeners",
-            "ListenerSets are not served yet, so none can join this Gateway",
-        ));
-    }
-    let listeners: Vec<ListenerUnit> = (0..gateway.spec.listeners.len())
-        .map(|index| listener::translate(scope, gateway, index, client_certificates))
-        .collect();
+    allowed_listeners(scope, gateway, &origin);
+    let holder = Holder::Gateway(Key::of(&gateway.metadata));
+    let listeners = listener::translate_all(scope, &holder, &gateway.spec.listeners, client_certificates);
     GatewayUnit {
         gateway: Some(Arc::clone(gateway)),
         addresses: addresses.usable,
@@ -100,6 +92,23 @@ fn parameters(scope: &mut Scope<'_>, gateway: &Gateway, origin: &Origin) -> Opti
         .hint("Remove parametersRef"),
     );
     Some(Wrong::new("InvalidParameters", message))
+}
+
+/// Reports a mistake in who may join the Gateway.
+fn allowed_listeners(scope: &mut Scope<'_>, gateway: &Gateway, origin: &Origin) {
+    let allowed = gateway.spec.allowed_listeners.as_ref();
+    let namespaces = allowed.and_then(|allowed| allowed.namespaces.as_ref());
+    if let Some(mistake) = namespaces.and_then(admission::mistake) {
+        scope.report(
+            Diagnostic::new(
+                Code::ListenerSetNotAllowed,
+                origin.clone(),
+                "spec.allowedListeners.namespaces",
+                format!("{mistake}, so no ListenerSet is admitted"),
+            )
+            .hint("Use All, Same, None, or Selector with a selector"),
+        );
+    }
 }
 
 /// Addresses that a Gateway asks for.
@@ -202,7 +211,7 @@ fn gateway_tls(scope: &mut Scope<'_>, gateway: &Gateway, origin: &Origin) -> boo
             "backends are not spoken to over TLS yet, so no client certificate is shown to them",
         ));
     }
-    let frontend = tls.get("frontend").is_some();
+    let frontend = checks_clients(gateway);
     if frontend {
         scope.report(
             Diagnostic::new(
@@ -215,4 +224,10 @@ fn gateway_tls(scope: &mut Scope<'_>, gateway: &Gateway, origin: &Origin) -> boo
         );
     }
     frontend
+}
+
+/// Whether client certificates are asked for, on the listeners of ListenerSets too.
+pub(crate) fn checks_clients(gateway: &Gateway) -> bool {
+    let tls = gateway.spec.tls.as_ref();
+    tls.is_some_and(|tls| tls.get("frontend").is_some())
 }

@@ -1,32 +1,43 @@
-//! One listener of a Gateway: protocol, hostname, certificates and kinds of routes.
+//! One listener of a Gateway or ListenerSet: protocol, hostname, certificates and kinds of routes.
 
-use super::ListenerUnit;
+use super::{Holder, ListenerUnit, admission};
 use crate::certificates::{Problem, covers};
 use crate::conditions::Wrong;
 use crate::grants::{Referrer, permits};
 use crate::hosts::{self, Star};
 use crate::input::Key;
 use crate::scope::Scope;
-use api::gateway::{FromNamespaces, GROUP, Gateway, Listener, Protocol, RouteGroupKind, SecretRef, TlsMode};
+use api::gateway::{GROUP, Listener, Protocol, RouteGroupKind, SecretRef, TlsMode};
 use ir::{Certificate, CertificateId, Code, Diagnostic, HostPattern, Origin, Transport};
 use std::sync::Arc;
 
-/// Reads the listener at `index` of a Gateway's spec.
-pub(crate) fn translate(
+/// Reads the listeners of a Gateway or ListenerSet.
+pub(crate) fn translate_all(
     scope: &mut Scope<'_>,
-    gateway: &Gateway,
+    holder: &Holder,
+    listeners: &[Listener],
+    client_certificates: bool,
+) -> Vec<ListenerUnit> {
+    (0..listeners.len())
+        .map(|index| translate(scope, holder, listeners, index, client_certificates))
+        .collect()
+}
+
+fn translate(
+    scope: &mut Scope<'_>,
+    holder: &Holder,
+    listeners: &[Listener],
     index: usize,
     client_certificates: bool,
 ) -> ListenerUnit {
-    let listener = &gateway.spec.listeners[index];
+    let listener = &listeners[index];
     let mut look = Look {
         scope,
-        gateway,
+        holder,
+        before: &listeners[..index],
         listener,
         index,
-        origin: Key::of(&gateway.metadata)
-            .origin("Gateway")
-            .section(listener.name.as_str()),
+        origin: holder.origin().section(listener.name.as_str()),
         refused: None,
         unresolved: None,
     };
@@ -35,12 +46,14 @@ pub(crate) fn translate(
     look.name_and_port();
     let kinds = look.kinds(transport);
     look.namespaces();
+    look.filters();
     let certificates = look.certificates(transport, client_certificates, &hostname);
     ListenerUnit {
         origin: look.origin,
         name: listener.name.clone(),
         port: listener.port,
         transport,
+        excludes: excludes(&listener.protocol),
         hostname,
         certificates,
         kinds,
@@ -52,7 +65,9 @@ pub(crate) fn translate(
 /// A listener being looked at, with the first reason found against it.
 struct Look<'s, 'a> {
     scope: &'s mut Scope<'a>,
-    gateway: &'s Gateway,
+    holder: &'s Holder,
+    /// Listeners of the same object that come first.
+    before: &'s [Listener],
     listener: &'s Listener,
     index: usize,
     origin: Origin,
@@ -108,8 +123,7 @@ impl Look<'_, '_> {
             self.refuse("PortUnavailable", message);
         }
         let name = &self.listener.name;
-        let before = &self.gateway.spec.listeners[..self.index];
-        if name.is_empty() || before.iter().any(|other| other.name == *name) {
+        if name.is_empty() || self.before.iter().any(|other| other.name == *name) {
             let message = if name.is_empty() {
                 "the listener has no name".to_owned()
             } else {
@@ -127,26 +141,23 @@ impl Look<'_, '_> {
 
     /// Kinds of routes that the listener serves: those of its protocol, narrowed to those it names.
     fn kinds(&mut self, transport: Option<Transport>) -> Vec<RouteGroupKind> {
-        if transport.is_none() {
+        let Some(fitting) = fitting(&self.listener.protocol) else {
             return Vec::new();
-        }
-        let route = RouteGroupKind {
-            group: Some(GROUP.to_owned()),
-            kind: "HTTPRoute".to_owned(),
         };
-        let asked = self
-            .listener
-            .allowed_routes
-            .as_ref()
-            .map_or(&[][..], |allowed| &allowed.kinds);
+        let served = transport.map(|_| RouteGroupKind {
+            group: Some(GROUP.to_owned()),
+            kind: fitting.to_owned(),
+        });
+        let allowed = self.listener.allowed_routes.as_ref();
+        let asked = allowed.map_or(&[][..], |allowed| &allowed.kinds);
         if asked.is_empty() {
-            return vec![route];
+            return served.into_iter().collect();
         }
         let mut kinds = Vec::new();
         for (index, kind) in asked.iter().enumerate() {
-            if is_http_route(kind) {
+            if is_kind(kind, fitting) {
                 if kinds.is_empty() {
-                    kinds.push(route.clone());
+                    kinds.extend(served.clone());
                 }
                 continue;
             }
@@ -158,7 +169,7 @@ impl Look<'_, '_> {
                 Code::ListenerRouteKindInvalid,
                 &format!("allowedRoutes.kinds[{index}]"),
                 &message,
-                "Name HTTPRoute only, or leave kinds out",
+                &format!("Name {fitting} only, or leave kinds out"),
             );
             self.unresolve("InvalidRouteKinds", message);
         }
@@ -170,19 +181,35 @@ impl Look<'_, '_> {
         let Some(namespaces) = allowed.and_then(|allowed| allowed.namespaces.as_ref()) else {
             return;
         };
-        let message = match &namespaces.from {
-            Some(FromNamespaces::Other(word)) => format!("from can't be {word}, so no route is admitted"),
-            Some(FromNamespaces::Selector) if namespaces.selector.is_none() => {
-                "from is Selector, but selector is missing, so no route is admitted".to_owned()
-            }
-            _ => return,
+        if let Some(mistake) = admission::mistake(namespaces) {
+            self.report(
+                Code::ListenerInvalid,
+                "allowedRoutes.namespaces",
+                &format!("{mistake}, so no route is admitted"),
+                "Use All, Same, None, or Selector with a selector",
+            );
+        }
+    }
+
+    /// Filters that run before a route is looked for. A filter that can't be applied must not be skipped, for it may be
+    /// there to keep somebody out; so the listener is refused.
+    fn filters(&mut self) {
+        let filters = self.listener.filters.as_ref();
+        if filters.is_none_or(|filters| filters.requests.is_empty()) {
+            return;
+        }
+        // The API server checks this for Gateways only: the CRD of ListenerSets lacks the rule.
+        let message = match &self.listener.protocol {
+            Protocol::Http | Protocol::Https => "filters of listeners are not supported yet".to_owned(),
+            other => format!("a listener of protocol {other} can't have filters"),
         };
         self.report(
             Code::ListenerInvalid,
-            "allowedRoutes.namespaces",
+            "filters",
             &message,
-            "Use All, Same, None, or Selector with a selector",
+            "Remove filters, or apply them in the rules of routes",
         );
+        self.refuse("UnsupportedValue", message);
     }
 
     /// Usable certificates. None of them means that the listener can't be served.
@@ -308,7 +335,7 @@ impl Look<'_, '_> {
     fn certificate(&mut self, reference: &SecretRef, field: &str) -> Option<Arc<Certificate>> {
         let group = reference.group.as_deref().unwrap_or_default();
         let kind = reference.kind.as_deref().unwrap_or("Secret");
-        let own = &self.gateway.metadata.namespace;
+        let (kind_of_own, own) = (self.holder.kind(), &self.holder.key().namespace);
         let namespace = reference.namespace.as_deref().unwrap_or(own);
         let key = Key::new(namespace, reference.name.as_str());
         if !group.is_empty() || kind != "Secret" {
@@ -319,12 +346,12 @@ impl Look<'_, '_> {
         }
         let referrer = Referrer {
             group: GROUP,
-            kind: "Gateway",
+            kind: kind_of_own,
             namespace: own,
         };
         if !permits(self.scope, referrer, "", "Secret", &key) {
             let message = format!(
-                "no ReferenceGrant in namespace {namespace} lets Gateways of namespace {own} use Secret {}",
+                "no ReferenceGrant in namespace {namespace} lets {kind_of_own}s of namespace {own} use Secret {}",
                 key.name
             );
             let hint = format!("Create a ReferenceGrant in namespace {namespace}");
@@ -373,7 +400,31 @@ impl Look<'_, '_> {
     }
 }
 
+/// What can't share a port with a protocol that is not served.
+fn excludes(protocol: &Protocol) -> &'static [Transport] {
+    match protocol {
+        Protocol::Tcp => &[Transport::Http, Transport::Https],
+        Protocol::Tls => &[Transport::Http],
+        _ => &[],
+    }
+}
+
+/// The kind of route that a protocol is for, whether it is served or not.
+fn fitting(protocol: &Protocol) -> Option<&'static str> {
+    match protocol {
+        Protocol::Http | Protocol::Https => Some("HTTPRoute"),
+        Protocol::Tls => Some("TLSRoute"),
+        Protocol::Tcp => Some("TCPRoute"),
+        Protocol::Udp => Some("UDPRoute"),
+        Protocol::Other(_) => None,
+    }
+}
+
 /// Whether a kind of route is HTTPRoute.
 pub(crate) fn is_http_route(kind: &RouteGroupKind) -> bool {
-    kind.kind == "HTTPRoute" && kind.group.as_deref().unwrap_or(GROUP) == GROUP
+    is_kind(kind, "HTTPRoute")
+}
+
+fn is_kind(kind: &RouteGroupKind, name: &str) -> bool {
+    kind.kind == name && kind.group.as_deref().unwrap_or(GROUP) == GROUP
 }

@@ -1,5 +1,6 @@
-//! Gateway API: GatewayClass, Gateway and HTTPRoute.
+//! Gateway API: GatewayClass, Gateway, ListenerSet and HTTPRoute.
 
+mod admission;
 mod attach;
 mod backend;
 pub(crate) mod class;
@@ -9,12 +10,16 @@ mod filters;
 #[allow(clippy::module_inception)] // the Gateway object, as the other files here are named after theirs
 pub(crate) mod gateway;
 mod headers;
+mod holder;
 mod listener;
+pub(crate) mod listener_set;
 mod matches;
+pub(crate) mod overlap;
 mod owners;
 mod retry;
 pub(crate) mod route;
 mod rule;
+pub(crate) mod set_status;
 pub(crate) mod status;
 
 use crate::conditions::Wrong;
@@ -23,10 +28,13 @@ use crate::output::ObjectStatus;
 use crate::scope::Scope;
 use crate::selector;
 use api::gateway::{Gateway, RouteGroupKind};
+use api::listener_set::ListenerSet;
 use api::status::LoadBalancerIngress;
 use ir::{CertificateId, HostPattern, Origin, Route, Transport};
 use std::net::IpAddr;
 use std::sync::Arc;
+
+pub(crate) use holder::{Holder, Place};
 
 /// What one Gateway asks for, as far as it can be said without looking at other Gateways.
 #[derive(Debug)]
@@ -59,17 +67,32 @@ impl GatewayUnit {
     }
 }
 
-/// One listener of a Gateway.
+/// What a ListenerSet whose Gateway is ours asks for, as far as it can be said without looking at other listeners.
+#[derive(Debug)]
+pub(crate) struct SetUnit {
+    /// The object.
+    pub set: Arc<ListenerSet>,
+    /// The Gateway that it wants to join.
+    pub gateway: Key,
+    /// Why it may not.
+    pub refused: Option<Wrong>,
+    /// Its listeners, in the order of the spec; none if it may not join.
+    pub listeners: Vec<ListenerUnit>,
+}
+
+/// One listener of a Gateway or ListenerSet.
 #[derive(Debug)]
 pub(crate) struct ListenerUnit {
     /// `Gateway ns/name#listener`
     pub origin: Origin,
-    /// Name within the Gateway.
+    /// Name within the object.
     pub name: String,
     /// Port.
     pub port: u16,
     /// What it speaks; `None` if that is not served.
     pub transport: Option<Transport>,
+    /// What can't be spoken on the same port, if it is not served itself: a conflict is more than a missing feature.
+    pub excludes: &'static [Transport],
     /// Hosts it is for.
     pub hostname: HostPattern,
     /// Usable certificates, in the order of the spec.
@@ -99,10 +122,10 @@ impl ListenerUnit {
 pub(crate) struct RouteUnit {
     /// Its rules; `None` if it is attached nowhere, or no rule is left.
     pub route: Option<Arc<Route>>,
-    /// Listeners it is attached to: the Gateway and the listener's position in its spec. Sorted, distinct.
-    pub attached: Arc<[(Key, usize)]>,
+    /// Listeners it is attached to. Sorted, distinct.
+    pub attached: Arc<[Place]>,
     /// Those of them whose count of attached routes it belongs to: all, unless the route is not accepted.
-    pub accepted: Arc<[(Key, usize)]>,
+    pub accepted: Arc<[Place]>,
     /// Its status, if one of its parents is ours.
     pub status: Option<Arc<ObjectStatus>>,
 }

@@ -1,7 +1,7 @@
 //! HTTPRoute: where it attaches, its rules and its status.
 
 use super::attach::{Attachment, attach};
-use super::{RouteUnit, owners, rule};
+use super::{Place, RouteUnit, owners, rule};
 use crate::conditions::{Wrong, check, holds};
 use crate::hosts::{self, Star};
 use crate::input::Key;
@@ -33,7 +33,7 @@ pub(crate) fn translate(scope: &mut Scope<'_>, route: &HTTPRoute, previous: Opti
     let (mut attached, mut accepted) = (Vec::new(), Vec::new());
     for attachment in &attachments {
         for &listener in &attachment.listeners {
-            attached.push((attachment.gateway.clone(), listener));
+            attached.push(attachment.holder.place(listener));
         }
     }
     attached.sort();
@@ -115,13 +115,11 @@ fn upstreams(route: &Route) -> BTreeSet<UpstreamId> {
 }
 
 /// Hostnames under which a route is served on the ports of the Ingress listener: its own, or the listener's.
-fn beside_ingress(scope: &mut Scope<'_>, route: &Route, attached: &[(Key, usize)]) -> BTreeSet<String> {
+fn beside_ingress(scope: &mut Scope<'_>, route: &Route, attached: &[Place]) -> BTreeSet<String> {
     let ports = [scope.settings().http_port, scope.settings().https_port];
     let mut hostnames = BTreeSet::new();
-    for (key, index) in attached {
-        let listener = scope
-            .gateway(key)
-            .and_then(|gateway| gateway.spec.listeners.get(*index));
+    for place in attached {
+        let listener = place.listener(scope);
         let Some(listener) = listener.filter(|listener| ports.contains(&listener.port)) else {
             continue;
         };

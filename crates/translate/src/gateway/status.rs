@@ -1,12 +1,13 @@
 //! The status of a Gateway and its listeners.
 
+use super::overlap::Overlaps;
 use super::{GatewayUnit, ListenerUnit};
 use crate::conditions::{Wrong, check, fails, holds};
 use crate::input::{Key, Settings};
 use crate::output::{ObjectStatus, Status};
 use api::gateway::{AddressType, Gateway, GatewayAddress};
 use api::status::{Condition, GatewayStatus, ListenerStatus, LoadBalancerIngress};
-use ir::Transport;
+use ir::Origin;
 
 /// How a listener came out of the contest with all others.
 pub(crate) struct Standing {
@@ -18,28 +19,23 @@ pub(crate) struct Standing {
     pub programmed: bool,
 }
 
-/// Status of a Gateway of ours.
+/// Status of a Gateway of ours. `attached_sets` is the number of ListenerSets that joined it.
 pub(crate) fn gateway(
     settings: &Settings,
     key: &Key,
     gateway: &Gateway,
     unit: &GatewayUnit,
     standings: &[Standing],
+    overlaps: &Overlaps<'_>,
+    attached_sets: i32,
 ) -> ObjectStatus {
     let generation = gateway.metadata.generation;
-    let listeners = unit.listeners.iter().zip(standings).map(|(listener, standing)| {
-        let overlap = overlap(unit, standings, listener, standing);
-        ListenerStatus {
-            name: listener.name.clone(),
-            supported_kinds: listener.kinds.clone(),
-            attached_routes: standing.attached_routes,
-            conditions: listener_conditions(unit, listener, standing, overlap, generation),
-        }
-    });
+    let accepted = unit.refused.is_none();
     let status = GatewayStatus {
         addresses: addresses(settings, gateway, unit),
         conditions: gateway_conditions(unit, standings, generation),
-        listeners: listeners.collect(),
+        listeners: listeners(&unit.listeners, standings, accepted, overlaps, generation),
+        attached_listener_sets: gateway.spec.allowed_listeners.as_ref().map(|_| attached_sets),
     };
     ObjectStatus {
         origin: key.origin("Gateway"),
@@ -48,39 +44,52 @@ pub(crate) fn gateway(
     }
 }
 
+/// Status of each listener of a Gateway or ListenerSet. `accepted` is whether the Gateway is.
+pub(super) fn listeners(
+    units: &[ListenerUnit],
+    standings: &[Standing],
+    accepted: bool,
+    overlaps: &Overlaps<'_>,
+    generation: i64,
+) -> Vec<ListenerStatus> {
+    let all = units.iter().zip(standings);
+    let each = all.map(|(listener, standing)| {
+        let overlap = overlaps.of(listener).filter(|_| standing.programmed);
+        ListenerStatus {
+            name: listener.name.clone(),
+            supported_kinds: listener.kinds.clone(),
+            attached_routes: standing.attached_routes,
+            conditions: listener_conditions(listener, standing, accepted, overlap, generation),
+        }
+    });
+    each.collect()
+}
+
+/// Whether the status of a Gateway says that it is accepted.
+pub(crate) fn is_accepted(unit: &GatewayUnit, standings: &[Standing]) -> bool {
+    let mut listeners = unit.listeners.iter().zip(standings);
+    unit.refused.is_none()
+        && listeners.any(|(listener, standing)| listener.refused.is_none() && standing.conflict.is_none())
+}
+
 fn gateway_conditions(unit: &GatewayUnit, standings: &[Standing], generation: i64) -> Vec<Condition> {
-    let listeners = || unit.listeners.iter().zip(standings);
-    let accepted = listeners()
-        .filter(|(listener, standing)| listener.refused.is_none() && standing.conflict.is_none())
-        .count();
-    let flawless = listeners()
-        .filter(|(listener, standing)| {
-            listener.refused.is_none() && standing.conflict.is_none() && listener.unresolved.is_none()
-        })
-        .count();
-    let flawed: Vec<&str> = listeners()
-        .filter(|(listener, standing)| {
-            listener.refused.is_some() || standing.conflict.is_some() || listener.unresolved.is_some()
-        })
-        .map(|(listener, _)| listener.name.as_str())
-        .collect();
-    let all = unit.listeners.len();
+    let flawed = flawed(&unit.listeners, standings);
     let programmed = standings.iter().filter(|standing| standing.programmed).count();
     let accepted = match &unit.refused {
         Some(wrong) => fails("Accepted", wrong.reason, wrong.message.clone(), generation),
-        None if all == 0 => fails(
+        None if unit.listeners.is_empty() => fails(
             "Accepted",
             "ListenersNotValid",
             "The Gateway has no listeners",
             generation,
         ),
-        None if accepted == 0 => fails(
+        None if !is_accepted(unit, standings) => fails(
             "Accepted",
             "ListenersNotValid",
             "No listener can be accepted",
             generation,
         ),
-        None if flawless < all => holds(
+        None if !flawed.is_empty() => holds(
             "Accepted",
             "ListenersNotValid",
             format!("Listeners with a mistake: {}", flawed.join(", ")),
@@ -100,19 +109,28 @@ fn gateway_conditions(unit: &GatewayUnit, standings: &[Standing], generation: i6
     ]
 }
 
+/// Names of listeners with a mistake.
+pub(super) fn flawed<'a>(units: &'a [ListenerUnit], standings: &[Standing]) -> Vec<&'a str> {
+    let all = units.iter().zip(standings);
+    let flawed = all.filter(|(listener, standing)| {
+        listener.refused.is_some() || standing.conflict.is_some() || listener.unresolved.is_some()
+    });
+    flawed.map(|(listener, _)| listener.name.as_str()).collect()
+}
+
 fn listener_conditions(
-    unit: &GatewayUnit,
     listener: &ListenerUnit,
     standing: &Standing,
-    overlap: Option<&str>,
+    gateway_accepted: bool,
+    overlap: Option<&Origin>,
     generation: i64,
 ) -> Vec<Condition> {
-    let refused = listener.refused.as_ref().or(standing.conflict.as_ref());
+    let refused = standing.conflict.as_ref().or(listener.refused.as_ref());
     let not_programmed = if standing.programmed {
         None
     } else if let Some(conflict) = &standing.conflict {
         Some(conflict.clone())
-    } else if unit.refused.is_some() {
+    } else if !gateway_accepted {
         Some(Wrong::new("Invalid", "The Gateway is not accepted"))
     } else if let Some(wrong) = refused.or(listener.unresolved.as_ref()) {
         Some(Wrong::new("Invalid", wrong.message.clone()))
@@ -150,38 +168,18 @@ fn listener_conditions(
         conflicted,
     ];
     if let Some(other) = overlap {
+        let other = match &other.section {
+            Some(name) if other.object() == listener.origin.object() => format!("listener {name}"),
+            _ => other.to_string(),
+        };
         conditions.push(holds(
             "OverlappingTLSConfig",
             "OverlappingHostnames",
-            format!("The hostname overlaps with that of listener {other} on the same port"),
+            format!("The hostname overlaps with that of {other} on the same port"),
             generation,
         ));
     }
     conditions
-}
-
-/// Another HTTPS listener of the Gateway on the same port whose hostname covers some of the same hosts: a client
-/// that reuses a connection for both would reach one with the TLS settings of the other.
-fn overlap<'a>(
-    unit: &'a GatewayUnit,
-    standings: &[Standing],
-    listener: &ListenerUnit,
-    standing: &Standing,
-) -> Option<&'a str> {
-    if !standing.programmed || listener.transport != Some(Transport::Https) {
-        return None;
-    }
-    let others = unit.listeners.iter().zip(standings);
-    others
-        .filter(|(other, standing)| {
-            standing.programmed
-                && !std::ptr::eq(*other, listener)
-                && other.transport == Some(Transport::Https)
-                && other.port == listener.port
-                && other.hostname.intersects(&listener.hostname)
-        })
-        .map(|(other, _)| other.name.as_str())
-        .next()
 }
 
 /// Where the Gateway can be reached: the addresses it asks for, else those that we are told to show.

@@ -37,13 +37,13 @@ pub(super) fn ours(owner: &Owner, kind: &str, status: &Value) -> Value {
         }),
         "Gateway" => json!({
             "addresses": list("addresses").collect::<Vec<_>>(),
+            "attachedListenerSets": status.get("attachedListenerSets"),
             "conditions": conditions(status, GATEWAY_CONDITIONS),
-            "listeners": list("listeners").map(|listener| {
-                let mut listener = listener.clone();
-                let known = conditions(&listener, LISTENER_CONDITIONS);
-                listener["conditions"] = known;
-                listener
-            }).collect::<Vec<_>>(),
+            "listeners": list("listeners").map(listener).collect::<Vec<_>>(),
+        }),
+        "ListenerSet" => json!({
+            "conditions": conditions(status, LISTENER_SET_CONDITIONS),
+            "listeners": list("listeners").map(listener).collect::<Vec<_>>(),
         }),
         "Ingress" => json!({
             "loadBalancer": {"ingress": status.pointer("/loadBalancer/ingress").unwrap_or(&Value::Null)},
@@ -60,6 +60,12 @@ pub(super) fn ours(owner: &Owner, kind: &str, status: &Value) -> Value {
         }
     };
     canonical(part)
+}
+
+fn listener(listener: &Value) -> Value {
+    let mut listener = listener.clone();
+    listener["conditions"] = conditions(&listener, LISTENER_CONDITIONS);
+    listener
 }
 
 /// Whether a part says nothing.
@@ -98,7 +104,7 @@ pub(super) fn merged(owner: &Owner, kind: &str, current: &Value, desired: &Value
         merged = json!({});
     }
     match kind {
-        "GatewayClass" | "Gateway" => unreachable_by_design(&mut merged, desired),
+        "GatewayClass" | "Gateway" | "ListenerSet" => unreachable_by_design(&mut merged, desired),
         "Ingress" => merged["loadBalancer"]["ingress"] = desired["loadBalancer"]["ingress"].clone(),
         _ => merged["parents"] = parents(owner, current, desired, now),
     }
@@ -113,7 +119,7 @@ fn unreachable_by_design(merged: &mut Value, desired: &Value) {
     }
 }
 
-/// Our part of a Gateway or GatewayClass with times, for server-side apply.
+/// Our part of a Gateway, ListenerSet or GatewayClass with times, for server-side apply.
 pub(super) fn applied(current: &Value, desired: &Value, now: &str) -> Value {
     let mut applied = desired.clone();
     time(&mut applied, current, now);
@@ -212,6 +218,7 @@ fn canonical(value: Value) -> Value {
 /// Every type of condition that we ever set: one of these that we don't set any more has to go, all others are others'.
 const CLASS_CONDITIONS: &[&str] = &["Accepted", "SupportedVersion"];
 const GATEWAY_CONDITIONS: &[&str] = &["Accepted", "Programmed", "ResolvedRefs"];
+const LISTENER_SET_CONDITIONS: &[&str] = &["Accepted", "Programmed"];
 const LISTENER_CONDITIONS: &[&str] = &[
     "Accepted",
     "Conflicted",
@@ -275,6 +282,13 @@ mod tests {
             ours(&owner, "HTTPRoute", &current),
             ours(&owner, "HTTPRoute", &desired)
         );
+    }
+
+    #[test]
+    fn another_number_of_listener_sets_is_a_difference() {
+        let owner = Owner::new(OWNER);
+        let part = |sets: i32| ours(&owner, "Gateway", &json!({"attachedListenerSets": sets}));
+        assert_ne!(part(0), part(1));
     }
 
     #[test]

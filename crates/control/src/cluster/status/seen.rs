@@ -114,9 +114,15 @@ impl Seen {
     }
 
     /// Everything whose status is not as desired. What we had a part in and nobody desires any more is cleared, but only
-    /// for routes: everything else says so in its own words, or belongs to somebody else by now. And only after a while:
-    /// an object that another replica wrote to may be seen before it is translated here.
+    /// for routes, and for ListenerSets that we wrote, whose Gateway is gone or somebody else's by now: everything else
+    /// says so in its own words, or belongs to somebody else itself. And only after a while: an object that another
+    /// replica wrote to may be seen before it is translated here.
     pub fn differing(&self, desired: impl Fn(&Id) -> Option<u64>) -> Vec<Id> {
+        let nothing = merge::desired_digest(&self.owner, LISTENER_SET, None);
+        let left_over = |kind: &str, entry: &Entry| {
+            let wrote = entry.wrote.is_some_and(|(wanted, _)| wanted != nothing);
+            entry.ours && (merge::is_route(kind) || (kind == LISTENER_SET && wrote))
+        };
         let mut inner = self.inner();
         inner.dirty.clear();
         let mut differing = Vec::new();
@@ -130,7 +136,7 @@ impl Seen {
                         differing.push(id.clone());
                     }
                 }
-                None if entry.ours && merge::is_route(id.0) => {
+                None if left_over(id.0, entry) => {
                     if entry.unwanted.get_or_insert_with(Instant::now).elapsed() >= LATER {
                         differing.push(id.clone());
                     } else {
@@ -165,13 +171,36 @@ pub(super) fn written_kind(kind: &str) -> Option<&'static str> {
     WRITTEN.iter().find(|known| **known == kind).copied()
 }
 
-const WRITTEN: &[&str] = &["Gateway", "GatewayClass", "HTTPRoute", "Ingress"];
+const WRITTEN: &[&str] = &["Gateway", "GatewayClass", "HTTPRoute", "Ingress", LISTENER_SET];
+const LISTENER_SET: &str = "ListenerSet";
 const LATER: std::time::Duration = std::time::Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[tokio::test]
+    async fn the_status_of_a_listener_set_without_a_gateway_is_taken_back_once_and_only_if_it_is_ours() {
+        let seen = Seen::new("narthex.dev/gateway-controller");
+        let status = json!({"conditions": [{"type": "Accepted", "status": "True", "reason": "Accepted",
+            "message": "", "observedGeneration": 1}]});
+        let ids = ["ours", "theirs"].map(|name| (LISTENER_SET, Key::new("n", name)));
+        for (kind, key) in &ids {
+            seen.see(kind, key, &json!({ "status": status }));
+        }
+        let wanted = merge::digest(&merge::ours(seen.owner(), LISTENER_SET, &status));
+        seen.wrote(&ids[0], &status, wanted);
+        let long_ago = Instant::now().checked_sub(LATER);
+        for entry in seen.inner().statuses.values_mut() {
+            entry.unwanted = long_ago;
+        }
+        assert_eq!(seen.differing(|_| None), [ids[0].clone()]);
+        // What the CRD says by default is there again.
+        let nothing = merge::desired_digest(seen.owner(), LISTENER_SET, None);
+        seen.wrote(&ids[0], &status, nothing);
+        assert_eq!(seen.differing(|_| None), []);
+    }
 
     #[tokio::test]
     async fn what_is_not_translated_yet_is_not_cleared_and_what_nobody_desires_is_after_a_while() {

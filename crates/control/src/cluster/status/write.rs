@@ -33,10 +33,11 @@ pub(super) async fn write(
         return Ok(None);
     }
     let current = object.data.get("status").cloned().unwrap_or_default();
-    let value = desired.map_or(Value::Null, |status| merge::value(&status.status));
+    // Nothing at all takes back what we applied before.
+    let value = desired.map_or_else(|| json!({}), |status| merge::value(&status.status));
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let written = match kind.name {
-        "Gateway" | "GatewayClass" => {
+        "Gateway" | "GatewayClass" | "ListenerSet" => {
             // The server keeps the conditions of others: they are a map by type, and these are ours.
             let status = merge::applied(&current, &value, &now);
             let patch = json!({
