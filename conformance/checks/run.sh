@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 for file in rights.sh input.sh trouble.sh; do . "./$file"; done
 
 CHECKS="columns no_listing_of_secrets only_secrets_referred_to longest_name most_matches big_secret revoked_grant \
-flipping foreign_writer unknown_fields restart_without_api_server api_server_away"
+flipping foreign_writer unknown_fields crds_come_later restart_without_api_server api_server_away"
 
 prepare
 for check in ${1:-$CHECKS}; do

@@ -51,3 +51,23 @@ statuses() { $K get gateway,httproute,gatewayclass -A -o json | python3 -c '
 import json, sys
 for item in json.load(sys.stdin)["items"]:
     print(item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"], json.dumps(item.get("status"), sort_keys=True))'; }
+
+# A kind that the cluster loses and gets back: its objects are read again without a restart.
+check_crds_come_later() {
+    local crd=../../deploy/crds/gateway.networking.k8s.io_listenersets.yaml
+    $K delete -f $crd
+    sleep 3
+    answers "$FRONT/" 200 steady.example || fail "the steady route does not answer without an unrelated CRD"
+    $K apply --server-side -f $crd
+    $K wait --for=condition=Established crd/listenersets.gateway.networking.k8s.io --timeout=20s
+    $K -n $NS patch gateway front --type=merge -p '{"spec": {"allowedListeners": {"namespaces": {"from": "Same"}}}}'
+    $K -n $NS apply -f - <<YAML
+apiVersion: gateway.networking.k8s.io/v1
+kind: ListenerSet
+metadata: {name: later}
+spec:
+  parentRef: {name: front}
+  listeners: [{name: later, port: 8081, protocol: HTTP}]
+YAML
+    until_true 60 "the ListenerSet is programmed" condition listenerset later Programmed True
+}

@@ -97,26 +97,19 @@ pub(super) fn value(status: &Status) -> Value {
     serde_json::to_value(status).unwrap_or_default()
 }
 
-/// What a status becomes: our part as desired, everything else as it is. `now` is the time of what changed.
+/// What the status of a route or an Ingress becomes: our part as desired, everything else as it is. `now` is the time of
+/// what changed. Statuses of other kinds are merged by the server: [`applied`].
 pub(super) fn merged(owner: &Owner, kind: &str, current: &Value, desired: &Value, now: &str) -> Value {
     let mut merged = current.clone();
     if !merged.is_object() {
         merged = json!({});
     }
-    match kind {
-        "GatewayClass" | "Gateway" | "ListenerSet" => unreachable_by_design(&mut merged, desired),
-        "Ingress" => merged["loadBalancer"]["ingress"] = desired["loadBalancer"]["ingress"].clone(),
-        _ => merged["parents"] = parents(owner, current, desired, now),
+    if kind == "Ingress" {
+        merged["loadBalancer"]["ingress"] = desired["loadBalancer"]["ingress"].clone();
+    } else {
+        merged["parents"] = parents(owner, current, desired, now);
     }
     merged
-}
-
-/// Kinds whose lists are maps are applied by the server and are not merged here; should one come all the same, ours is
-/// taken field by field.
-fn unreachable_by_design(merged: &mut Value, desired: &Value) {
-    for (field, value) in desired.as_object().into_iter().flatten() {
-        merged[field] = value.clone();
-    }
 }
 
 /// Our part of a Gateway, ListenerSet or GatewayClass with times, for server-side apply.
