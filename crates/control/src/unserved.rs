@@ -57,7 +57,7 @@ fn marked(status: &ObjectStatus, unserved: &BTreeMap<Arc<str>, String>) -> Optio
             &mut gateway.listeners,
             "AddressNotUsable",
         ),
-        Status::ListenerSet(set) => (&mut set.conditions, &mut set.listeners, "PortUnavailable"),
+        Status::ListenerSet(set) => (&mut set.conditions, &mut set.listeners, "Invalid"),
         _ => return None,
     };
     for listener in &mut *listeners {
