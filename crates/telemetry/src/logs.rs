@@ -24,13 +24,16 @@ impl FromStr for LogFormat {
     }
 }
 
+/// Libraries that shout: what they meet is told where it is dealt with.
+const LIBRARIES: &str = "kube_runtime=off,kube_client=off";
+
 /// Sends log lines of `level` (`info`, `debug`, or a filter such as `info,narthex_control=debug`) and above to standard error.
 /// Call once, at start. Fails when `level` can't be read or logs were set up before.
 pub fn init(format: LogFormat, level: &str, colour: bool) -> Result<(), String> {
     // A bare word is about this program: libraries would drown it, and what a watch meets we say ourselves.
     let filter = match level {
-        "debug" | "trace" => format!("info,kube_runtime=error,narthex={level}"),
-        "error" | "warn" | "info" => format!("{level},kube_runtime=error"),
+        "debug" | "trace" => format!("info,{LIBRARIES},narthex={level}"),
+        "error" | "warn" | "info" => format!("{level},{LIBRARIES}"),
         _ => level.to_owned(),
     };
     let filter = tracing_subscriber::EnvFilter::builder()

@@ -3,6 +3,7 @@
 //! Whether a Lease has run out is judged by the local monotonic clock alone, from when its last change was seen: clocks
 //! of different machines are never compared.
 
+use super::contact::causes;
 use super::watch::Pauses;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -128,7 +129,7 @@ fn step_down(leads: &channel::Sender<Option<Instant>>, options: &LeaderOptions) 
 
 /// Acquires or renews. Whether we hold it.
 async fn hold(api: &Api<Lease>, options: &LeaderOptions, observed: &mut Observed) -> Result<bool, String> {
-    let problem = |error: kube::Error| error.to_string();
+    let problem = |error: kube::Error| causes(&error);
     let now = MicroTime(k8s_openapi::jiff::Timestamp::now());
     let Some(mut lease) = api.get_opt(&options.lease).await.map_err(problem)? else {
         let mut lease = Lease::default();

@@ -10,6 +10,7 @@
 //! Everything here runs on a thread of its own: a translation that takes long holds up no Lease.
 
 mod client;
+mod contact;
 mod events;
 mod inbox;
 mod kinds;
@@ -180,6 +181,7 @@ async fn live(
     };
     let namespaces: Arc<[String]> = options.namespaces.iter().cloned().collect();
     let seen = Seen::new(&options.gateway_controller);
+    let contact = contact::Contact::default();
     telemetry
         .cluster()
         .connected(watches.iter().map(|watched| watched.kind));
@@ -190,6 +192,7 @@ async fn live(
             Arc::clone(&namespaces),
             news.clone(),
             seen.clone(),
+            contact.clone(),
             Arc::clone(&telemetry),
         ));
     }

@@ -1,5 +1,6 @@
 //! Keeps one watch: lists, follows, starts anew after failures. What it sees goes to the control loop as [`News`].
 
+use super::contact::Contact;
 use super::kinds::Kind;
 use super::status::Seen;
 use super::{News, Watched};
@@ -35,6 +36,7 @@ pub(super) async fn follow(
     namespaces: Arc<[String]>,
     news: Sender<News>,
     seen: Seen,
+    contact: Contact,
     telemetry: Arc<Telemetry>,
 ) {
     let Some(kind) = Kind::named(watched.kind) else {
@@ -65,7 +67,11 @@ pub(super) async fn follow(
         let trouble = loop {
             match events.next().await {
                 Some(Ok(event)) => {
-                    pause = Pauses::default();
+                    // A list that is about to begin proves nothing.
+                    if !matches!(event, Event::Init) {
+                        pause = Pauses::default();
+                        contact.found();
+                    }
                     if told.event(event).await.is_err() {
                         return;
                     }
@@ -74,6 +80,10 @@ pub(super) async fn follow(
                     // The stream goes on by itself, from where it was or with a new list.
                     Trouble::Broken => {
                         tracing::debug!(kind = kind.name, %error, "a watch broke off");
+                        // One that was ended in order begins again at once.
+                        if !pause.first() {
+                            contact.lost(&error);
+                        }
                         telemetry.cluster().watch_restarted(kind.name);
                         tokio::time::sleep(pause.next()).await;
                     }
