@@ -116,13 +116,13 @@ async fn one(
             Err(error) => {
                 count(StatusWrite::Failed);
                 tracing::warn!(kind = id.0, object = %id.1, %error, "a status can't be written");
-                seen.retry(&id);
+                seen.retry();
                 return;
             }
         }
     }
     tracing::warn!(kind = id.0, object = %id.1, "a status can't be written: somebody else writes it all the time");
-    seen.retry(&id);
+    seen.retry();
 }
 
 /// What should be there.

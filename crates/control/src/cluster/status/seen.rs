@@ -3,7 +3,7 @@
 use super::Id;
 use super::merge::{self, Owner};
 use serde_json::Value;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -20,8 +20,6 @@ pub(crate) struct Seen {
 #[derive(Debug, Default)]
 struct Inner {
     statuses: HashMap<Id, Entry>,
-    /// What has to be compared.
-    dirty: BTreeSet<Id>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -59,8 +57,7 @@ impl Seen {
         let part = merge::ours(&self.owner, kind, object.get("status").unwrap_or(&Value::Null));
         let digest = merge::digest(&part);
         let mut inner = self.inner();
-        let id = (kind, key.clone());
-        let entry = inner.statuses.entry(id.clone());
+        let entry = inner.statuses.entry((kind, key.clone()));
         let mut new = false;
         let entry = entry.or_insert_with(|| {
             new = true;
@@ -74,17 +71,13 @@ impl Seen {
         entry.ours = !merge::is_empty(&part);
         if new || entry.digest != digest {
             entry.digest = digest;
-            inner.dirty.insert(id);
             self.notify.notify_one();
         }
     }
 
     /// An object is gone.
     pub fn forget(&self, kind: &'static str, key: &Key) {
-        let mut inner = self.inner();
-        let id = (kind, key.clone());
-        inner.statuses.remove(&id);
-        inner.dirty.remove(&id);
+        self.inner().statuses.remove(&(kind, key.clone()));
     }
 
     /// A status was written, and this is what the server made of it.
@@ -98,13 +91,12 @@ impl Seen {
         }
     }
 
-    /// Has to be compared again, some time later.
-    pub fn retry(&self, id: &Id) {
-        let (seen, id) = (self.clone(), id.clone());
+    /// Has everything compared again, some time later.
+    pub fn retry(&self) {
+        let notify = Arc::clone(&self.notify);
         tokio::spawn(async move {
             tokio::time::sleep(LATER).await;
-            seen.inner().dirty.insert(id);
-            seen.notify.notify_one();
+            notify.notify_one();
         });
     }
 
@@ -124,7 +116,6 @@ impl Seen {
             entry.ours && (merge::is_route(kind) || (kind == LISTENER_SET && wrote))
         };
         let mut inner = self.inner();
-        inner.dirty.clear();
         let mut differing = Vec::new();
         let mut waits = false;
         for (id, entry) in &mut inner.statuses {
@@ -148,11 +139,7 @@ impl Seen {
         }
         drop(inner);
         if waits {
-            let seen = self.clone();
-            tokio::spawn(async move {
-                tokio::time::sleep(LATER).await;
-                seen.notify.notify_one();
-            });
+            self.retry();
         }
         // Gateways before routes, so that whoever waits for both sees them in that order.
         differing.sort();
