@@ -193,6 +193,9 @@ impl<P: Publish> Control<'_, P> {
                     let touched = self.look_around(now, false);
                     look = tokio::time::Instant::now() + self.pause(rescan, now.elapsed());
                     self.settle(touched, Instant::now()).await;
+                    if let Some(saved) = &mut self.saved {
+                        saved.save_pending(self.world.objects_mut());
+                    }
                     if !self.latest.report.failed_binds.is_empty() {
                         // Whatever held the port may have let it go.
                         self.apply(Instant::now()).await;
@@ -404,8 +407,9 @@ impl<P: Publish> Control<'_, P> {
             }
         }
         tracing::info!(generation, took = ?took, "live in all workers");
-        if let Some(saved) = &self.saved
-            && self.is_complete()
+        let complete = self.is_complete();
+        if let Some(saved) = &mut self.saved
+            && complete
         {
             saved.save(self.world.objects_mut());
         }

@@ -6,7 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use translate::{Object, Objects};
@@ -15,6 +15,9 @@ use translate::{Object, Objects};
 pub(crate) struct Saved {
     file: PathBuf,
     newest: Option<Sender<Objects>>,
+    /// When objects were last handed over, and whether there were others since then.
+    handed: Option<Instant>,
+    pending: bool,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -30,12 +33,27 @@ impl Saved {
         Self {
             file,
             newest: Some(newest),
+            handed: None,
+            pending: false,
             thread: thread.ok(),
         }
     }
 
-    /// Saves, some time soon.
-    pub fn save(&self, objects: &Objects) {
+    /// Saves now or, if that was done a moment ago, when [`Self::save_pending`] is called: a copy of thousands of objects
+    /// for each change would be too much.
+    pub fn save(&mut self, objects: &Objects) {
+        self.pending = true;
+        self.save_pending(objects);
+    }
+
+    /// Saves what had to wait.
+    pub fn save_pending(&mut self, objects: &Objects) {
+        let early = self.handed.is_some_and(|handed| handed.elapsed() < PAUSE);
+        if !self.pending || early {
+            return;
+        }
+        self.pending = false;
+        self.handed = Some(Instant::now());
         if let Some(newest) = &self.newest {
             // Without its thread, which told why.
             let _ = newest.send(objects.clone());
@@ -66,30 +84,19 @@ impl Drop for Saved {
     }
 }
 
-/// Writes what arrives at once, then for a while nothing, then the newest.
+/// Writes what arrives; of several that wait, the newest.
 fn keep(file: &Path, arriving: &Receiver<Objects>) {
     let mut told = false;
-    let mut save = |objects: &Objects| match write(file, objects) {
-        Ok(()) => told = false,
-        Err(error) => {
-            // Once, until it works again.
-            if !std::mem::replace(&mut told, true) {
-                tracing::error!(file = %file.display(), %error, "the configuration can't be saved");
+    while let Ok(objects) = arriving.recv() {
+        match write(file, arriving.try_iter().last().as_ref().unwrap_or(&objects)) {
+            Ok(()) => told = false,
+            Err(error) => {
+                // Once, until it works again.
+                if !std::mem::replace(&mut told, true) {
+                    tracing::error!(file = %file.display(), %error, "the configuration can't be saved");
+                }
             }
         }
-    };
-    let mut next = arriving.recv().ok();
-    while let Some(objects) = next.take() {
-        save(&objects);
-        let until = Instant::now() + PAUSE;
-        loop {
-            match arriving.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(newer) => next = Some(newer),
-                Err(RecvTimeoutError::Timeout) => break,
-                Err(RecvTimeoutError::Disconnected) => return next.iter().for_each(save),
-            }
-        }
-        next = next.or_else(|| arriving.recv().ok());
     }
 }
 
@@ -149,10 +156,14 @@ mod tests {
         ] {
             objects.insert(Object::from_value(&object).unwrap().unwrap());
         }
-        let saved = Saved::new(&folder);
+        let mut saved = Saved::new(&folder);
         assert_eq!(saved.load(), None);
         saved.save(&Objects::default());
         saved.save(&objects);
+        assert!(saved.pending, "saved twice in a moment");
+        saved.handed = None;
+        saved.save_pending(&objects);
+        assert!(!saved.pending);
         drop(saved);
         let mode = std::fs::metadata(folder.join("objects.json"))
             .unwrap()
