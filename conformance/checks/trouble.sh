@@ -1,5 +1,6 @@
-# A cluster in trouble. BED is how to reach the bed's control socket.
+# A cluster in trouble.
 
+# bed VERB/NAME: asks the bed on its control socket.
 bed() { curl -s --fail-with-body --unix-socket "$NARTHEX_BED_DIR/control" -X POST "http://bed/$1"; }
 
 pod_of_narthex() { $K -n narthex-system get pods -o 'jsonpath={.items[0].metadata.name}'; }

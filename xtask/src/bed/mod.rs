@@ -52,10 +52,10 @@ pub fn run(words: &[String]) -> Outcome {
     }
 }
 
-/// Whether this machine can have a bed: namespaces, and all parts.
+/// Whether this machine can have a bed: namespaces, and the sources of all parts. That these build is not in question.
 pub fn possible() -> Outcome {
     control::namespaces()?;
-    Parts::ready().map(|_| ())
+    Parts::fetched()
 }
 
 /// Builds what is missing and starts a fresh bed, with Narthex as the image `narthex` and the CRDs of a version of

