@@ -50,7 +50,7 @@ impl Backends {
     /// Requests that a Service's backend answered so far.
     pub(crate) fn requests(&self, namespace: &str, service: &str) -> u64 {
         self.known(namespace, service)
-            .map_or(0, |backend| backend.requests.load(Ordering::Relaxed))
+            .map_or(0, |backend| backend.requests.load(Ordering::Acquire))
     }
 
     /// What a Service's backend said of the last request that it got.
@@ -124,8 +124,8 @@ async fn connection(stream: TcpStream, who: Identity, backend: Arc<Backend>) {
 }
 
 async fn answer(mut request: Request<Incoming>, who: &Identity, backend: &Backend) -> Response<Full<Bytes>> {
-    backend.requests.fetch_add(1, Ordering::Relaxed);
     if let Some(key) = request.headers().get(SEC_WEBSOCKET_KEY).cloned() {
+        backend.requests.fetch_add(1, Ordering::Release);
         return websocket(&mut request, &key);
     }
     let (parts, body) = request.into_parts();
@@ -140,6 +140,8 @@ async fn answer(mut request: Request<Incoming>, who: &Identity, backend: &Backen
     });
     let mut response = Response::new(Full::from(description.to_string()));
     *backend.last.lock().expect("no panic under the lock") = description;
+    // Counted once it is remembered: who waits for the count asks for the last one next.
+    backend.requests.fetch_add(1, Ordering::Release);
     *response.status_mut() = asked_status(parts.uri.path()).unwrap_or(StatusCode::OK);
     response
         .headers_mut()
