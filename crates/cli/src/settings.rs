@@ -45,6 +45,7 @@ fn http(flags: &SettingsFlags) -> ir::HttpSettings {
             header_count: usize::from(flags.max_header_count),
             body: flags.max_body.map(|size| size.0),
             requests_per_connection: flags.max_requests_per_connection,
+            streams: flags.max_streams,
             connections: flags.max_connections,
         },
         timeouts: ir::ServerTimeouts {

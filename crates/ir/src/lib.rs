@@ -31,7 +31,9 @@ pub use route::{
     Action, Backend, Match, PathMatch, Retry, Route, Rule, StringMatch, Target, Timeouts, ValueMatch,
 };
 pub use settings::{ForwardedHeaders, HttpSettings, Limits, PathPolicy, ServerTimeouts};
-pub use upstream::{Balance, Endpoint, ProxyProtocol, Upstream, UpstreamId, UpstreamSettings, Upstreams};
+pub use upstream::{
+    Balance, Endpoint, ProxyProtocol, Upstream, UpstreamId, UpstreamProtocol, UpstreamSettings, Upstreams,
+};
 
 use serde::Serialize;
 use std::collections::BTreeMap;

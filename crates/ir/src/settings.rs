@@ -46,6 +46,9 @@ pub struct Limits {
     pub body: Option<u64>,
     /// Requests on one connection before it is closed; 0: no limit (nginx 1000 to free memory that we don't hold).
     pub requests_per_connection: u32,
+    /// Requests at once on one HTTP/2 connection (RFC 9113 §6.5.2 advises 100 or more; nginx, HAProxy and Envoy's edge
+    /// advice: 100 to 128).
+    pub streams: u32,
     /// Open downstream connections per worker; beyond, the longest idle one is closed, else accepting waits. 0: from the file limit.
     pub connections: u32,
 }
@@ -58,6 +61,7 @@ impl Default for Limits {
             header_count: 100,
             body: None,
             requests_per_connection: 0,
+            streams: 128,
             connections: 0,
         }
     }

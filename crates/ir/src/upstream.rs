@@ -120,6 +120,8 @@ pub struct Endpoint {
 pub struct UpstreamSettings {
     /// How an endpoint is chosen.
     pub balance: Balance,
+    /// What is spoken to the endpoints.
+    pub protocol: UpstreamProtocol,
     /// PROXY protocol header sent at the start of each connection. Such connections are not shared between
     /// downstream connections.
     pub proxy_protocol: Option<ProxyProtocol>,
@@ -155,6 +157,7 @@ impl Default for UpstreamSettings {
     fn default() -> Self {
         Self {
             balance: Balance::RoundRobin,
+            protocol: UpstreamProtocol::Http1,
             proxy_protocol: None,
             host: None,
             connect_timeout: Duration::from_secs(5),
@@ -180,6 +183,16 @@ pub enum Balance {
     RoundRobin,
     /// Of two random endpoints the one with fewer exchanges in flight.
     LeastRequest,
+}
+
+/// What is spoken to an upstream's endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 from the first byte on (`kubernetes.io/h2c`, RFC 9113 §3.3).
+    Http2,
 }
 
 /// Version of the PROXY protocol.

@@ -37,7 +37,7 @@ pub struct Downstream {
     /// socket any more.
     pub slot: SocketSlot,
     /// Set on TLS.
-    pub tls: Option<Box<TlsFacts>>,
+    pub tls: Option<Rc<TlsFacts>>,
     /// How the worker speaks to the connection.
     pub control: Rc<Control>,
 }
@@ -60,6 +60,8 @@ pub struct TlsFacts {
 pub enum Alpn {
     /// `http/1.1`
     Http11,
+    /// `h2`
+    Http2,
 }
 
 /// Names a socket in every plan: one per (address, transport, PROXY protocol), never given to another.
@@ -215,7 +217,7 @@ async fn prepare(
                 }
             };
             worker.shard.tls_handshake(facts.handshake());
-            (Stream::Tls(stream), Some(facts))
+            (Stream::Tls(stream), Some(Rc::from(facts)))
         }
     };
     let (peer, local) = match addresses {

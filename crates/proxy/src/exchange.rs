@@ -14,10 +14,11 @@ mod mirror;
 mod record;
 mod relay;
 mod session;
+mod streams;
 
 pub(crate) use answer::connection_line;
 
-use crate::connection::{Downstream, Idle, Wait};
+use crate::connection::{Alpn, Downstream, Idle, Wait};
 use crate::fault::Fault;
 use crate::filter::cors;
 use crate::forwarded;
@@ -30,11 +31,18 @@ use facts::Facts;
 use forward::{Forward, Forwarded};
 use record::Record;
 use relay::Upload;
-use session::{Arrival, Session, Work};
+use session::{Arrival, End, Session, Work};
 use std::rc::Rc;
 
-/// Serves HTTP/1.1 on a connection until it closes.
+/// Serves a connection until it closes.
 pub async fn serve(worker: Rc<WorkerState>, downstream: Downstream) {
+    if downstream
+        .tls
+        .as_ref()
+        .is_some_and(|tls| tls.alpn == Some(Alpn::Http2))
+    {
+        return Box::pin(streams::serve(worker, downstream, Buffer::default())).await;
+    }
     let mut session = Session::new(worker, downstream);
     loop {
         let until = session.idle_until();
@@ -44,6 +52,15 @@ pub async fn serve(worker: Rc<WorkerState>, downstream: Downstream) {
             Idle::Readable => match Box::pin(serve_while_busy(&mut session)).await {
                 Over::No => {}
                 Over::Yes => return,
+                Over::Preface => {
+                    let Session {
+                        worker,
+                        downstream,
+                        input,
+                        ..
+                    } = session;
+                    return Box::pin(streams::serve(worker, downstream, input)).await;
+                }
             },
             Idle::Close | Idle::TimedOut | Idle::Cold => return Box::pin(session.close()).await,
         }
@@ -60,6 +77,10 @@ async fn serve_while_busy(session: &mut Session) -> Over {
             Arrival::Gone => After::Close,
             Arrival::Bad(fault) => refuse(session, &mut work, fault).await,
             Arrival::Request => exchange(session, &mut work).await,
+            Arrival::Preface => {
+                work.give_back();
+                return Over::Preface;
+            }
         };
         work.give_back();
         match after {
@@ -95,6 +116,8 @@ async fn serve_while_busy(session: &mut Session) -> Over {
 enum Over {
     No,
     Yes,
+    /// It goes on as HTTP/2.
+    Preface,
 }
 
 /// What becomes of the connection.
@@ -215,7 +238,9 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
     };
     record.figures.body_out += reply.write(&asked, to_client);
     record.status = reply.code();
-    let sent = session.send(to_client, &mut record.figures.bytes_out).await;
+    let sent = session
+        .answer(to_client, response, &mut record.figures.bytes_out)
+        .await;
     let after = match sent {
         Ok(()) if fault.is_some_and(leaves_framing_unsure) => After::Linger,
         Ok(()) => settle_body(session, &mut upload, close).await,
@@ -228,8 +253,10 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
 /// The response broke off. What came of it goes out; its framing shows the client that the rest is missing, and where
 /// the end of the connection is the only framing, a reset does.
 async fn truncate(session: &mut Session, to_client: &mut Buffer, record: &mut Record<'_>) -> After {
-    let sent = session.send(to_client, &mut record.figures.bytes_out).await;
-    if sent.is_err() || record.figures.until_close {
+    let sent = session
+        .send(to_client, &mut record.figures.bytes_out, End::No)
+        .await;
+    if sent.is_err() || record.figures.until_close || session.downstream.stream.is_multiplexed() {
         After::Cut
     } else {
         After::Close
@@ -248,7 +275,11 @@ async fn refuse(session: &mut Session, work: &mut Work, fault: Fault) -> After {
     record.figures.body_out += Reply::fault(fault, fault.status()).write(&asked, &mut work.to_client);
     record.status = fault.status();
     let sent = session
-        .send(&mut work.to_client, &mut record.figures.bytes_out)
+        .answer(
+            &mut work.to_client,
+            &mut work.response,
+            &mut record.figures.bytes_out,
+        )
         .await;
     record.finish_unread(session, fault);
     if sent.is_ok() { After::Linger } else { After::Cut }
@@ -277,7 +308,7 @@ async fn settle_body(session: &mut Session, upload: &mut Upload, close: bool) ->
 /// Whether reading the rest of the body costs less than a new connection.
 fn is_droppable(upload: &Upload) -> bool {
     match upload.body {
-        BodyReader::Ended => true,
+        BodyReader::Ended | BodyReader::Trailed(_) => true,
         BodyReader::Length(left) => left <= relay::ROOM as u64 && !upload.expects_continue,
         BodyReader::Chunked(_) | BodyReader::UntilClose => false,
     }

@@ -48,6 +48,8 @@ pub enum Fault {
     UpstreamTls,
     /// The endpoint closed or reset the connection before a response.
     UpstreamClosed,
+    /// The endpoint gave the request back untouched (HTTP/2).
+    UpstreamRefused,
     /// The endpoint stopped reading the request.
     SendTimeout,
     /// No response head in time.
@@ -60,6 +62,8 @@ pub enum Fault {
     BadResponseBody,
     /// The response body paused for too long.
     BodyTimeout,
+    /// The endpoint can't be asked for another protocol on a stream (RFC 8441).
+    NoUpgrade,
     /// The rule's `request` timeout passed.
     RequestTimeout,
     /// The rule's `backendRequest` timeout passed.
@@ -92,6 +96,8 @@ pub enum Retry {
     Fresh,
     /// On a new connection, when the failed one had been used before and may just have been closed for idleness.
     IfReused,
+    /// On another connection: the endpoint says that it did nothing about it.
+    Untouched,
 }
 
 impl Fault {
@@ -118,12 +124,14 @@ impl Fault {
         Self::ConnectTimeout,
         Self::UpstreamTls,
         Self::UpstreamClosed,
+        Self::UpstreamRefused,
         Self::SendTimeout,
         Self::HeadTimeout,
         Self::BadResponse,
         Self::ResponseHeadTooLarge,
         Self::BadResponseBody,
         Self::BodyTimeout,
+        Self::NoUpgrade,
         Self::RequestTimeout,
         Self::TryTimeout,
         Self::TunnelIdle,
@@ -150,6 +158,7 @@ impl Fault {
     pub fn retry(self) -> Retry {
         match self {
             Self::Connect | Self::ConnectTimeout | Self::UpstreamTls => Retry::Fresh,
+            Self::UpstreamRefused => Retry::Untouched,
             Self::UpstreamClosed => Retry::IfReused,
             _ => Retry::No,
         }
@@ -182,12 +191,14 @@ impl Fault {
             Self::ConnectTimeout => (Upstream, 504, "connect-timeout"),
             Self::UpstreamTls => (Upstream, 502, "upstream-tls"),
             Self::UpstreamClosed => (Upstream, 502, "upstream-closed"),
+            Self::UpstreamRefused => (Upstream, 503, "upstream-refused"),
             Self::SendTimeout => (Upstream, 504, "send-timeout"),
             Self::HeadTimeout => (Upstream, 504, "head-timeout"),
             Self::BadResponse => (Upstream, 502, "bad-response"),
             Self::ResponseHeadTooLarge => (Upstream, 502, "response-head-too-large"),
             Self::BadResponseBody => (Upstream, 502, "bad-response-body"),
             Self::BodyTimeout => (Upstream, 504, "body-timeout"),
+            Self::NoUpgrade => (Upstream, 502, "no-upgrade"),
             Self::RequestTimeout => (Upstream, 504, "request-timeout"),
             Self::TryTimeout => (Upstream, 504, "try-timeout"),
             Self::TunnelIdle => (Upstream, 504, "tunnel-idle"),

@@ -1,9 +1,14 @@
-//! A byte stream to a peer, plain or TLS, as one type: a `match` instead of a virtual call, and no type parameter
-//! running through the whole data plane.
+//! A byte stream to a peer as one type, plain, TLS or a stream of HTTP/2: a `match` instead of a virtual call, and no
+//! type parameter running through the whole data plane.
+//!
+//! On a stream of HTTP/2 the bytes are content alone: heads, trailers and ends are told by other calls.
 
+use crate::http::buffer::Buffer;
+use crate::http::h2::{Inbound, Outbound, Outgoing};
+use http::HeaderMap;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -14,14 +19,76 @@ pub enum Stream {
     Plain(TcpStream),
     /// TLS that this side accepted. Boxed: a TLS session is some kilobytes, and plain connections are many.
     Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+    /// What a client asks on a connection that it shares with other requests of its own.
+    Inbound(Box<Inbound>),
+    /// What is asked of an endpoint on a connection that other requests share.
+    Outbound(Box<Outbound>),
 }
 
 impl Stream {
-    /// The socket below.
-    pub fn tcp(&self) -> &TcpStream {
+    /// The socket below, unless others share it.
+    pub fn tcp(&self) -> Option<&TcpStream> {
         match self {
-            Self::Plain(tcp) => tcp,
-            Self::Tls(tls) => tls.get_ref().0,
+            Self::Plain(tcp) => Some(tcp),
+            Self::Tls(tls) => Some(tls.get_ref().0),
+            Self::Inbound(_) | Self::Outbound(_) => None,
+        }
+    }
+
+    /// Whether it carries content only, so that heads and ends have to be told.
+    #[inline]
+    pub fn is_multiplexed(&self) -> bool {
+        matches!(self, Self::Inbound(_) | Self::Outbound(_))
+    }
+
+    /// Whether nothing has to be told any more, where ends are told.
+    #[inline]
+    pub fn is_finished(&self) -> bool {
+        match self {
+            Self::Plain(_) | Self::Tls(_) => true,
+            Self::Inbound(stream) => stream.is_over(),
+            Self::Outbound(stream) => stream.is_over(),
+        }
+    }
+
+    /// Writes all that is in `content` and adds its length to `written`; it is the end, and told where ends are.
+    pub fn poll_finish(
+        &mut self,
+        cx: &mut Context<'_>,
+        content: &mut Buffer,
+        written: &mut u64,
+    ) -> Poll<io::Result<()>> {
+        let outgoing = match self {
+            Self::Plain(_) | Self::Tls(_) => return content.poll_drain(cx, self, written),
+            Self::Inbound(stream) => &mut stream.outgoing,
+            Self::Outbound(stream) => &mut stream.outgoing,
+        };
+        match outgoing {
+            Some(outgoing) => ready!(outgoing.poll_finish(cx, content, written))?,
+            None => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+        // Nothing is left in it; this lets it know.
+        content.poll_drain(cx, self, written)
+    }
+
+    /// Trailer fields that came behind the content, where it does not carry them itself.
+    pub fn take_trailer(&mut self) -> Option<HeaderMap> {
+        match self {
+            Self::Plain(_) | Self::Tls(_) => None,
+            Self::Inbound(stream) => stream.incoming.take_trailer(),
+            Self::Outbound(stream) => stream.incoming.as_mut()?.take_trailer(),
+        }
+    }
+
+    /// Trailer fields to be told with the end, where the content does not carry them itself.
+    pub fn set_trailer(&mut self, trailer: HeaderMap) {
+        let outgoing = match self {
+            Self::Plain(_) | Self::Tls(_) => return,
+            Self::Inbound(stream) => &mut stream.outgoing,
+            Self::Outbound(stream) => &mut stream.outgoing,
+        };
+        if let Some(outgoing) = outgoing {
+            outgoing.set_trailer(trailer);
         }
     }
 
@@ -29,7 +96,7 @@ impl Stream {
     pub fn plain(&self) -> Option<&TcpStream> {
         match self {
             Self::Plain(tcp) => Some(tcp),
-            Self::Tls(_) => None,
+            Self::Tls(_) | Self::Inbound(_) | Self::Outbound(_) => None,
         }
     }
 
@@ -47,6 +114,12 @@ impl Stream {
                     Poll::Ready(Ok(()))
                 }
             }
+            Self::Inbound(stream) => stream.incoming.poll_ready(cx),
+            Self::Outbound(stream) => match &mut stream.incoming {
+                Some(incoming) => incoming.poll_ready(cx),
+                // Its head comes first, and says so itself.
+                None => Poll::Ready(Ok(())),
+            },
         }
     }
 }
@@ -56,6 +129,11 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
+            Self::Inbound(stream) => stream.incoming.poll_read(cx, buf),
+            Self::Outbound(stream) => match &mut stream.incoming {
+                Some(incoming) => incoming.poll_read(cx, buf),
+                None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            },
         }
     }
 }
@@ -69,6 +147,8 @@ impl AsyncWrite for Stream {
                 done => Poll::Ready(done),
             },
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
+            Self::Inbound(stream) => write(&mut stream.outgoing, cx, buf),
+            Self::Outbound(stream) => write(&mut stream.outgoing, cx, buf),
         }
     }
 
@@ -76,6 +156,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
+            // The connection's own task does.
+            Self::Inbound(_) | Self::Outbound(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -83,6 +165,9 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
+            stream @ (Self::Inbound(_) | Self::Outbound(_)) => {
+                stream.poll_finish(cx, &mut Buffer::default(), &mut 0)
+            }
         }
     }
 
@@ -94,6 +179,10 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write_vectored(cx, bufs),
+            stream @ (Self::Inbound(_) | Self::Outbound(_)) => {
+                let first = bufs.iter().find(|buf| !buf.is_empty());
+                Pin::new(stream).poll_write(cx, first.map_or(&[], |buf| buf))
+            }
         }
     }
 
@@ -101,6 +190,14 @@ impl AsyncWrite for Stream {
         match self {
             Self::Plain(tcp) => tcp.is_write_vectored(),
             Self::Tls(tls) => tls.is_write_vectored(),
+            Self::Inbound(_) | Self::Outbound(_) => false,
         }
+    }
+}
+
+fn write(outgoing: &mut Option<Outgoing>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    match outgoing {
+        Some(outgoing) => outgoing.poll_write(cx, buf),
+        None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
     }
 }

@@ -10,7 +10,8 @@ use crate::input::Key;
 use crate::scope::Scope;
 use api::core::{IntOrString, Service, ServicePort as Port, ServiceType};
 use ir::{
-    Balance, Code, Diagnostic, Endpoint, Origin, ProxyProtocol, Upstream, UpstreamId, UpstreamSettings,
+    Balance, Code, Diagnostic, Endpoint, Origin, ProxyProtocol, Upstream, UpstreamId, UpstreamProtocol,
+    UpstreamSettings,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -22,12 +23,19 @@ pub struct ServicePort {
     pub service: Key,
     /// Number of its port (not the target port).
     pub port: u16,
+    /// What is spoken there.
+    pub protocol: UpstreamProtocol,
 }
 
 impl ServicePort {
-    /// `namespace/service:port`
+    /// `namespace/service:port`, and `+h2c` behind it for HTTP/2: a port may be spoken to in both ways, by an HTTPRoute
+    /// and a GRPCRoute.
     pub fn id(&self) -> UpstreamId {
-        UpstreamId(format!("{}:{}", self.service, self.port).into())
+        let protocol = match self.protocol {
+            UpstreamProtocol::Http1 => "",
+            UpstreamProtocol::Http2 => "+h2c",
+        };
+        UpstreamId(format!("{}:{}{protocol}", self.service, self.port).into())
     }
 }
 
@@ -72,11 +80,21 @@ impl fmt::Display for BackendError {
 
 /// Finds the upstream for a port of a Service and makes it part of the snapshot. Reads the Service only; says
 /// nothing by itself, because only the caller knows the field to point at.
-pub fn resolve(scope: &mut Scope<'_>, service: &Key, port: PortRef<'_>) -> Result<UpstreamId, BackendError> {
+///
+/// `usual` is what is spoken to a port that says nothing about it.
+pub fn resolve(
+    scope: &mut Scope<'_>,
+    service: &Key,
+    port: PortRef<'_>,
+    usual: UpstreamProtocol,
+) -> Result<UpstreamId, BackendError> {
     let found = scope.service(service).ok_or(BackendError::NotFound)?;
-    let number = match (find_port(found, port), port) {
+    let (number, protocol) = match (find_port(found, port), port) {
         (Some(port), _) => match port.app_protocol.as_deref() {
-            None | Some("" | "http" | "kubernetes.io/ws") => port.port,
+            None | Some("" | "http") => (port.port, usual),
+            Some("kubernetes.io/ws") => (port.port, UpstreamProtocol::Http1),
+            // Neither name is Kubernetes' own; both are common, and gRPC without TLS is h2c.
+            Some("kubernetes.io/h2c" | "h2c" | "grpc") => (port.port, UpstreamProtocol::Http2),
             Some(other) => {
                 return Err(BackendError::UnsupportedProtocol {
                     app_protocol: other.to_owned(),
@@ -84,7 +102,7 @@ pub fn resolve(scope: &mut Scope<'_>, service: &Key, port: PortRef<'_>) -> Resul
             }
         },
         // The ports of an ExternalName are for documentation: Kubernetes itself never looks at them.
-        (None, PortRef::Number(number)) if found.spec.kind == ServiceType::ExternalName => number,
+        (None, PortRef::Number(number)) if found.spec.kind == ServiceType::ExternalName => (number, usual),
         (None, _) => {
             return Err(BackendError::PortNotFound {
                 ports: list_ports(found),
@@ -94,6 +112,7 @@ pub fn resolve(scope: &mut Scope<'_>, service: &Key, port: PortRef<'_>) -> Resul
     Ok(scope.use_upstream(ServicePort {
         service: service.clone(),
         port: number,
+        protocol,
     }))
 }
 
@@ -119,7 +138,7 @@ pub fn upstream(
     let origin = port.service.origin("Service");
     let (settings, mut endpoints) = match service {
         Some(service) => {
-            let settings = settings(scope, service, &origin, previous);
+            let settings = settings(scope, service, &origin, port.protocol, previous);
             let endpoints = match service.spec.kind {
                 ServiceType::ExternalName => external::endpoints(scope, service, &origin, port.port),
                 _ => slices::endpoints(scope, service, &origin, port),
@@ -152,10 +171,14 @@ fn settings(
     scope: &mut Scope<'_>,
     service: &Service,
     origin: &Origin,
+    protocol: UpstreamProtocol,
     previous: Option<&Arc<Upstream>>,
 ) -> Arc<UpstreamSettings> {
     let default = scope.upstream_settings();
-    let mut settings = UpstreamSettings::clone(default);
+    let mut settings = UpstreamSettings {
+        protocol,
+        ..UpstreamSettings::clone(default)
+    };
     for (name, value) in &service.metadata.annotations {
         let Some(ours) = name.strip_prefix(ANNOTATION_PREFIX) else {
             continue;

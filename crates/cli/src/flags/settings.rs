@@ -90,6 +90,9 @@ pub struct SettingsFlags {
     /// Requests on one connection before it is closed; 0 for no limit.
     #[arg(long, value_name = "COUNT", default_value_t = 0, help_heading = LIMITS)]
     pub max_requests_per_connection: u32,
+    /// Requests at once on one HTTP/2 connection.
+    #[arg(long, value_name = "COUNT", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=65_535), help_heading = LIMITS)]
+    pub max_streams: u32,
     /// Open client connections per worker; 0 to follow the limit of open files.
     #[arg(long, value_name = "COUNT", default_value_t = 0, help_heading = LIMITS)]
     pub max_connections: u32,

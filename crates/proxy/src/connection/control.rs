@@ -3,6 +3,7 @@
 
 use crate::http::alarm::NEAR;
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -39,6 +40,8 @@ pub struct Control {
     /// A busy connection wants to be woken at the next look over all of them.
     look: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+    /// Those of its streams, which have deadlines of their own.
+    streams: RefCell<Vec<Rc<Control>>>,
 }
 
 /// What a connection is busy with.
@@ -69,7 +72,7 @@ impl Control {
     }
 
     /// Ready once the worker has something to say to an idle connection.
-    pub(super) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<Idle> {
+    pub(crate) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<Idle> {
         let told = match self.state.get() {
             _ if self.close.get() => Some(Idle::Close),
             Occupation::TimedOut => Some(Idle::TimedOut),
@@ -126,8 +129,18 @@ impl Control {
         self.wake();
     }
 
+    /// Looks over another one whenever this one is looked over.
+    pub(crate) fn adopt(&self, stream: &Rc<Self>) {
+        self.streams.borrow_mut().push(Rc::clone(stream));
+    }
+
     /// Ends the idle wait if its time is over, or the short part of it, and sounds the alarm of a busy connection.
     pub fn expire(&self, now: Instant) {
+        // A copy: waking may run code that comes back here.
+        let streams = self.streams.borrow().clone();
+        for stream in streams {
+            stream.expire(now);
+        }
         match self.state.get() {
             Occupation::Idle { until, .. } if until <= now => self.set(Occupation::TimedOut),
             Occupation::Idle { since, wait, .. } if wait == Wait::Short && now - since >= WARM => {

@@ -10,6 +10,7 @@ use super::session::Session;
 use crate::fault::{self, Fault};
 use crate::http::buffer::Fill;
 use crate::http::h1::BodyLength;
+use crate::stream::Stream;
 use crate::upstream::UpstreamCell;
 use crate::worker::Random;
 use std::future::poll_fn;
@@ -58,8 +59,8 @@ impl<'p> Retries<'p> {
         self.left()?;
         let fits = match body {
             BodyLength::Empty => false,
-            BodyLength::Length(length) => length <= LARGEST_REPLAY as u64,
-            BodyLength::Chunked | BodyLength::UntilClose => true,
+            BodyLength::Length(length) | BodyLength::Stream(Some(length)) => length <= LARGEST_REPLAY as u64,
+            BodyLength::Chunked | BodyLength::UntilClose | BodyLength::Stream(None) => true,
         };
         fits.then(Box::default)
     }
@@ -127,6 +128,13 @@ async fn wait(session: &mut Session, until: Instant) -> Result<(), Fault> {
         let now = worker.clock.now();
         if now >= until {
             return Poll::Ready(Ok(()));
+        }
+        if let Stream::Inbound(client) = &mut downstream.stream {
+            if client.poll_reset(cx).is_ready() {
+                return Poll::Ready(Err(Fault::ClientGone));
+            }
+            alarm.wake_by(cx, until);
+            return Poll::Pending;
         }
         while gone_at.is_none() && input.len() < SENT_AHEAD {
             match input.poll_fill(cx, &mut downstream.stream, SENT_AHEAD) {

@@ -1,10 +1,13 @@
 //! Turns an upstream's response head into the one that the client gets.
 
+use crate::fault::Fault;
 use crate::filter::{self, CompiledFilter, CorsGrant};
 use crate::http::buffer::Buffer;
 use crate::http::date;
 use crate::http::h1::head::strip_hop_by_hop;
 use crate::http::h1::{BodyLength, BodyWriter, Name, NameSet, ResponseHead, Version, write};
+use crate::http::h2::{Inbound, fields_to_map};
+use crate::stream::Stream;
 use tokio::time::Instant;
 
 /// What decides about the response, known from the request and its rule.
@@ -18,6 +21,9 @@ pub(super) struct ResponseRules<'a> {
     pub close: bool,
     /// The client asked to switch protocols and the upstream was told so.
     pub upgrade: bool,
+    /// What a WebSocket client of HTTP/1.1 is told when an upstream of HTTP/2 has switched: the protocol, and the answer
+    /// to its key (RFC 6455 §4.2.2).
+    pub handshake: Option<(Vec<u8>, String)>,
     /// Filters of the rule, then those of the backend.
     pub filters: [&'a [CompiledFilter]; 2],
     /// What a CORS filter allows the page that asked.
@@ -28,22 +34,57 @@ pub(super) struct ResponseRules<'a> {
 
 impl ResponseRules<'_> {
     /// Passes on an interim response (RFC 9110 §15.2: not to a client of HTTP/1.0).
-    pub fn write_interim(&self, head: &mut ResponseHead, raw: &[u8], out: &mut Buffer) {
+    pub fn write_interim(&self, head: &mut ResponseHead, raw: &[u8], client: &mut Stream, out: &mut Buffer) {
         if self.client == Version::Http10 {
             return;
         }
         strip_hop_by_hop(&mut head.fields, raw, head.connection);
+        if let Stream::Inbound(client) = client {
+            if let Ok(fields) = fields_to_map(&head.fields, raw) {
+                client.send_interim(head.status, fields);
+            }
+            return;
+        }
         write_start(head, raw, out);
         out.extend(b"\r\n");
     }
 
-    /// Whether the upstream may switch protocols with this response (RFC 9110 §7.8: only to what was offered).
-    pub fn may_switch(&self, head: &ResponseHead) -> bool {
-        self.upgrade && head.connection.upgrade && head.fields.has(Name::Upgrade)
+    /// Whether with this response the upstream switches protocols: to one that was offered (RFC 9110 §7.8), or, on a
+    /// stream, by any success (RFC 8441 §5). An error: it must not.
+    pub fn switches(&self, head: &ResponseHead) -> Result<bool, Fault> {
+        let may = self.upgrade && head.connection.upgrade && head.fields.has(Name::Upgrade);
+        match head.status {
+            101 if head.version != Version::Http2 && may => Ok(true),
+            101 => Err(Fault::BadResponse),
+            200..300 => Ok(self.upgrade && head.version == Version::Http2),
+            _ => Ok(false),
+        }
     }
 
-    /// Passes on a `101`.
-    pub fn write_switch(&self, head: &mut ResponseHead, raw: &[u8], out: &mut Buffer) {
+    /// Passes on a `101`, or what stands for it.
+    pub fn write_switch(
+        &self,
+        head: &mut ResponseHead,
+        raw: &[u8],
+        client: &mut Stream,
+        out: &mut Buffer,
+    ) -> Result<(), Fault> {
+        if let Stream::Inbound(client) = client {
+            strip_hop_by_hop(&mut head.fields, raw, head.connection);
+            head.fields.remove(raw, b"sec-websocket-accept");
+            self.apply_filters(head, raw);
+            return send_head(client, head, raw, 200, false);
+        }
+        if let Some((protocol, accept)) = &self.handshake {
+            write::status_line(out, 101, b"");
+            write::field(out, b"Upgrade", protocol);
+            out.extend(b"Connection: Upgrade\r\n");
+            write::field(out, b"Sec-WebSocket-Accept", accept.as_bytes());
+            self.apply_filters(head, raw);
+            head.fields.write(raw, out);
+            out.extend(b"\r\n");
+            return Ok(());
+        }
         write::status_line(out, 101, head.reason.of_bytes(raw));
         for protocol in head.fields.all(raw, Name::Upgrade) {
             write::field(out, b"Upgrade", protocol);
@@ -53,6 +94,7 @@ impl ResponseRules<'_> {
         self.apply_filters(head, raw);
         head.fields.write(raw, out);
         out.extend(b"\r\n");
+        Ok(())
     }
 
     /// Whether the body ends with the upstream connection.
@@ -65,14 +107,17 @@ impl ResponseRules<'_> {
         &mut self,
         head: &mut ResponseHead,
         raw: &[u8],
+        client: &mut Stream,
         out: &mut Buffer,
         now: Instant,
-    ) -> BodyWriter {
-        let writer = match (head.body(self.to_head), self.client) {
-            (BodyLength::Empty | BodyLength::Length(_), _) => BodyWriter::Plain,
-            (BodyLength::Chunked | BodyLength::UntilClose, Version::Http11) => BodyWriter::Chunked,
+    ) -> Result<BodyWriter, Fault> {
+        let length = head.body(self.to_head);
+        let writer = match (length, self.client) {
+            (_, Version::Http2) => BodyWriter::Stream,
+            (BodyLength::Empty | BodyLength::Length(_) | BodyLength::Stream(Some(_)), _) => BodyWriter::Plain,
+            (_, Version::Http11) => BodyWriter::Chunked,
             // HTTP/1.0 knows no chunks: the end of the connection is the end of the body.
-            (BodyLength::Chunked | BodyLength::UntilClose, Version::Http10) => {
+            (_, Version::Http10) => {
                 self.close = true;
                 BodyWriter::Plain
             }
@@ -82,6 +127,14 @@ impl ResponseRules<'_> {
         if let Some(server) = self.server {
             head.fields.set(raw, b"Server", server.as_bytes());
         }
+        if let Stream::Inbound(client) = client {
+            if !head.fields.has(Name::Date) {
+                date::add_field(&mut head.fields, now);
+            }
+            let status = head.status;
+            send_head(client, head, raw, status, length == BodyLength::Empty)?;
+            return Ok(writer);
+        }
         write_start(head, raw, out);
         // RFC 9110 §6.6.1: who passes on a response without a date adds one.
         if !head.fields.has(Name::Date) {
@@ -90,9 +143,18 @@ impl ResponseRules<'_> {
         if writer == BodyWriter::Chunked {
             out.extend(b"Transfer-Encoding: chunked\r\n");
         }
+        // A stream that ended with its head needs no length; a connection that goes on does.
+        if head.version == Version::Http2
+            && length == BodyLength::Empty
+            && !self.to_head
+            && !matches!(head.status, 204 | 304)
+            && !head.fields.has(Name::ContentLength)
+        {
+            out.extend(b"Content-Length: 0\r\n");
+        }
         out.extend(connection_line(self.close, self.client));
         out.extend(b"\r\n");
-        writer
+        Ok(writer)
     }
 
     fn apply_filters(&self, head: &mut ResponseHead, raw: &[u8]) {
@@ -106,6 +168,20 @@ impl ResponseRules<'_> {
     }
 }
 
+/// Sends a head on a stream. `over`: nothing follows.
+pub(super) fn send_head(
+    client: &mut Inbound,
+    head: &ResponseHead,
+    raw: &[u8],
+    status: u16,
+    over: bool,
+) -> Result<(), Fault> {
+    let fields = fields_to_map(&head.fields, raw).map_err(|_| Fault::BadResponse)?;
+    client
+        .send_head(status, fields, over)
+        .map_err(|_| Fault::ClientGone)
+}
+
 /// The status line and the fields. Copied in one piece if nothing was taken out.
 fn write_start(head: &ResponseHead, raw: &[u8], out: &mut Buffer) {
     if head.line.is_empty() {
@@ -117,8 +193,9 @@ fn write_start(head: &ResponseHead, raw: &[u8], out: &mut Buffer) {
 /// What is said about the connection's future (RFC 9112 §9.3): only what the version doesn't imply.
 pub(crate) fn connection_line(close: bool, client: Version) -> &'static [u8] {
     match (close, client) {
-        (true, _) => b"Connection: close\r\n",
+        (true, Version::Http10 | Version::Http11) => b"Connection: close\r\n",
         (false, Version::Http10) => b"Connection: keep-alive\r\n",
-        (false, Version::Http11) => b"",
+        // Streams end, connections go on.
+        (false, Version::Http11) | (_, Version::Http2) => b"",
     }
 }

@@ -6,7 +6,7 @@ use crate::fault::Fault;
 use crate::filter::{self, Changes, CompiledFilter};
 use crate::forwarded::{self, Client, Received};
 use crate::http::h1::head::strip_hop_by_hop;
-use crate::http::h1::{Fields, Name, RequestHead};
+use crate::http::h1::{BodyLength, Fields, Name, RequestHead};
 use crate::plan::{Action, CompiledRule, Found, PlanSocket, Target};
 use crate::respond::Reply;
 use crate::upstream::UpstreamCell;
@@ -86,7 +86,8 @@ pub(super) fn decide<'p>(
         },
     });
     // The length is known before anything is sent, so nobody needs to see the request.
-    if let (Some(limit), crate::http::h1::BodyLength::Length(length)) = (settings.limits.body, head.body)
+    if let (Some(limit), BodyLength::Length(length) | BodyLength::Stream(Some(length))) =
+        (settings.limits.body, head.body)
         && length > limit
     {
         return Decision {

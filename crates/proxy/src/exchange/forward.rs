@@ -12,10 +12,15 @@ use super::session::Session;
 use crate::fault::{Fault, Retry};
 use crate::forwarded::{self, Client, Received};
 use crate::http::buffer::Buffer;
-use crate::http::h1::{BodyLength, Name, NameSet, RequestHead, ResponseHead, Span, write};
+use crate::http::h1::{
+    BodyLength, BodyWriter, Name, NameSet, RequestHead, ResponseHead, Span, Version, write,
+};
+use crate::http::h2::{head_to_request, websocket};
 use crate::http::tunnel;
+use crate::stream::Stream;
 use crate::upstream::{UpstreamConnection, Wanted, checkout};
 use crate::worker::WorkerState;
+use http::uri::Scheme;
 use std::rc::Rc;
 use tokio::time::{Instant, timeout_at};
 
@@ -102,11 +107,13 @@ impl<'p> Forward<'_, 'p> {
             client: self.head.version,
             close: self.close,
             upgrade: self.head.upgrade,
+            handshake: None,
             filters: order.filters,
             cors: order.changes.cors.take(),
             server: self.settings.server_header.as_deref(),
         };
         let mut pause = false;
+        let mut refusals = MOST_REFUSALS;
         loop {
             if std::mem::take(&mut pause) {
                 // Boxed, as few rules have retries, and here, where nothing else has to be kept meanwhile.
@@ -125,6 +132,9 @@ impl<'p> Forward<'_, 'p> {
                 }
                 Err(fault) => return Err(fault),
             };
+            if self.head.upgrade && connection.is_multiplexed() {
+                Box::pin(connection.settled()).await;
+            }
             self.record.connected(&connection, self.worker.clock.recent());
             let left = retries.left();
             let outcome = self
@@ -143,7 +153,9 @@ impl<'p> Forward<'_, 'p> {
                     self.record.status = 101;
                     return self.tunnel(connection).await;
                 }
-                Err(fault) if self.met_closed(fault, &connection) => {
+                Err(fault)
+                    if self.met_closed(fault, &connection) || self.was_refused(fault, &mut refusals) =>
+                {
                     connection.metrics().retried(&self.worker.shard);
                     // The next try counts its time from here.
                     self.worker.clock.now();
@@ -209,6 +221,9 @@ impl<'p> Forward<'_, 'p> {
         let host = order.changes.host.or(connection.settings().host.as_deref());
         let mut to_upstream = std::mem::take(self.to_upstream);
         self.write_head(&mut to_upstream, order, host, Framing::Same, self.head.upgrade);
+        if connection.is_multiplexed() {
+            self.open_stream(connection, rules, &mut to_upstream)?;
+        }
         if let Some(replay) = &self.upload.replay {
             to_upstream.extend(replay.bytes());
         }
@@ -241,6 +256,37 @@ impl<'p> Forward<'_, 'p> {
         relay.run().await
     }
 
+    /// Opens a stream for the request whose head is in `text`, and takes it out of there.
+    fn open_stream(
+        &mut self,
+        connection: &mut UpstreamConnection,
+        rules: &mut ResponseRules<'_>,
+        text: &mut Buffer,
+    ) -> Result<(), Fault> {
+        let Stream::Outbound(stream) = &mut connection.stream else {
+            return Ok(());
+        };
+        self.upload.writer = BodyWriter::Stream;
+        if rules.upgrade {
+            if !stream.knows_extended_connect() {
+                return Err(Fault::NoUpgrade);
+            }
+            if self.head.version != Version::Http2 {
+                rules.handshake = websocket::handshake(self.head, self.raw);
+            }
+        }
+        let (request, length) = head_to_request(text.filled(), Scheme::HTTP)?;
+        let replays = self
+            .upload
+            .replay
+            .as_ref()
+            .is_some_and(|replay| !replay.bytes().is_empty());
+        let over = self.upload.body.ended() && !rules.upgrade && !replays;
+        stream.start(request, over)?;
+        text.consume(length);
+        Ok(())
+    }
+
     /// A request that met a connection which had been closed for idleness is sent again if that does no harm: nothing
     /// of a response came, no byte of a body is gone, and doing it twice comes to the same, or it was never sent
     /// (RFC 9112 §9.3.1).
@@ -251,6 +297,16 @@ impl<'p> Forward<'_, 'p> {
             && self.record.figures.first_byte.is_none()
             && self.upload.repeatable()
             && (self.facts.is_idempotent() || self.record.figures.sent == 0)
+    }
+
+    /// The endpoint says that it did nothing about the request. Whatever it is, it can be sent again.
+    fn was_refused(&self, fault: Fault, refusals: &mut u32) -> bool {
+        let again = fault.retry() == Retry::Untouched
+            && *refusals > 0
+            && !self.record.figures.answered
+            && self.upload.repeatable();
+        *refusals = refusals.saturating_sub(1);
+        again
     }
 
     /// A failure that the rule wants tried again, with nothing answered yet and nothing of the request lost.
@@ -356,7 +412,17 @@ impl<'p> Forward<'_, 'p> {
                 write::decimal(out, length as u64);
                 out.extend(b"\r\n");
             }
-            (Framing::Same, BodyLength::Chunked) => out.extend(b"Transfer-Encoding: chunked\r\n"),
+            (Framing::Same, BodyLength::Chunked | BodyLength::Stream(None)) => {
+                out.extend(b"Transfer-Encoding: chunked\r\n");
+            }
+            // RFC 9110 §8.6. A stream that ended with its head had no need of it.
+            (Framing::Same, BodyLength::Empty)
+                if head.version == Version::Http2
+                    && matches!(facts.method, "POST" | "PUT" | "PATCH")
+                    && !head.fields.has(Name::ContentLength) =>
+            {
+                out.extend(b"Content-Length: 0\r\n");
+            }
             // The client's own Content-Length is among the fields.
             _ => {}
         }
@@ -381,3 +447,6 @@ impl<'p> Forward<'_, 'p> {
         out.extend(b"\r\n");
     }
 }
+
+/// How often a request is sent again that endpoints gave back untouched.
+const MOST_REFUSALS: u32 = 3;

@@ -8,8 +8,11 @@ use crate::fault::Fault;
 use crate::http::buffer::{Buffer, Fill};
 use crate::http::h1::response::LARGEST_HEAD;
 use crate::http::h1::{BodyReader, BodyWriter, ResponseHead, parse_response};
+use crate::http::h2::{Came, Failure, head_to_request};
+use crate::stream::Stream;
 use crate::upstream::{UpstreamCell, UpstreamConnection, Wanted, checkout};
 use crate::worker::WorkerState;
+use http::uri::Scheme;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -62,7 +65,12 @@ pub(super) fn send(worker: &Rc<WorkerState>, cell: &Arc<UpstreamCell>, message: 
 async fn run(worker: &Rc<WorkerState>, cell: &Arc<UpstreamCell>, mut message: Buffer) -> Result<(), Fault> {
     let to_head = message.filled().starts_with(b"HEAD ");
     let mut connection = checkout(worker, cell, &mut Wanted::default()).await?;
-    poll_fn(|cx| message.poll_drain(cx, &mut connection.stream, &mut 0))
+    if let Stream::Outbound(stream) = &mut connection.stream {
+        let (request, length) = head_to_request(message.filled(), Scheme::HTTP)?;
+        stream.start(request, length == message.len())?;
+        message.consume(length);
+    }
+    poll_fn(|cx| connection.stream.poll_finish(cx, &mut message, &mut 0))
         .await
         .map_err(|_| Fault::UpstreamClosed)?;
     message.give_back();
@@ -85,6 +93,13 @@ async fn read_away(
     let mut head = ResponseHead::default();
     let mut body = None;
     let mut nothing = Buffer::default();
+    if let Stream::Outbound(stream) = &mut connection.stream {
+        while !matches!(
+            poll_fn(|cx| stream.poll_head(cx)).await.map_err(Failure::fault)?,
+            Came::Final(..)
+        ) {}
+        body = Some(BodyReader::UntilClose);
+    }
     poll_fn(|cx| {
         loop {
             let room = match &mut body {

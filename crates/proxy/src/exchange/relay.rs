@@ -18,6 +18,7 @@ use crate::http::buffer::{Buffer, Fill};
 use crate::http::conduit::Conduit;
 use crate::http::h1::response::LARGEST_HEAD;
 use crate::http::h1::{BodyReader, BodyWriter, ResponseHead, parse_response};
+use crate::http::h2::{Came, allowed_in_trailer, read_response, trailer_to_map, write_trailer};
 use crate::stream::Stream;
 use crate::worker::WorkerState;
 use std::future::poll_fn;
@@ -137,7 +138,11 @@ impl Relay<'_, '_> {
                     break;
                 }
             }
-            if course.phase == Phase::Head {
+            if let Stream::Inbound(client) = &mut *self.client {
+                if client.poll_reset(cx).is_ready() {
+                    return Poll::Ready(Err(Fault::ClientGone));
+                }
+            } else if course.phase == Phase::Head {
                 // Most answers are there before anybody would have noticed that their client is gone.
                 if !course.waits.later {
                     self.control.look_soon(cx);
@@ -153,7 +158,9 @@ impl Relay<'_, '_> {
     /// Whether everything for the client has left.
     #[inline]
     fn is_drained(&self, course: &Course) -> bool {
-        self.to_client.is_drained() && course.down.is_empty()
+        self.to_client.is_drained()
+            && course.down.is_empty()
+            && (course.phase != Phase::Over || self.client.is_finished())
     }
 
     fn ending(&self) -> Ending {
@@ -199,6 +206,9 @@ impl Relay<'_, '_> {
                 Phase::Switching | Phase::Over | Phase::Again => false,
             };
             if course.phase == Phase::Body && course.body.ended() {
+                if let Some(lines) = course.body.take_trailer() {
+                    self.client.set_trailer(trailer_to_map(lines.filled()));
+                }
                 course.phase = Phase::Over;
             }
             // More of the head or of the body may be there already: one write for all of it.
@@ -221,6 +231,9 @@ impl Relay<'_, '_> {
 
     fn poll_to_client(&mut self, cx: &mut Context<'_>, course: &mut Course) -> Poll<io::Result<()>> {
         let written = &mut self.figures.bytes_out;
+        if course.phase == Phase::Over && self.client.is_multiplexed() {
+            return self.client.poll_finish(cx, self.to_client, written);
+        }
         ready!(self.to_client.poll_drain(cx, self.client, written))?;
         match self.client.plain() {
             Some(client) if !course.down.is_empty() => course.down.poll_drain(cx, client, written),
@@ -232,6 +245,9 @@ impl Relay<'_, '_> {
         // Interim responses wait for a client that doesn't read, as the body does.
         if self.to_client.len() >= ROOM {
             return Ok(false);
+        }
+        if self.upstream.is_multiplexed() {
+            return self.poll_stream_head(cx, course);
         }
         let mut moved = false;
         loop {
@@ -263,6 +279,26 @@ impl Relay<'_, '_> {
         }
     }
 
+    /// The same on a stream.
+    fn poll_stream_head(&mut self, cx: &mut Context<'_>, course: &mut Course) -> Result<bool, Fault> {
+        let mut moved = false;
+        while let (Phase::Head, Stream::Outbound(stream)) = (course.phase, &mut *self.upstream) {
+            let (parts, over) = match stream.poll_head(cx) {
+                Poll::Ready(Ok(Came::Interim(parts))) => (parts, false),
+                Poll::Ready(Ok(Came::Final(parts, over))) => (parts, over),
+                Poll::Ready(Err(failure)) => return Err(failure.fault()),
+                Poll::Pending => break,
+            };
+            self.figures
+                .first_byte
+                .get_or_insert_with(|| self.worker.clock.now());
+            let end = read_response(&parts, over, self.from_upstream, self.response)?;
+            self.take_head(end, course)?;
+            moved = true;
+        }
+        Ok(moved)
+    }
+
     fn take_head(&mut self, end: usize, course: &mut Course) -> Result<(), Fault> {
         let raw = &self.from_upstream.filled()[..end];
         if self.response.is_interim() {
@@ -273,7 +309,8 @@ impl Relay<'_, '_> {
             if self.response.status == 100 {
                 self.upload.expects_continue = false;
             }
-            self.rules.write_interim(self.response, raw, self.to_client);
+            self.rules
+                .write_interim(self.response, raw, self.client, self.to_client);
             self.response.clear();
             self.from_upstream.consume(end);
             return Ok(());
@@ -287,11 +324,9 @@ impl Relay<'_, '_> {
             course.phase = Phase::Again;
             return Ok(());
         }
-        if self.response.status == 101 {
-            if !self.rules.may_switch(self.response) {
-                return Err(Fault::BadResponse);
-            }
-            self.rules.write_switch(self.response, raw, self.to_client);
+        if self.rules.switches(self.response)? {
+            self.rules
+                .write_switch(self.response, raw, self.client, self.to_client)?;
             course.phase = Phase::Switching;
         } else {
             // A drain may have begun since the request came.
@@ -300,15 +335,23 @@ impl Relay<'_, '_> {
             if self.upload.expects_continue && self.upload.state == Sending::Going {
                 self.rules.close = true;
             }
-            course.writer =
-                self.rules
-                    .write_final(self.response, raw, self.to_client, self.worker.clock.recent());
+            course.writer = self.rules.write_final(
+                self.response,
+                raw,
+                self.client,
+                self.to_client,
+                self.worker.clock.recent(),
+            )?;
             course.body = BodyReader::new(self.response.body(self.rules.to_head));
             self.figures.until_close = course.writer == BodyWriter::Plain
                 && matches!(course.body, BodyReader::UntilClose | BodyReader::Chunked(_));
             course.phase = Phase::Body;
         }
         self.figures.answered = true;
+        if self.client.is_multiplexed() {
+            // How short the head became in there, nobody tells.
+            self.figures.bytes_out += end as u64;
+        }
         self.from_upstream.consume(end);
         Ok(())
     }
@@ -362,8 +405,14 @@ impl Relay<'_, '_> {
             }
             Poll::Ready(Ok(Fill::Full)) | Poll::Pending => Ok(content > 0),
             Poll::Ready(Ok(Fill::Closed)) => {
-                body.closed(*writer, self.to_client)
-                    .map_err(|_| Fault::BadResponseBody)?;
+                let trailer = self.upstream.take_trailer().map(allowed_in_trailer);
+                body.closed_with(*writer, self.to_client, |out| {
+                    write_trailer(trailer.as_ref(), out);
+                })
+                .map_err(|_| Fault::BadResponseBody)?;
+                if let Some(trailer) = trailer {
+                    self.client.set_trailer(trailer);
+                }
                 Ok(true)
             }
             Poll::Ready(Err(_)) => Err(Fault::BadResponseBody),
@@ -372,7 +421,10 @@ impl Relay<'_, '_> {
 
     /// While nothing comes back: notices a client that is gone, and takes in what it sends ahead (pipelining).
     fn watch_client(&mut self, cx: &mut Context<'_>, waits: &mut Waits) -> Result<(), Fault> {
-        if self.upload.state == Sending::Going || waits.client_closed.is_some() {
+        if self.upload.state == Sending::Going
+            || waits.client_closed.is_some()
+            || self.client.is_multiplexed()
+        {
             return Ok(());
         }
         while self.input.len() < SENT_AHEAD && self.client.poll_read_ready(cx).is_ready() {

@@ -1,12 +1,16 @@
 //! A downstream connection between and around its exchanges: reading heads, sending answers, closing well.
 
+use super::answer::send_head;
 use super::relay::ROOM;
 use crate::connection::Downstream;
 use crate::fault::Fault;
 use crate::forwarded::{Ends, Lines};
 use crate::http::alarm::Alarm;
 use crate::http::buffer::{Buffer, Fill};
-use crate::http::h1::{BodyReader, BodyWriter, RequestHead, ResponseHead, parse_request};
+use crate::http::h1::head::strip_hop_by_hop;
+use crate::http::h1::{BodyReader, BodyWriter, RequestHead, ResponseHead, parse_request, parse_response};
+use crate::http::h2::PREFACE;
+use crate::stream::Stream;
 use crate::worker::WorkerState;
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -51,6 +55,15 @@ pub(super) struct Work {
     pub request_id: Vec<u8>,
 }
 
+/// Whether what is sent ends the response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It does.
+    Yes,
+    /// Something is missing behind it.
+    No,
+}
+
 /// What came on a connection.
 pub(super) enum Arrival {
     /// Nothing yet.
@@ -59,6 +72,8 @@ pub(super) enum Arrival {
     Gone,
     /// A request's head: `work.raw` and `work.head`. What follows it is in `input`.
     Request,
+    /// The start of HTTP/2.
+    Preface,
     /// Something else.
     Bad(Fault),
 }
@@ -144,6 +159,7 @@ impl Session {
             alarm,
             worker,
             empty_lines,
+            served,
             ..
         } = self;
         if input.is_empty() {
@@ -161,7 +177,10 @@ impl Session {
                     }
                     input.consume(2);
                 }
-                if !input.is_empty() && input.filled() != b"\r" {
+                if *served == 0 && input.filled().starts_with(PREFACE) {
+                    return Poll::Ready(Arrival::Preface);
+                }
+                if !input.is_empty() && input.filled() != b"\r" && !is_start_of_preface(*served, input) {
                     match parse_request(input.filled(), limits, &mut work.head) {
                         Ok(Some(length)) => {
                             *empty_lines = 0;
@@ -191,8 +210,31 @@ impl Session {
         .await
     }
 
+    /// Sends an answer of our own, which is in `output` with its head. `head` is room for reading it again: on a stream
+    /// heads are told in another way.
+    pub async fn answer(
+        &mut self,
+        output: &mut Buffer,
+        head: &mut ResponseHead,
+        written: &mut u64,
+    ) -> io::Result<()> {
+        if let Stream::Inbound(stream) = &mut self.downstream.stream {
+            head.clear();
+            let Ok(Some(length)) = parse_response(output.filled(), head) else {
+                return Err(io::ErrorKind::InvalidData.into());
+            };
+            let raw = &output.filled()[..length];
+            strip_hop_by_hop(&mut head.fields, raw, head.connection);
+            send_head(stream, head, raw, head.status, output.len() == length)
+                .map_err(|_| io::ErrorKind::BrokenPipe)?;
+            output.consume(length);
+            *written += length as u64;
+        }
+        self.send(output, written, End::Yes).await
+    }
+
     /// Sends what is in `output`.
-    pub async fn send(&mut self, output: &mut Buffer, written: &mut u64) -> io::Result<()> {
+    pub async fn send(&mut self, output: &mut Buffer, written: &mut u64, end: End) -> io::Result<()> {
         let within = self.worker.plan().http.timeouts.send;
         let Self {
             downstream,
@@ -203,7 +245,10 @@ impl Session {
         let mut deadline = None;
         poll_fn(|cx| {
             let before = *written;
-            let outcome = output.poll_drain(cx, &mut downstream.stream, written);
+            let outcome = match end {
+                End::Yes => downstream.stream.poll_finish(cx, output, written),
+                End::No => output.poll_drain(cx, &mut downstream.stream, written),
+            };
             if outcome.is_ready() {
                 return outcome;
             }
@@ -290,10 +335,17 @@ impl Session {
         .await;
     }
 
-    /// Resets the connection, so that even a body that ends with it is seen to be cut.
+    /// Resets the connection, or the stream, so that even a body that ends with it is seen to be cut.
     pub fn cut(&mut self) {
-        // Without it the connection closes in the usual way, which is the second best.
-        let _ = socket2::SockRef::from(self.downstream.stream.tcp()).set_linger(Some(Duration::ZERO));
+        match &mut self.downstream.stream {
+            Stream::Inbound(stream) => stream.reset(h2::Reason::INTERNAL_ERROR),
+            stream => {
+                if let Some(tcp) = stream.tcp() {
+                    // Without it the connection closes in the usual way, which is the second best.
+                    let _ = socket2::SockRef::from(tcp).set_linger(Some(Duration::ZERO));
+                }
+            }
+        }
     }
 
     async fn shut(&mut self) -> bool {
@@ -338,6 +390,12 @@ fn wait_until<T>(
     }
     alarm.wake_by(cx, deadline);
     Poll::Pending
+}
+
+/// Whether the first bytes of a connection are those of HTTP/2, as far as they are there.
+#[inline]
+fn is_start_of_preface(served: u32, input: &Buffer) -> bool {
+    served == 0 && PREFACE.starts_with(input.filled())
 }
 
 /// Empty lines before a request. Old clients send one behind a body; nobody has a reason for more than a few.

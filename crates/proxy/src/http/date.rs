@@ -1,17 +1,29 @@
 //! The value of `Date`, written once a second per worker.
 
 use super::buffer::Buffer;
+use super::h1::Fields;
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 /// Writes a `Date` field line. `now` may be a little old, but not older than this turn of the event loop.
 pub fn write_field(out: &mut Buffer, now: Instant) {
+    with_line(now, |line| out.extend(line.as_bytes()));
+}
+
+/// The same for a head whose lines are told one by one.
+pub fn add_field(fields: &mut Fields, now: Instant) {
+    with_line(now, |line| {
+        fields.push(b"date", line[NAME.len()..].trim_ascii_end().as_bytes());
+    });
+}
+
+fn with_line(now: Instant, then: impl FnOnce(&str)) {
     LINE.with_borrow_mut(|line| {
         if line.until.is_none_or(|until| now >= until) {
             *line = Line::of(now);
         }
-        out.extend(line.text.as_bytes());
+        then(&line.text);
     });
 }
 
@@ -28,10 +40,12 @@ impl Line {
         let seconds = Duration::from_secs(since.as_secs());
         Self {
             until: Some(now + (Duration::from_secs(1) + seconds).saturating_sub(since)),
-            text: format!("Date: {}\r\n", httpdate::fmt_http_date(UNIX_EPOCH + seconds)),
+            text: format!("{NAME}{}\r\n", httpdate::fmt_http_date(UNIX_EPOCH + seconds)),
         }
     }
 }
+
+const NAME: &str = "Date: ";
 
 thread_local! {
     static LINE: RefCell<Line> = const {

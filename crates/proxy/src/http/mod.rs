@@ -5,5 +5,6 @@ pub mod buffer;
 pub mod conduit;
 pub mod date;
 pub mod h1;
+pub mod h2;
 pub mod proxy_protocol;
 pub mod tunnel;

@@ -47,10 +47,11 @@ pub async fn accept(
         version: session
             .protocol_version()
             .unwrap_or(rustls::ProtocolVersion::TLSv1_2),
-        alpn: session
-            .alpn_protocol()
-            .filter(|name| *name == b"http/1.1")
-            .map(|_| Alpn::Http11),
+        alpn: match session.alpn_protocol() {
+            Some(b"h2") => Some(Alpn::Http2),
+            Some(b"http/1.1") => Some(Alpn::Http11),
+            _ => None,
+        },
         resumed: session.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
     };
     Ok((Box::new(stream), Box::new(facts)))

@@ -8,9 +8,12 @@ use crate::forwarded::Ends;
 use crate::http::proxy_protocol;
 use crate::stream::Stream;
 use crate::worker::WorkerState;
+use ir::UpstreamProtocol;
 use smallvec::SmallVec;
+use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -56,11 +59,10 @@ pub async fn checkout(
         // All were tried: the next round begins.
         wanted.avoid.clear();
     }
-    if !wanted.fresh
-        && let Some(idle) = lease.take_idle()
-    {
-        return Ok(UpstreamConnection::new(idle, lease, profile, None));
-    }
+    let lease = match used_before(lease, &profile, wanted) {
+        Ok(connection) => return Ok(connection),
+        Err(lease) => lease,
+    };
     // Boxed: the rare way must not make every exchange's future as large as itself.
     Box::pin(connect_somewhere(worker, &local, wanted, lease)).await
 }
@@ -80,15 +82,13 @@ async fn connect_somewhere(
     loop {
         // Before: the caller may not wait for the end of it.
         wanted.tried(lease.address());
-        let (fault, error) = match connect(worker, &lease, &profile, wanted.ends).await {
-            Ok((connected, took)) => {
-                return Ok(UpstreamConnection::new(connected, lease, profile, Some(took)));
-            }
+        let endpoint = lease.address();
+        let (fault, error) = match connect(worker, lease, &profile, wanted).await {
+            Ok(connection) => return Ok(connection),
             Err(failure) => failure,
         };
         profile.metrics.connect_failed(&worker.shard);
-        tracing::debug!(endpoint = %lease.address(), %error, "cannot connect");
-        drop(lease);
+        tracing::debug!(%endpoint, %error, "cannot connect");
         if tries >= most {
             return Err(fault);
         }
@@ -102,16 +102,68 @@ async fn connect_somewhere(
         }
         profile.metrics.retried(&worker.shard);
         // Another try may find an idle connection, unless only a fresh one will do.
-        if !wanted.fresh
-            && let Some(idle) = next.take_idle()
-        {
-            return Ok(UpstreamConnection::new(idle, next, profile, None));
-        }
-        lease = next;
+        lease = match used_before(next, &profile, wanted) {
+            Ok(connection) => return Ok(connection),
+            Err(next) => next,
+        };
     }
 }
 
+/// A connection that is there already.
+fn used_before(
+    lease: Lease,
+    profile: &Rc<Profile>,
+    wanted: &Wanted<'_>,
+) -> Result<UpstreamConnection, Lease> {
+    if wanted.fresh {
+        return Err(lease);
+    }
+    match profile.settings.protocol {
+        UpstreamProtocol::Http1 => match lease.take_idle() {
+            Some(idle) => Ok(UpstreamConnection::new(idle, lease, Rc::clone(profile), None)),
+            None => Err(lease),
+        },
+        UpstreamProtocol::Http2 => match lease.shared().take() {
+            Some(user) => Ok(UpstreamConnection::shared(user, lease, Rc::clone(profile), None)),
+            None => Err(lease),
+        },
+    }
+}
+
+/// A new connection. Where exchanges share them, one is opened at a time: who comes meanwhile waits for it.
 async fn connect(
+    worker: &WorkerState,
+    lease: Lease,
+    profile: &Rc<Profile>,
+    wanted: &Wanted<'_>,
+) -> Result<UpstreamConnection, (Fault, io::Error)> {
+    if profile.settings.protocol == UpstreamProtocol::Http1 {
+        let (connected, took) = open(worker, &lease, profile, wanted.ends).await?;
+        return Ok(UpstreamConnection::new(
+            connected,
+            lease,
+            Rc::clone(profile),
+            Some(took),
+        ));
+    }
+    let (user, took) = loop {
+        let Some(_opening) = lease.shared().opening().await else {
+            match lease.shared().take() {
+                Some(user) => break (user, None),
+                None => continue,
+            }
+        };
+        let ((stream, open), took) = open(worker, &lease, profile, wanted.ends).await?;
+        let (keep, now) = (lease.keeps(), worker.clock.recent());
+        match lease.shared().begin(stream, open, keep, now).await {
+            Ok(user) => break (user, Some(took)),
+            Err(error) => return Err((Fault::Connect, io::Error::other(error))),
+        }
+    };
+    Ok(UpstreamConnection::shared(user, lease, Rc::clone(profile), took))
+}
+
+async fn open(
     worker: &WorkerState,
     lease: &Lease,
     profile: &Profile,
@@ -123,6 +175,9 @@ async fn connect(
         let mut tcp = TcpStream::connect(lease.address()).await?;
         // Requests are written whole; waiting for more to come only delays them.
         tcp.set_nodelay(true)?;
+        if settings.protocol == UpstreamProtocol::Http2 {
+            keep_alive(&tcp)?;
+        }
         if let Some(version) = settings.proxy_protocol {
             let header = proxy_protocol::write(version, ends.map(|ends| (ends.peer, ends.local)));
             tcp.write_all(&header).await?;
@@ -149,6 +204,15 @@ async fn connect(
             Err((Fault::ConnectTimeout, io::ErrorKind::TimedOut.into()))
         }
     }
+}
+
+/// A connection that many wait on must not be dead for long without anybody noticing.
+fn keep_alive(tcp: &TcpStream) -> io::Result<()> {
+    let probes = TcpKeepalive::new()
+        .with_time(Duration::from_secs(30))
+        .with_interval(Duration::from_secs(10))
+        .with_retries(3);
+    SockRef::from(tcp).set_tcp_keepalive(&probes)
 }
 
 fn is_ours(error: &io::Error) -> bool {

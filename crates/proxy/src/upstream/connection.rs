@@ -2,6 +2,7 @@
 
 use super::cell::EndpointState;
 use super::local::{LocalEndpoint, Profile};
+use super::shared::{SharedConnections, User};
 use crate::stream::Stream;
 use crate::worker::WorkerState;
 use std::io;
@@ -24,13 +25,22 @@ pub(crate) struct IdleConnection {
 /// A connection to an endpoint, for one exchange. Dropping it closes it.
 #[derive(Debug)]
 pub struct UpstreamConnection {
-    /// Its bytes.
+    /// Its bytes, or those of the exchange's own stream on it.
     pub stream: Stream,
-    open: Open,
+    hold: Hold,
     lease: Lease,
     profile: Rc<Profile>,
     /// Unset: taken from the pool.
     connected_in: Option<Duration>,
+}
+
+/// What an exchange has of its connection.
+#[derive(Debug)]
+enum Hold {
+    /// All of it.
+    Whole(Open),
+    /// A stream. Counts there while it lives.
+    Shared(User),
 }
 
 /// Counts an exchange at its endpoint while it lives.
@@ -45,7 +55,10 @@ impl IdleConnection {
     /// Whether nothing has come on it: neither its end nor bytes that nobody asked for. Costs a system call only if the
     /// event loop has seen something come.
     pub(super) fn is_quiet(&self) -> bool {
-        let nothing = self.stream.tcp().try_read(&mut [0]);
+        let Some(tcp) = self.stream.tcp() else {
+            return false;
+        };
+        let nothing = tcp.try_read(&mut [0]);
         matches!(nothing, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 }
@@ -69,6 +82,16 @@ impl Lease {
             }
         }
         None
+    }
+
+    /// The connections to it that exchanges share.
+    pub(crate) fn shared(&self) -> &SharedConnections {
+        &self.0.shared
+    }
+
+    /// Whether connections to it are kept.
+    pub(crate) fn keeps(&self) -> bool {
+        self.0.keep.get() > 0
     }
 
     /// Notes that the endpoint could not be connected to.
@@ -106,16 +129,44 @@ impl UpstreamConnection {
     ) -> Self {
         Self {
             stream,
-            open,
+            hold: Hold::Whole(open),
             lease,
             profile,
             connected_in,
         }
     }
 
+    /// A stream on a connection that others use too.
+    pub(crate) fn shared(
+        user: User,
+        lease: Lease,
+        profile: Rc<Profile>,
+        connected_in: Option<Duration>,
+    ) -> Self {
+        Self {
+            stream: user.stream(),
+            hold: Hold::Shared(user),
+            lease,
+            profile,
+            connected_in,
+        }
+    }
+
+    /// Waits until it is known what the endpoint can be asked for.
+    pub(crate) async fn settled(&self) {
+        if let Hold::Shared(user) = &self.hold {
+            user.settled().await;
+        }
+    }
+
     /// Whether it served an exchange before, so that the endpoint may just have closed it.
     pub fn reused(&self) -> bool {
         self.connected_in.is_none()
+    }
+
+    /// Whether other exchanges share it.
+    pub fn is_multiplexed(&self) -> bool {
+        self.stream.is_multiplexed()
     }
 
     /// How long connecting took; unset when it was taken from the pool.
@@ -148,11 +199,12 @@ impl UpstreamConnection {
     pub fn give_back(self, worker: &WorkerState) {
         let Self {
             stream,
-            open,
+            hold,
             lease,
             profile,
             ..
         } = self;
+        let Hold::Whole(open) = hold else { return };
         if profile.settings.proxy_protocol.is_some() {
             return;
         }

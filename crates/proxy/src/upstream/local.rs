@@ -5,6 +5,7 @@
 
 use super::cell::{EndpointState, UpstreamCell, UpstreamNow};
 use super::connection::{IdleConnection, Lease};
+use super::shared::SharedConnections;
 use crate::balance::Balancer;
 use crate::clock::Clock;
 use crate::worker::Random;
@@ -53,6 +54,7 @@ pub(crate) struct Profile {
 pub(crate) struct LocalEndpoint {
     pub(super) state: Arc<EndpointState>,
     pub(super) idle: RefCell<Vec<IdleConnection>>,
+    pub(super) shared: SharedConnections,
     /// Idle connections to keep at most; 0: none, also because the endpoint is gone.
     pub(super) keep: Cell<usize>,
     /// After a failure to connect the endpoint is passed over until then, as long as there are others.
@@ -115,6 +117,7 @@ impl Upstreams {
                     .idle
                     .borrow_mut()
                     .retain(|idle| now - idle.since < limit && idle.is_quiet());
+                endpoint.shared.sweep(now, limit);
             }
         }
     }
@@ -124,6 +127,7 @@ impl Upstreams {
         for local in self.table.borrow().iter().flatten() {
             for endpoint in &local.current.borrow().endpoints {
                 endpoint.idle.borrow_mut().clear();
+                endpoint.shared.close();
             }
         }
     }
@@ -137,7 +141,7 @@ impl Upstreams {
                 .borrow()
                 .endpoints
                 .iter()
-                .map(|endpoint| endpoint.idle.borrow().len())
+                .map(|endpoint| endpoint.idle.borrow().len() + endpoint.shared.idle())
                 .sum()
         };
         table.iter().flatten().map(of).sum()
@@ -192,7 +196,8 @@ impl LocalUpstream {
         let before = Arc::clone(&current.now.upstream.settings);
         let keep = kept(settings, workers);
         // What was sent at the start of these connections is not what new settings would send.
-        let same_start = before.proxy_protocol == settings.proxy_protocol;
+        let same_start =
+            before.proxy_protocol == settings.proxy_protocol && before.protocol == settings.protocol;
         let known = std::mem::take(&mut current.endpoints);
         let fitting = |state: &Arc<EndpointState>| {
             let same = find(&known, state.address)?;
@@ -272,6 +277,7 @@ impl LocalEndpoint {
         Self {
             state: Arc::clone(state),
             idle: RefCell::default(),
+            shared: SharedConnections::default(),
             keep: Cell::new(keep),
             rests_until: Cell::new(None),
         }
@@ -283,6 +289,9 @@ impl LocalEndpoint {
         // The oldest stand in front.
         let surplus = idle.len().saturating_sub(keep);
         idle.drain(..surplus);
+        if keep == 0 {
+            self.shared.close();
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! Connections to endpoints: which endpoint, a pooled connection to it or a new one, and giving it back.
 //!
 //! [`cell`] holds what workers share about an upstream, [`local`] what each worker has of its own (balancer, idle
-//! connections), [`checkout`] gets a connection for an exchange.
+//! connections), [`checkout`] gets a connection for an exchange, `shared` has those that several exchanges use at once.
 
 pub mod cell;
 pub mod checkout;
 mod connection;
 pub mod local;
+mod shared;
 #[cfg(test)]
 mod tests;
 

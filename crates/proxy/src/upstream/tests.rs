@@ -118,7 +118,7 @@ fn run<F: Future>(test: F) -> F::Output {
 
 /// Waits until the event loop has seen what the other side did.
 async fn seen(connection: &UpstreamConnection) {
-    let ready = connection.stream.tcp().readable();
+    let ready = connection.stream.tcp().unwrap().readable();
     tokio::time::timeout(Duration::from_secs(10), ready)
         .await
         .unwrap()
@@ -133,13 +133,13 @@ fn connections_are_used_again_the_last_one_first() {
         let (a, b) = (bench.get().await.unwrap(), bench.get().await.unwrap());
         assert!(!a.reused() && !b.reused() && a.connected_in().is_some());
         assert_eq!(bench.in_flight(), [2]);
-        let last = b.stream.tcp().local_addr().unwrap();
+        let last = b.stream.tcp().unwrap().local_addr().unwrap();
         a.give_back(&bench.worker);
         b.give_back(&bench.worker);
         assert_eq!((bench.idle(), bench.in_flight()), (2, vec![0]));
         let again = bench.get().await.unwrap();
         assert!(again.reused());
-        assert_eq!(again.stream.tcp().local_addr().unwrap(), last);
+        assert_eq!(again.stream.tcp().unwrap().local_addr().unwrap(), last);
     });
 }
 

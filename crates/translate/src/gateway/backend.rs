@@ -7,7 +7,7 @@ use crate::backends::{BackendError, PortRef, resolve};
 use crate::grants::{Referrer, permits};
 use crate::input::Key;
 use api::gateway::{BackendRef, GROUP, HttpBackendRef};
-use ir::{Backend, Code, Match, Target, UpstreamId};
+use ir::{Backend, Code, Match, Target, UpstreamId, UpstreamProtocol};
 
 /// Reads a rule's backends.
 pub(crate) fn translate(
@@ -93,7 +93,7 @@ pub(crate) fn reference(
         look.unresolve("BackendNotFound", message.clone());
         return Err(message);
     };
-    resolve(look.scope, &key, PortRef::Number(port))
+    resolve(look.scope, &key, PortRef::Number(port), UpstreamProtocol::Http1)
         .map_err(|error| unusable(look, &key, port, &error, field))
 }
 

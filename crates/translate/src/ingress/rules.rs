@@ -11,7 +11,7 @@ use crate::scope::Scope;
 use api::networking::{Ingress, IngressBackend};
 use ir::{
     Action, Backend, Code, Diagnostic, Filter, HostPattern, Match, Origin, PathMatch, Route, Rule, Severity,
-    Target, Timeouts, UpstreamId,
+    Target, Timeouts, UpstreamId, UpstreamProtocol,
 };
 use std::sync::Arc;
 
@@ -267,7 +267,7 @@ fn target(
             ));
         }
     };
-    let error = match backends::resolve(scope, &key, port) {
+    let error = match backends::resolve(scope, &key, port, UpstreamProtocol::Http1) {
         Ok(upstream) => return Ok(upstream),
         Err(error) => error,
     };
@@ -314,7 +314,7 @@ fn meant_by_target(
         return None;
     };
     let found = backends::port_of_target(scope, service, number)?;
-    let upstream = backends::resolve(scope, service, PortRef::Number(found)).ok()?;
+    let upstream = backends::resolve(scope, service, PortRef::Number(found), UpstreamProtocol::Http1).ok()?;
     let message =
         format!("{number} is no port of Service {service} but the target of its port {found}, which is used");
     let field = format!("{field}.service.port.number");

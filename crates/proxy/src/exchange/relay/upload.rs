@@ -6,6 +6,7 @@ use crate::exchange::mirror::BodyCopy;
 use crate::fault::Fault;
 use crate::http::buffer::Fill;
 use crate::http::h1::{BodyLength, BodyReader, BodyWriter, RequestHead};
+use crate::http::h2::{allowed_in_trailer, trailer_to_map, write_trailer};
 use std::io;
 use std::task::{Context, Poll, ready};
 
@@ -32,10 +33,9 @@ impl Upload {
     pub fn of(head: &RequestHead, limits: &ir::Limits) -> Self {
         Self {
             body: BodyReader::new(head.body),
-            writer: if head.body == BodyLength::Chunked {
-                BodyWriter::Chunked
-            } else {
-                BodyWriter::Plain
+            writer: match head.body {
+                BodyLength::Chunked | BodyLength::Stream(None) => BodyWriter::Chunked,
+                _ => BodyWriter::Plain,
             },
             allowance: limits.body.unwrap_or(u64::MAX),
             expects_continue: head.expects_continue,
@@ -106,6 +106,9 @@ impl Relay<'_, '_> {
 
     fn poll_to_upstream(&mut self, cx: &mut Context<'_>, course: &mut Course) -> Poll<io::Result<()>> {
         let sent = &mut self.figures.sent;
+        if self.upstream.is_multiplexed() && self.upload.body.ended() && !self.rules.upgrade {
+            return self.upstream.poll_finish(cx, self.to_upstream, sent);
+        }
         ready!(self.to_upstream.poll_drain(cx, self.upstream, sent))?;
         match self.upstream.plain() {
             Some(upstream) if !course.up.is_empty() => course.up.poll_drain(cx, upstream, sent),
@@ -140,6 +143,9 @@ impl Relay<'_, '_> {
                 self.took(content)?;
                 moved = true;
             }
+            if let Some(lines) = self.upload.body.take_trailer() {
+                self.upstream.set_trailer(trailer_to_map(lines.filled()));
+            }
             if self.upload.body.ended() || self.to_upstream.len() >= ROOM {
                 return Ok(moved);
             }
@@ -169,8 +175,31 @@ impl Relay<'_, '_> {
             match self.input.poll_fill(cx, self.client, ROOM) {
                 Poll::Ready(Ok(Fill::Some(_))) => moved = true,
                 Poll::Ready(Ok(Fill::Full)) | Poll::Pending => return Ok(moved),
+                Poll::Ready(Ok(Fill::Closed)) if self.client.is_multiplexed() => {
+                    self.end_stream();
+                    return Ok(true);
+                }
                 Poll::Ready(Ok(Fill::Closed) | Err(_)) => return Err(Fault::ClientGone),
             }
+        }
+    }
+
+    /// The client's stream ended, and with it the body.
+    fn end_stream(&mut self) {
+        let (upload, before) = (&mut *self.upload, self.to_upstream.len());
+        let trailer = self.client.take_trailer().map(allowed_in_trailer);
+        // A body that ends with its stream can't end too early: the stream was told its length.
+        let _ = upload.body.closed_with(upload.writer, self.to_upstream, |out| {
+            write_trailer(trailer.as_ref(), out);
+        });
+        if let Some(replay) = &mut upload.replay
+            && (trailer.is_some() || !replay.keep(&self.to_upstream.filled()[before..]))
+        {
+            upload.replay = None;
+            upload.consumed = true;
+        }
+        if let Some(trailer) = trailer {
+            self.upstream.set_trailer(trailer);
         }
     }
 

@@ -11,6 +11,8 @@ pub enum BodyReader {
     /// Behind it.
     #[default]
     Ended,
+    /// Behind one that had trailer fields, and they are still to be told.
+    Trailed(Box<ChunkedReader>),
     /// So many bytes to come.
     Length(u64),
     /// In chunks.
@@ -27,6 +29,8 @@ pub enum BodyWriter {
     Plain,
     /// In chunks.
     Chunked,
+    /// As it is, onto a stream that tells its end and its trailer fields beside it (HTTP/2).
+    Stream,
     /// Not at all: read and dropped.
     Discard,
 }
@@ -42,24 +46,34 @@ impl BodyReader {
             BodyLength::Empty => Self::Ended,
             BodyLength::Length(length) => Self::Length(length),
             BodyLength::Chunked => Self::Chunked(ChunkedReader::default()),
-            BodyLength::UntilClose => Self::UntilClose,
+            BodyLength::UntilClose | BodyLength::Stream(_) => Self::UntilClose,
         }
     }
 
     /// Whether it was read to its end.
     #[inline]
     pub fn ended(&self) -> bool {
-        matches!(self, Self::Ended)
+        matches!(self, Self::Ended | Self::Trailed(_))
     }
 
     /// The connection closed. Only a body that ends so is complete then.
     pub fn closed(&mut self, writer: BodyWriter, output: &mut Buffer) -> Result<(), BadBody> {
+        self.closed_with(writer, output, |_| {})
+    }
+
+    /// The same, for a body behind which trailer fields may have come: `trailer` writes their lines.
+    pub fn closed_with(
+        &mut self,
+        writer: BodyWriter,
+        output: &mut Buffer,
+        trailer: impl FnOnce(&mut Buffer),
+    ) -> Result<(), BadBody> {
         match self {
             Self::UntilClose => {
-                self.end(writer, output);
+                self.end_with(writer, output, trailer);
                 Ok(())
             }
-            Self::Ended => Ok(()),
+            Self::Ended | Self::Trailed(_) => Ok(()),
             Self::Length(_) | Self::Chunked(_) => Err(BadBody),
         }
     }
@@ -69,8 +83,8 @@ impl BodyReader {
     #[inline]
     pub fn direct(&self, writer: BodyWriter) -> u64 {
         match (self, writer) {
-            (Self::Length(left), BodyWriter::Plain) => *left,
-            (Self::UntilClose, BodyWriter::Plain) => u64::MAX,
+            (Self::Length(left), BodyWriter::Plain | BodyWriter::Stream) => *left,
+            (Self::UntilClose, BodyWriter::Plain | BodyWriter::Stream) => u64::MAX,
             _ => 0,
         }
     }
@@ -100,7 +114,7 @@ impl BodyReader {
         while !self.ended() && output.len() < room {
             let free = room - output.len();
             let (skip, len) = match self {
-                Self::Ended => break,
+                Self::Ended | Self::Trailed(_) => break,
                 Self::Length(left) => (0, (*left).min(input.len() as u64) as usize),
                 Self::UntilClose => (0, input.len()),
                 Self::Chunked(reader) => match reader.next(input.filled()).map_err(|_| BadBody)? {
@@ -123,7 +137,7 @@ impl BodyReader {
             let content = &input.filled()[skip..skip + count];
             seen(content);
             match writer {
-                BodyWriter::Plain => output.extend(content),
+                BodyWriter::Plain | BodyWriter::Stream => output.extend(content),
                 BodyWriter::Discard => {}
                 BodyWriter::Chunked => {
                     write::chunk_size(output, count);
@@ -141,21 +155,40 @@ impl BodyReader {
                     }
                 }
                 Self::Chunked(reader) => reader.taken(count),
-                Self::Ended | Self::UntilClose => {}
+                Self::Ended | Self::Trailed(_) | Self::UntilClose => {}
             }
         }
         Ok(moved)
     }
 
     fn end(&mut self, writer: BodyWriter, output: &mut Buffer) {
+        self.end_with(writer, output, |_| {});
+    }
+
+    fn end_with(&mut self, writer: BodyWriter, output: &mut Buffer, trailer: impl FnOnce(&mut Buffer)) {
         if writer == BodyWriter::Chunked {
             output.extend(b"0\r\n");
             if let Self::Chunked(reader) = self {
                 reader.write_trailer(output);
             }
+            trailer(output);
             output.extend(b"\r\n");
         }
+        *self = match std::mem::take(self) {
+            Self::Chunked(reader) if writer == BodyWriter::Stream && reader.has_trailer() => {
+                Self::Trailed(Box::new(reader))
+            }
+            _ => Self::Ended,
+        };
+    }
+
+    /// The lines of trailer fields that [`BodyWriter::Stream`] leaves to be told beside the body, if there were any.
+    pub fn take_trailer(&mut self) -> Option<Buffer> {
+        let Self::Trailed(reader) = self else { return None };
+        let mut lines = Buffer::default();
+        reader.write_trailer(&mut lines);
         *self = Self::Ended;
+        Some(lines)
     }
 }
 

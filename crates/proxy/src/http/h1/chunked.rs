@@ -140,6 +140,11 @@ impl ChunkedReader {
         self.state == State::End
     }
 
+    /// Whether trailer fields came, as far as it was read.
+    pub fn has_trailer(&self) -> bool {
+        self.trailer.len() > 2
+    }
+
     /// Writes the trailer fields that may pass, without the empty line behind them.
     pub fn write_trailer(&self, out: &mut Buffer) {
         let mut headers = [httparse::EMPTY_HEADER; MOST_TRAILERS];

@@ -56,6 +56,14 @@ pub struct Field {
     place: Place,
 }
 
+impl Field {
+    /// Where in the head its value lies, unless it was added.
+    #[inline]
+    pub(crate) fn span_in_head(&self) -> Option<Span> {
+        (self.place != Place::Arena).then_some(self.value)
+    }
+}
+
 /// Where a field's bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -114,6 +122,12 @@ impl Fields {
             known,
             place: if canonical { Place::Canonical } else { Place::Head },
         });
+    }
+
+    /// Adds a field line that was just written into the head, as `name: value`.
+    #[inline]
+    pub(crate) fn push_written(&mut self, name: Span, value: Span, known: Name) {
+        self.push_line(name, value, known, true);
     }
 
     /// Field lines that are in, in order.

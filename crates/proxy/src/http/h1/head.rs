@@ -10,6 +10,8 @@ pub enum Version {
     /// HTTP/1.1
     #[default]
     Http11,
+    /// HTTP/2
+    Http2,
 }
 
 /// How the end of a message's body is known (RFC 9112 §6.3).
@@ -24,6 +26,8 @@ pub enum BodyLength {
     Chunked,
     /// Until the connection closes; responses only.
     UntilClose,
+    /// Until its stream ends (HTTP/2). How many bytes that will be, if it was said: then the stream keeps to it.
+    Stream(Option<u64>),
 }
 
 /// The fields that say how a body is framed, gathered while fields are read.
@@ -115,7 +119,7 @@ impl ConnectionOptions {
     /// Whether the connection outlives the message (RFC 9112 §9.3).
     pub fn persistent(self, version: Version) -> bool {
         match version {
-            Version::Http11 => !self.close,
+            Version::Http11 | Version::Http2 => !self.close,
             Version::Http10 => self.keep_alive && !self.close,
         }
     }

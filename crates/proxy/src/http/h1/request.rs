@@ -73,6 +73,35 @@ impl RequestHead {
     pub fn persistent(&self) -> bool {
         self.connection.persistent(self.version)
     }
+
+    /// Finds out what the fields of a head from HTTP/2 say, once they are written down in `raw`. `ended`: nothing follows
+    /// the head. `upgrade`: it stands for an extended CONNECT, and what follows is another protocol.
+    pub(crate) fn settle_stream(&mut self, raw: &[u8], ended: bool, upgrade: bool) -> Result<(), Fault> {
+        let mut facts = Facts::default();
+        facts.note_all(raw, &self.fields)?;
+        self.disguised = facts.disguised;
+        self.trailers = facts.trailers;
+        let length = match facts.framing.settle(self.version) {
+            Ok(Some(BodyLength::Length(length))) => Some(length),
+            Ok(Some(BodyLength::Empty)) => Some(0),
+            // RFC 9113 §8.2.2: there is no transfer coding.
+            Ok(Some(_)) | Err(_) => return Err(Fault::BadRequest),
+            Ok(None) => None,
+        };
+        if !ended && !upgrade {
+            self.body = BodyLength::Stream(length);
+            self.expects_continue = facts.expects_continue;
+        }
+        self.upgrade = upgrade && !facts.upgrade_refused;
+        self.protocols = facts.protocols;
+        Ok(())
+    }
+}
+
+/// Whether an authority is one, and if so whether its host is in its normal form beyond doubt
+/// ([`RequestHead::plain_host`]).
+pub(crate) fn is_plain_host(authority: &[u8]) -> Option<bool> {
+    Some(Spelling::of(authority)? == Spelling::Plain)
 }
 
 /// Reads a request head from the start of `bytes`. Gives its length, or `None` when more bytes are needed: call again
@@ -135,11 +164,7 @@ fn read(raw: &[u8], head: &mut RequestHead) -> Result<(), Fault> {
         host: head.fields.span_of(Name::Host),
         ..Facts::default()
     };
-    if head.fields.may_have(NOTED) {
-        for field in head.fields.iter() {
-            facts.note(raw, &head.fields, field)?;
-        }
-    }
+    facts.note_all(raw, &head.fields)?;
     head.connection = facts.connection;
     head.trailers = facts.trailers;
     head.disguised = facts.disguised;
@@ -195,6 +220,16 @@ const NOTED: NameSet = NameSet::of(&[
 ]);
 
 impl Facts {
+    #[inline]
+    fn note_all(&mut self, raw: &[u8], fields: &Fields) -> Result<(), Fault> {
+        if fields.may_have(NOTED) {
+            for field in fields.iter() {
+                self.note(raw, fields, field)?;
+            }
+        }
+        Ok(())
+    }
+
     #[inline]
     fn note(&mut self, raw: &[u8], fields: &Fields, field: &Field) -> Result<(), Fault> {
         let value = fields.value(raw, field);
@@ -390,7 +425,8 @@ fn is_authority(text: &[u8]) -> bool {
         })
 }
 
-fn same_authority(a: &[u8], b: &[u8]) -> bool {
+/// Whether both name the same host and port.
+pub(crate) fn same_authority(a: &[u8], b: &[u8]) -> bool {
     let ((host_a, port_a), (host_b, port_b)) = (split_port(a), split_port(b));
     let port = |port: Option<&[u8]>| port.filter(|port| !port.is_empty()).map(<[u8]>::to_vec);
     host_a.eq_ignore_ascii_case(host_b) && port(port_a) == port(port_b)

@@ -49,6 +49,29 @@ impl ResponseHead {
         self.framing.unwrap_or(BodyLength::UntilClose)
     }
 
+    /// Finds out how the body of a response from HTTP/2 is told, once its fields are written down in `raw`. `ended`: there
+    /// is none.
+    pub(crate) fn settle_stream(&mut self, raw: &[u8], ended: bool) -> Result<(), Fault> {
+        let mut framing = Framing::default();
+        for field in self.fields.iter() {
+            if matches!(field.known, Name::ContentLength | Name::TransferEncoding) {
+                framing.note(field.known, self.fields.value(raw, field));
+            }
+        }
+        let length = match framing.settle(self.version) {
+            Ok(Some(BodyLength::Length(length))) => Some(length),
+            Ok(Some(BodyLength::Empty)) => Some(0),
+            Ok(Some(_)) | Err(_) => return Err(Fault::BadResponse),
+            Ok(None) => None,
+        };
+        self.framing = Some(if ended {
+            BodyLength::Empty
+        } else {
+            BodyLength::Stream(length)
+        });
+        Ok(())
+    }
+
     /// Whether the upstream would go on using the connection.
     pub fn persistent(&self) -> bool {
         self.connection.persistent(self.version)

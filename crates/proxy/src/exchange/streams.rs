@@ -1,0 +1,334 @@
+//! HTTP/2 on a client's connection: one exchange per stream, each in a task of its own.
+//!
+//! The connection's task lets streams in, sends what they have to send, and decides when it is time to go. What a stream
+//! has of its own is lent by the connection, so that the next one finds it ready.
+
+use super::record::Record;
+use super::session::{Session, Work};
+use super::{After, exchange};
+use crate::connection::{Control, Downstream, Idle, Occupation, TlsFacts, Wait};
+use crate::fault::Fault;
+use crate::forwarded::{Ends, Lines};
+use crate::http::alarm::Alarm;
+use crate::http::buffer::Buffer;
+use crate::http::h2::{Inbound, Wire, read_request, websocket};
+use crate::respond::{Asked, Form, Reply};
+use crate::stream::Stream;
+use crate::worker::WorkerState;
+use bytes::Bytes;
+use h2::server::{Builder, Connection, SendResponse};
+use h2::{Reason, RecvStream};
+use http::Request;
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What the streams of a connection share.
+struct Shared {
+    worker: Rc<WorkerState>,
+    /// Of the connection.
+    ends: Ends,
+    slot: crate::connection::SocketSlot,
+    tls: Option<Rc<TlsFacts>>,
+    control: Rc<Control>,
+    /// For streams to come.
+    berths: RefCell<Vec<Berth>>,
+    /// Exchanges under way.
+    active: Cell<usize>,
+    /// Streams so far.
+    served: Cell<u32>,
+}
+
+/// What a stream borrows of its connection.
+struct Berth {
+    control: Rc<Control>,
+    lines: Lines,
+}
+
+/// Serves HTTP/2 on a connection until it closes. `first` was read already.
+pub(super) async fn serve(worker: Rc<WorkerState>, downstream: Downstream, first: Buffer) {
+    let Downstream {
+        stream,
+        peer,
+        local,
+        slot,
+        tls,
+        control,
+    } = downstream;
+    let mut alarm = Alarm::new(Rc::clone(&control));
+    let ends = Ends {
+        peer,
+        local,
+        tls: tls.is_some(),
+    };
+    let handshake = builder(&worker).handshake::<_, Bytes>(Wire::new(first, stream));
+    let Some(connection) = within_time(&worker, &mut alarm, handshake).await else {
+        return;
+    };
+    let shared = Rc::new(Shared {
+        worker,
+        ends,
+        slot,
+        tls,
+        control,
+        berths: RefCell::default(),
+        active: Cell::new(0),
+        served: Cell::new(0),
+    });
+    shared.rest();
+    run(&shared, connection, alarm).await;
+}
+
+/// Bounds on what one connection may hold, and what it may make us do.
+fn builder(worker: &WorkerState) -> Builder {
+    let plan = worker.plan();
+    let limits = &plan.http.limits;
+    // RFC 9113 §6.5.2 counts 32 bytes with each field. The pseudo-header fields are the request line.
+    let list = limits.header_bytes + limits.request_line + FIELD_OVERHEAD * limits.header_count;
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(u32::try_from(list).unwrap_or(u32::MAX))
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buffer_size(MOST_UNSENT)
+        .enable_connect_protocol();
+    builder
+}
+
+/// The preface must come as soon as a first request would have to.
+async fn within_time(
+    worker: &WorkerState,
+    alarm: &mut Alarm,
+    handshake: h2::server::Handshake<Wire, Bytes>,
+) -> Option<Connection<Wire, Bytes>> {
+    let deadline = worker.clock.now() + worker.plan().http.timeouts.head;
+    let mut handshake = pin!(handshake);
+    poll_fn(|cx| match handshake.as_mut().poll(cx) {
+        Poll::Ready(Ok(connection)) => Poll::Ready(Some(connection)),
+        Poll::Ready(Err(error)) => {
+            tracing::debug!(%error, "no HTTP/2 after all");
+            worker.shard.fault(BAD_FRAMES);
+            Poll::Ready(None)
+        }
+        Poll::Pending if worker.clock.now() >= deadline => {
+            worker.shard.fault(Fault::SlowHead.code());
+            Poll::Ready(None)
+        }
+        Poll::Pending => {
+            alarm.wake_by(cx, deadline);
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+async fn run(shared: &Rc<Shared>, mut connection: Connection<Wire, Bytes>, mut alarm: Alarm) {
+    // Set once we have said that we go.
+    let mut gone_by: Option<Instant> = None;
+    loop {
+        let next = poll_fn(|cx| {
+            while let Poll::Ready(request) = connection.poll_accept(cx) {
+                match request {
+                    Some(Ok((request, respond))) => begin(shared, request, respond),
+                    Some(Err(error)) => return Poll::Ready(Next::Broken(error)),
+                    None => return Poll::Ready(Next::Over),
+                }
+                if gone_by.is_none() && shared.is_used_up() {
+                    return Poll::Ready(Next::Leave);
+                }
+            }
+            if let Some(at) = gone_by {
+                return shared.poll_gone(cx, &mut alarm, at);
+            }
+            match shared.control.poll_told(cx) {
+                Poll::Ready(Idle::Close | Idle::TimedOut) => Poll::Ready(Next::Leave),
+                Poll::Ready(Idle::Readable | Idle::Cold) | Poll::Pending => Poll::Pending,
+            }
+        })
+        .await;
+        match next {
+            Next::Leave => {
+                connection.graceful_shutdown();
+                gone_by = Some(shared.worker.clock.now() + LEAVE);
+            }
+            Next::Broken(error) => {
+                if !error.is_io() {
+                    tracing::debug!(%error, "connection broken off");
+                    shared.worker.shard.fault(match error.reason() {
+                        Some(Reason::ENHANCE_YOUR_CALM) => FLOOD,
+                        _ => BAD_FRAMES,
+                    });
+                }
+                return;
+            }
+            Next::Over => return,
+        }
+    }
+}
+
+/// What comes next on a connection, besides requests.
+enum Next {
+    /// It is time to go.
+    Leave,
+    /// The client broke the protocol, or the socket failed.
+    Broken(h2::Error),
+    /// The connection is over.
+    Over,
+}
+
+impl Shared {
+    /// Nothing is under way from now on.
+    fn rest(&self) {
+        let plan = self.worker.plan();
+        let timeouts = &plan.http.timeouts;
+        let since = self.worker.clock.recent();
+        let within = if self.served.get() == 0 {
+            timeouts.head
+        } else {
+            timeouts.keep_alive
+        };
+        self.control.set(Occupation::Idle {
+            since,
+            until: since + within,
+            wait: Wait::Long,
+        });
+    }
+
+    /// We said that we go: no new streams come, and when the last one is over the client has a moment to go too.
+    fn poll_gone(&self, cx: &mut Context<'_>, alarm: &mut Alarm, at: Instant) -> Poll<Next> {
+        if self.active.get() > 0 {
+            return Poll::Pending;
+        }
+        if self.worker.clock.now() >= at {
+            return Poll::Ready(Next::Over);
+        }
+        alarm.wake_by(cx, at);
+        Poll::Pending
+    }
+
+    fn is_used_up(&self) -> bool {
+        let most = self.worker.plan().http.limits.requests_per_connection;
+        most > 0 && self.served.get() >= most
+    }
+
+    fn lend(&self) -> Berth {
+        self.berths.borrow_mut().pop().unwrap_or_else(|| {
+            let control = Rc::<Control>::default();
+            self.control.adopt(&control);
+            Berth {
+                control,
+                lines: Lines::default(),
+            }
+        })
+    }
+}
+
+/// Serves a request in a task of its own.
+fn begin(shared: &Rc<Shared>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+    shared.served.set(shared.served.get().saturating_add(1));
+    shared.active.set(shared.active.get() + 1);
+    shared.control.set(Occupation::Busy);
+    let place = Place(Rc::clone(shared));
+    tokio::task::spawn_local(async move {
+        serve_one(&place.0, request, respond).await;
+        drop(place);
+    });
+}
+
+/// Counts an exchange while it lives, however it ends.
+struct Place(Rc<Shared>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let shared = &self.0;
+        shared.active.set(shared.active.get() - 1);
+        if shared.active.get() == 0 {
+            shared.rest();
+        }
+        if std::thread::panicking() {
+            shared.worker.shard.fault(Fault::Internal.code());
+        }
+    }
+}
+
+async fn serve_one(shared: &Rc<Shared>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+    let worker = &shared.worker;
+    let (parts, incoming) = request.into_parts();
+    let ended = incoming.is_end_stream();
+    let Berth { control, lines } = shared.lend();
+    let downstream = Downstream {
+        stream: Stream::Inbound(Box::new(Inbound::new(incoming, respond))),
+        peer: shared.ends.peer,
+        local: shared.ends.local,
+        slot: shared.slot,
+        tls: shared.tls.clone(),
+        control,
+    };
+    let mut session = Session::new(Rc::clone(worker), downstream);
+    session.lines = lines;
+    let mut work = Work::take();
+    let read = read_request(
+        &parts,
+        ended,
+        &worker.plan().http.limits,
+        &mut work.raw,
+        &mut work.head,
+        || websocket::key(worker.random.bits(), worker.random.bits()),
+    );
+    drop(parts);
+    let after = match read {
+        Ok(()) => exchange(&mut session, &mut work).await,
+        Err(fault) => refuse(&mut session, &mut work, fault).await,
+    };
+    if after == After::Cut {
+        session.cut();
+    }
+    work.give_back();
+    let Session {
+        downstream, lines, ..
+    } = session;
+    let Downstream { control, .. } = downstream;
+    shared.berths.borrow_mut().push(Berth { control, lines });
+}
+
+/// Answers what could not be read as a request.
+async fn refuse(session: &mut Session, work: &mut Work, fault: Fault) -> After {
+    let plan = session.worker.plan();
+    let asked = Asked {
+        server: plan.http.server_header.as_deref(),
+        form: Form::Plain,
+        ..Asked::default()
+    };
+    let mut record = Record::new(session.began, work.raw.len() as u64);
+    record.figures.body_out += Reply::fault(fault, fault.status()).write(&asked, &mut work.to_client);
+    record.status = fault.status();
+    let sent = session
+        .answer(
+            &mut work.to_client,
+            &mut work.response,
+            &mut record.figures.bytes_out,
+        )
+        .await;
+    record.finish_unread(session, fault);
+    if sent.is_ok() { After::Close } else { After::Cut }
+}
+
+/// What RFC 9113 §6.5.2 adds to the size of each field.
+const FIELD_OVERHEAD: usize = 32;
+/// Content of one request that may wait for us (nginx 64 KiB, Envoy's edge advice 64 KiB): enough for 20 Mbit/s over
+/// 100 ms.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// Content of all requests of a connection that may wait for us (Envoy's edge advice: 1 MiB).
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Content of one response that waits for the socket.
+const MOST_UNSENT: usize = 64 * 1024;
+/// How long a client may stay after its last response when we have said that we go.
+const LEAVE: Duration = Duration::from_secs(2);
+/// Codes of faults that end a connection.
+const BAD_FRAMES: &str = "bad-frames";
+const FLOOD: &str = "flood";

@@ -1,0 +1,173 @@
+//! Heads that came over HTTP/2, written down as the text of HTTP/1.1 that exchanges work on.
+//!
+//! Nothing is parsed here: names and values are known, so each line is noted as it is written. What RFC 9113 calls
+//! malformed and the `h2` crate lets pass is refused.
+
+use crate::Fault;
+use crate::http::buffer::Buffer;
+use crate::http::h1::request::{is_plain_host, same_authority};
+use crate::http::h1::{Fields, Name, RequestHead, ResponseHead, Span, Target, Version, write};
+use http::header::{COOKIE, HOST};
+use http::{HeaderMap, Method, request, response};
+
+/// Writes a request's head into `raw`, which is empty, and notes in `head` what is where. `ended`: no body follows.
+///
+/// An extended CONNECT (RFC 8441 §5) becomes the upgrade that it stands for: a GET that asks for the protocol; `key` is
+/// then asked for what WebSocket wants beside it (RFC 6455 §4.1).
+pub fn read_request(
+    parts: &request::Parts,
+    ended: bool,
+    limits: &ir::Limits,
+    raw: &mut Buffer,
+    head: &mut RequestHead,
+    key: impl FnOnce() -> String,
+) -> Result<(), Fault> {
+    let protocol = parts.extensions.get::<h2::ext::Protocol>();
+    if parts.method == Method::CONNECT && protocol.is_none() {
+        return Err(Fault::ConnectRefused);
+    }
+    head.version = Version::Http2;
+    write_line(parts, protocol.is_some(), limits, raw, head)?;
+    write_authority(parts, raw, head)?;
+    write_fields(&parts.headers, raw, &mut head.fields)?;
+    if let Some(protocol) = protocol {
+        push(raw, &mut head.fields, b"upgrade", protocol.as_str().as_bytes());
+        push(raw, &mut head.fields, b"sec-websocket-key", key().as_bytes());
+    }
+    if head.fields.len() > limits.header_count {
+        return Err(Fault::HeadTooLarge);
+    }
+    head.settle_stream(raw.filled(), ended, protocol.is_some())
+}
+
+/// Writes a response's head behind what is in `raw`, and notes in `head` what is where, counted from there. `ended`: no
+/// body follows. Gives the length of the text.
+pub fn read_response(
+    parts: &response::Parts,
+    ended: bool,
+    raw: &mut Buffer,
+    head: &mut ResponseHead,
+) -> Result<usize, Fault> {
+    debug_assert!(raw.is_empty());
+    head.status = parts.status.as_u16();
+    head.version = Version::Http2;
+    write::status_line(raw, head.status, b"");
+    head.line = Span {
+        start: 0,
+        end: raw.len() as u32,
+    };
+    write_fields(&parts.headers, raw, &mut head.fields).map_err(|_| Fault::BadResponse)?;
+    raw.extend(b"\r\n");
+    head.settle_stream(raw.filled(), ended)?;
+    Ok(raw.len())
+}
+
+fn write_line(
+    parts: &request::Parts,
+    upgrade: bool,
+    limits: &ir::Limits,
+    raw: &mut Buffer,
+    head: &mut RequestHead,
+) -> Result<(), Fault> {
+    let method = if upgrade { "GET" } else { parts.method.as_str() };
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or("/", http::uri::PathAndQuery::as_str)
+        .as_bytes();
+    if method.len() + target.len() > limits.request_line {
+        return Err(Fault::RequestLineTooLong);
+    }
+    // As strict as a request line is read: printable ASCII (RFC 3986 §2), from the root or the asterisk of OPTIONS.
+    let asterisk = target == b"*" && parts.method == Method::OPTIONS;
+    if !target.iter().all(|byte| matches!(byte, 0x21..=0x7e)) || target[0] != b'/' && !asterisk {
+        return Err(Fault::BadRequest);
+    }
+    raw.extend(method.as_bytes());
+    raw.extend(b" ");
+    let start = raw.len();
+    raw.extend(target);
+    let end = raw.len();
+    raw.extend(b" HTTP/1.1\r\n");
+    head.form = if asterisk {
+        Target::Asterisk
+    } else {
+        Target::Origin
+    };
+    let span = |from: usize, to: usize| Span {
+        start: from as u32,
+        end: to as u32,
+    };
+    head.method = span(0, method.len());
+    head.target = span(start, end);
+    match memchr::memchr(b'?', target) {
+        Some(question) => {
+            head.path = span(start, start + question);
+            head.query = Some(span(start + question + 1, end));
+        }
+        None => head.path = head.target,
+    }
+    if !asterisk {
+        head.line = span(0, raw.len());
+    }
+    Ok(())
+}
+
+/// RFC 9113 §8.3.1: `:authority` says the host, or `Host` where it is missing; where both are there they must agree.
+fn write_authority(parts: &request::Parts, raw: &mut Buffer, head: &mut RequestHead) -> Result<(), Fault> {
+    let named = parts
+        .uri
+        .authority()
+        .map(|authority| authority.as_str().as_bytes());
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    let host = hosts.next().map(http::HeaderValue::as_bytes);
+    if hosts.next().is_some() {
+        return Err(Fault::BadRequest);
+    }
+    let authority = match (named, host) {
+        (Some(named), Some(host)) if !same_authority(named, host) => return Err(Fault::BadRequest),
+        (Some(authority), _) | (None, Some(authority)) => authority,
+        (None, None) => return Err(Fault::BadRequest),
+    };
+    head.plain_host = is_plain_host(authority).ok_or(Fault::BadRequest)?;
+    head.authority = push(raw, &mut head.fields, b"host", authority);
+    Ok(())
+}
+
+/// Writes all fields but `Host`. Crumbs of cookies are put together (RFC 9113 §8.2.3).
+fn write_fields(map: &HeaderMap, raw: &mut Buffer, fields: &mut Fields) -> Result<(), Fault> {
+    let mut crumbs = false;
+    for (name, value) in map {
+        let value = value.as_bytes();
+        // RFC 9113 §8.2.1.
+        if matches!(value, [b' ' | b'\t', ..] | [.., b' ' | b'\t']) {
+            return Err(Fault::BadRequest);
+        }
+        if name == COOKIE {
+            if !std::mem::replace(&mut crumbs, true) {
+                let all: Vec<&[u8]> = map
+                    .get_all(COOKIE)
+                    .iter()
+                    .map(http::HeaderValue::as_bytes)
+                    .collect();
+                push(raw, fields, b"cookie", &all.join(&b"; "[..]));
+            }
+        } else if name != HOST {
+            push(raw, fields, name.as_str().as_bytes(), value);
+        }
+    }
+    Ok(())
+}
+
+/// Writes a line and notes it. Gives where its value is.
+fn push(raw: &mut Buffer, fields: &mut Fields, name: &[u8], value: &[u8]) -> Span {
+    let start = raw.len() as u32;
+    write::field(raw, name, value);
+    let colon = start + name.len() as u32;
+    let value = Span {
+        start: colon + 2,
+        end: raw.len() as u32 - 2,
+    };
+    fields.push_written(Span { start, end: colon }, value, Name::of(name));
+    value
+}

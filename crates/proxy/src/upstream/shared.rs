@@ -1,0 +1,236 @@
+//! Connections that many exchanges share (HTTP/2): a worker has one to an endpoint, and another when it is full.
+
+use super::connection::Open;
+use crate::http::buffer::Buffer;
+use crate::http::h2::{Outbound, Wire};
+use crate::stream::Stream;
+use bytes::Bytes;
+use h2::client::{Builder, Connection, SendRequest};
+use h2::{Ping, PingPong};
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
+
+/// What a worker has open to one endpoint.
+#[derive(Debug, Default)]
+pub(crate) struct SharedConnections {
+    open: RefCell<Vec<Rc<SharedConnection>>>,
+    /// One is being opened: who needs it waits for it.
+    opening: Cell<bool>,
+    opened: Notify,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct SharedConnection {
+    ask: SendRequest<Bytes>,
+    /// When the last exchange on it was over.
+    idle_since: Cell<Instant>,
+    state: Rc<State>,
+    _open: Open,
+}
+
+/// What the connection's own task and those who use it tell each other.
+#[derive(Debug, Default)]
+struct State {
+    /// Exchanges on it.
+    users: Cell<usize>,
+    gone: Cell<bool>,
+    /// The endpoint's settings are known.
+    settled: Cell<bool>,
+    changed: Notify,
+}
+
+/// Counts an exchange on a connection while it lives.
+#[derive(Debug)]
+pub(crate) struct User(Rc<SharedConnection>);
+
+/// Says that a connection is being opened, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Opening<'a>(&'a SharedConnections);
+
+impl SharedConnections {
+    /// A place on the connection that has the fewest exchanges.
+    pub(crate) fn take(&self) -> Option<User> {
+        let mut open = self.open.borrow_mut();
+        open.retain(|connection| connection.is_usable());
+        let least = open
+            .iter()
+            .min_by_key(|connection| connection.state.users.get())?;
+        let most = least.ask.current_max_send_streams().min(MOST_STREAMS);
+        (least.state.users.get() < most).then(|| User::new(least))
+    }
+
+    /// Begins to open one. None: one was being opened, and that is over now.
+    pub(crate) async fn opening(&self) -> Option<Opening<'_>> {
+        if self.opening.replace(true) {
+            self.opened.notified().await;
+            return None;
+        }
+        Some(Opening(self))
+    }
+
+    /// Speaks HTTP/2 on a connection and gives a place on it. `keep`: it is for others too.
+    pub(crate) async fn begin(
+        &self,
+        stream: Stream,
+        open: Open,
+        keep: bool,
+        now: Instant,
+    ) -> Result<User, h2::Error> {
+        let mut builder = Builder::new();
+        builder
+            .enable_push(false)
+            .max_concurrent_streams(0)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(MOST_FIELDS)
+            .max_send_buffer_size(MOST_UNSENT);
+        let (ask, connection) = builder.handshake(Wire::new(Buffer::default(), stream)).await?;
+        let state = Rc::<State>::default();
+        tokio::task::spawn_local(run(connection, Rc::clone(&state)));
+        let shared = Rc::new(SharedConnection {
+            ask,
+            idle_since: Cell::new(now),
+            state,
+            _open: open,
+        });
+        if keep {
+            self.open.borrow_mut().push(Rc::clone(&shared));
+        }
+        Ok(User::new(&shared))
+    }
+
+    /// Closes those that nobody has used for `limit`.
+    pub(crate) fn sweep(&self, now: Instant, limit: Duration) {
+        self.open.borrow_mut().retain(|connection| {
+            connection.state.users.get() > 0
+                || now.saturating_duration_since(connection.idle_since.get()) < limit
+        });
+    }
+
+    /// Closes those that nobody uses, and keeps the others to their users.
+    pub(crate) fn close(&self) {
+        self.open.borrow_mut().clear();
+    }
+
+    /// How many nobody uses.
+    pub(crate) fn idle(&self) -> usize {
+        let open = self.open.borrow();
+        open.iter()
+            .filter(|connection| connection.state.users.get() == 0)
+            .count()
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        self.0.opening.set(false);
+        self.0.opened.notify_waiters();
+    }
+}
+
+impl SharedConnection {
+    /// Whether a stream can be opened on it: it is there, and the endpoint has not said that it goes.
+    fn is_usable(&self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        !self.state.gone.get() && matches!(self.ask.clone().poll_ready(&mut context), Poll::Ready(Ok(())))
+    }
+}
+
+impl User {
+    fn new(connection: &Rc<SharedConnection>) -> Self {
+        connection.state.users.set(connection.state.users.get() + 1);
+        Self(Rc::clone(connection))
+    }
+
+    /// A stream that is still to be opened.
+    pub(crate) fn stream(&self) -> Stream {
+        Stream::Outbound(Box::new(Outbound::new(self.0.ask.clone())))
+    }
+
+    /// Waits until the endpoint's settings are known: only then is it certain what it can be asked for.
+    pub(crate) async fn settled(&self) {
+        let state = &self.0.state;
+        let known = async {
+            while !state.settled.get() && !state.gone.get() {
+                state.changed.notified().await;
+            }
+        };
+        // Then the request is answered by what is known.
+        let _ = timeout(LONGEST_SETTLING, known).await;
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        let connection = &self.0;
+        connection.state.users.set(connection.state.users.get() - 1);
+        if connection.state.users.get() == 0 {
+            connection.idle_since.set(Instant::now());
+        }
+    }
+}
+
+/// The connection's task: sends, receives, and asks from time to time whether the endpoint is still there.
+async fn run(mut connection: Connection<Wire, Bytes>, state: Rc<State>) {
+    let mut pings = connection.ping_pong();
+    let mut connection = pin!(connection);
+    let mut next = pin!(sleep(PING_EVERY));
+    // The first answer shows that the settings, which come before all else, are known.
+    let mut awaited = pings.as_mut().is_some_and(ping);
+    poll_fn(|cx| {
+        if connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let Some(pings) = &mut pings else {
+            return Poll::Pending;
+        };
+        if awaited && pings.poll_pong(cx).is_ready() {
+            awaited = false;
+            state.settled.set(true);
+            state.changed.notify_waiters();
+        }
+        while next.as_mut().poll(cx).is_ready() {
+            // Nothing came for all this time.
+            if awaited {
+                return Poll::Ready(());
+            }
+            awaited = state.users.get() > 0 && ping(pings);
+            let pause = if awaited { PONG_WITHIN } else { PING_EVERY };
+            next.as_mut().reset(Instant::now() + pause);
+        }
+        Poll::Pending
+    })
+    .await;
+    state.gone.set(true);
+    state.changed.notify_waiters();
+}
+
+fn ping(pings: &mut PingPong) -> bool {
+    pings.send_ping(Ping::opaque()).is_ok()
+}
+
+/// Exchanges on one connection. More share its one socket and its one window than do them good (nginx 128 by default,
+/// Envoy as many as the endpoint allows).
+const MOST_STREAMS: usize = 128;
+/// Bytes of a response that may wait for us.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// Bytes of all responses that may wait for us.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes of a response's fields: as many as over HTTP/1.1, and what RFC 9113 §6.5.2 adds for each.
+const MOST_FIELDS: u32 = 64 * 1024 + 32 * 256;
+/// Bytes of a request that wait for the socket.
+const MOST_UNSENT: usize = 64 * 1024;
+/// How often an endpoint is asked whether it is there while exchanges wait for it. Servers of gRPC take more than one
+/// question in five minutes for an attack (gRFC A8); what breaks in between is found by the kernel's keep-alive.
+const PING_EVERY: Duration = Duration::from_secs(310);
+/// How long the endpoint may take to say so.
+const PONG_WITHIN: Duration = Duration::from_secs(20);
+/// How long to wait for an endpoint's settings.
+const LONGEST_SETTLING: Duration = Duration::from_secs(2);
