@@ -3,6 +3,7 @@
 use super::cell::UpstreamCell;
 use super::connection::{Lease, Open, UpstreamConnection};
 use super::local::{LocalUpstream, Profile, Unavailable};
+use super::shared::User;
 use crate::fault::Fault;
 use crate::forwarded::Ends;
 use crate::http::proxy_protocol;
@@ -147,20 +148,41 @@ async fn connect(
         ));
     }
     let (user, took) = loop {
-        let Some(_opening) = lease.shared().opening().await else {
-            match lease.shared().take() {
-                Some(user) => break (user, None),
-                None => continue,
+        match lease.shared().opening().await {
+            Ok(Some(opening)) => {
+                let begun = begin_shared(worker, &lease, profile, wanted.ends).await;
+                match begun {
+                    Ok((user, took)) => break (user, Some(took)),
+                    Err((fault, error)) => {
+                        opening.failed(fault);
+                        return Err((fault, error));
+                    }
+                }
             }
-        };
-        let ((stream, open), took) = open(worker, &lease, profile, wanted.ends).await?;
-        let (keep, now) = (lease.keeps(), worker.clock.recent());
-        match lease.shared().begin(stream, open, keep, now).await {
-            Ok(user) => break (user, Some(took)),
-            Err(error) => return Err((Fault::Connect, io::Error::other(error))),
+            Ok(None) => {
+                if let Some(user) = lease.shared().take() {
+                    break (user, None);
+                }
+            }
+            Err(fault) => return Err((fault, io::ErrorKind::NotConnected.into())),
         }
     };
     Ok(UpstreamConnection::shared(user, lease, Rc::clone(profile), took))
+}
+
+/// A place on a new connection that exchanges share.
+async fn begin_shared(
+    worker: &WorkerState,
+    lease: &Lease,
+    profile: &Profile,
+    ends: Option<&Ends>,
+) -> Result<(User, Duration), (Fault, io::Error)> {
+    let ((stream, open), took) = open(worker, lease, profile, ends).await?;
+    let (keep, now) = (lease.keeps(), worker.clock.recent());
+    match lease.shared().begin(stream, open, keep, now).await {
+        Ok(user) => Ok((user, took)),
+        Err(error) => Err((Fault::Connect, io::Error::other(error))),
+    }
 }
 
 async fn open(
