@@ -3,9 +3,11 @@
 use crate::DEADLINE;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
@@ -16,10 +18,17 @@ pub struct ScriptedBackend {
     connections: Arc<AtomicUsize>,
 }
 
-/// One end of a plain connection.
+/// One end of a plain connection. Can be read as its [`Reader`].
 pub struct Scripted {
-    /// Its socket.
-    pub tcp: TcpStream,
+    /// What comes.
+    pub reader: Reader,
+    /// What goes.
+    pub writer: OwnedWriteHalf,
+}
+
+/// What comes on a plain connection.
+pub struct Reader {
+    tcp: OwnedReadHalf,
     buffer: Vec<u8>,
 }
 
@@ -57,17 +66,35 @@ impl Scripted {
 
     fn over(tcp: TcpStream) -> Self {
         let _ = tcp.set_nodelay(true);
-        Self {
-            tcp,
+        let (reader, writer) = tcp.into_split();
+        let reader = Reader {
+            tcp: reader,
             buffer: Vec::new(),
-        }
+        };
+        Self { reader, writer }
     }
 
     /// Sends bytes. Tells whether the other side is there.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
-        self.tcp.write_all(bytes.as_ref()).await.is_ok()
+        self.writer.write_all(bytes.as_ref()).await.is_ok()
     }
+}
 
+impl Deref for Scripted {
+    type Target = Reader;
+
+    fn deref(&self) -> &Reader {
+        &self.reader
+    }
+}
+
+impl DerefMut for Scripted {
+    fn deref_mut(&mut self) -> &mut Reader {
+        &mut self.reader
+    }
+}
+
+impl Reader {
     /// Start line and fields, up to the empty line; none at the end.
     pub async fn head(&mut self) -> Option<String> {
         let end = loop {

@@ -133,6 +133,16 @@ impl Frames {
         timeout(DEADLINE, sending).await.expect("the other side reads")
     }
 
+    /// Drops bytes that are no frames.
+    pub async fn skip(&mut self, count: usize) {
+        let mut bytes = vec![0; count];
+        let reading = self.tcp.read_exact(&mut bytes);
+        timeout(DEADLINE, reading)
+            .await
+            .expect("bytes in time")
+            .expect("so many bytes");
+    }
+
     /// The next frame; none once the connection is closed or reset.
     pub async fn next(&mut self) -> Option<Frame> {
         timeout(DEADLINE, self.read()).await.expect("a frame in time")

@@ -97,9 +97,12 @@ impl Life<'_> {
             if self.poll_flood(now).is_ready() || self.poll_told(cx).is_ready() {
                 continue;
             }
-            ready!(self.poll_blocked(cx, now));
-            ready!(self.poll_pulse(cx, now));
-            return self.poll_stage(cx, now);
+            for limit in [Self::poll_blocked, Self::poll_pulse, Self::poll_stage] {
+                if let Poll::Ready(end) = limit(self, cx, now) {
+                    return Poll::Ready(end);
+                }
+            }
+            return Poll::Pending;
         }
     }
 
