@@ -3,12 +3,16 @@
 
 mod bytes;
 mod chunks;
+mod fields;
+mod frames;
 mod heads;
 mod objects;
 mod routes;
 mod spelling;
 
 pub use chunks::chunked;
+pub use fields::http2_head;
+pub use frames::http2;
 pub use heads::{proxy_header, request_head, response_head};
 pub use objects::yaml;
 pub use routes::router;
@@ -18,10 +22,12 @@ pub use spelling::uri;
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their corpus.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("request_head", request_head),
     ("response_head", response_head),
     ("chunked", chunked),
+    ("http2", http2),
+    ("http2_head", http2_head),
     ("proxy_header", proxy_header),
     ("uri", uri),
     ("yaml", yaml),
