@@ -111,7 +111,7 @@ fn loopback(last: u8) -> IpAddr {
 /// The objects with their ports moved to free ones of loopback addresses: port 81 to 127.0.0.1, port 82 to 127.0.0.2.
 fn snapshot(endpoint: SocketAddr) -> Snapshot {
     let text = OBJECTS
-        .replace("IP", &endpoint.ip().to_string())
+        .replace("ADDRESS", &endpoint.ip().to_string())
         .replace("PORT", &endpoint.port().to_string());
     let mut objects = Objects::default();
     for item in items(&text, Format::Yaml).expect("YAML") {
@@ -286,7 +286,7 @@ kind: EndpointSlice
 metadata: {name: back, namespace: default, labels: {kubernetes.io/service-name: back}}
 addressType: IPv4
 ports: [{port: PORT}]
-endpoints: [{addresses: [\"IP\"], conditions: {ready: true}}]
+endpoints: [{addresses: [\"ADDRESS\"], conditions: {ready: true}}]
 ";
 
 #[cfg(test)]
