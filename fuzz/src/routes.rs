@@ -139,6 +139,7 @@ fn listener(bytes: &mut Bytes<'_>, name: &str, layer: Layer, regexes: bool) -> L
         .map(|number| Arc::new(route(bytes, number, name, layer, regexes)))
         .collect();
     Listener {
+        identity: None,
         origin: Origin::new("Gateway", "n", name),
         layer,
         hostname,

@@ -18,7 +18,8 @@ pub mod origin;
 pub mod path;
 pub mod route;
 pub mod settings;
-pub mod upstream;
+pub mod tls;
+mod upstream;
 
 pub use certificate::{Certificate, CertificateId, PrivateKey};
 pub use diagnostic::{Code, Diagnostic, Severity};
@@ -31,6 +32,7 @@ pub use route::{
     Action, Backend, Match, PathMatch, Retry, Route, Rule, StringMatch, Target, Timeouts, ValueMatch,
 };
 pub use settings::{ForwardedHeaders, HttpSettings, Limits, PathPolicy, ServerTimeouts};
+pub use tls::{AltName, Trust, UpstreamTls};
 pub use upstream::{
     Balance, Endpoint, ProxyProtocol, Upstream, UpstreamId, UpstreamProtocol, UpstreamSettings, Upstreams,
 };

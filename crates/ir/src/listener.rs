@@ -69,6 +69,9 @@ pub struct Listener {
     pub hostname: HostPattern,
     /// Certificates by SNI; empty on plain HTTP.
     pub tls: Vec<TlsHost>,
+    /// What we show to upstreams that ask who we are, for requests that came here (`Gateway.spec.tls.backend`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<CertificateId>,
     /// Routes attached to it, in no particular order.
     pub routes: List<Route>,
 }

@@ -346,6 +346,7 @@ mod tests {
             access_log: None,
             random: 1,
             default_connections: 10,
+            tls_clients: Arc::default(),
             peers: Arc::default(),
         };
         let runtime = Builder::new_current_thread()

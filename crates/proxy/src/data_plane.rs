@@ -5,7 +5,7 @@ use crate::handoff::Peers;
 use crate::listener;
 use crate::plan::{Builder, Plan};
 use crate::sys;
-use crate::tls::BrokenCertificate;
+use crate::tls::{BrokenCertificate, TlsClients};
 use crate::upstream::UpstreamState;
 use crate::worker::{self, Command, Seed, WorkerState};
 use std::collections::BTreeMap;
@@ -89,6 +89,7 @@ impl DataPlane {
         let builder = Builder::new(Arc::clone(&telemetry));
         let (workers, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
         let peers = Peers::new(&workers);
+        let tls_clients = Arc::<TlsClients>::default();
         for (index, commands) in inboxes.into_iter().enumerate() {
             let seed = Seed {
                 index,
@@ -97,6 +98,7 @@ impl DataPlane {
                 access_log: access_log.clone(),
                 random: RandomState::new().hash_one(index),
                 default_connections,
+                tls_clients: Arc::clone(&tls_clients),
                 peers: Arc::clone(&peers),
             };
             // If one can't be started, those before it end with their channels.

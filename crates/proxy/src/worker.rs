@@ -7,6 +7,7 @@ use crate::drain::{Drain, DrainOutcome, Step};
 use crate::handoff::{self, Peers};
 use crate::listener::{self, Listening, Stop};
 use crate::plan::Plan;
+use crate::tls::TlsClients;
 use crate::upstream::Upstreams;
 use hashbrown::HashMap;
 use std::cell::{Cell, RefCell};
@@ -39,6 +40,8 @@ pub struct WorkerState {
     pub unrouted: Arc<RouteMetrics>,
     /// Where exchanges are written down, if anywhere.
     pub access_log: Option<AccessLog>,
+    /// TLS to endpoints.
+    pub(crate) tls_clients: Arc<TlsClients>,
     /// The other workers.
     pub(crate) peers: Arc<Peers>,
     plan: RefCell<PlanPin>,
@@ -55,6 +58,7 @@ pub(crate) struct Seed {
     pub(crate) random: u64,
     /// Connections if the snapshot does not say.
     pub(crate) default_connections: usize,
+    pub(crate) tls_clients: Arc<TlsClients>,
     pub(crate) peers: Arc<Peers>,
 }
 
@@ -90,6 +94,7 @@ impl WorkerState {
             shard: seed.telemetry.shard(seed.index),
             unrouted: seed.telemetry.unrouted(),
             access_log: seed.access_log,
+            tls_clients: seed.tls_clients,
             peers: seed.peers,
             plan: RefCell::new(PlanPin::new(Arc::default())),
             draining: Cell::new(false),

@@ -325,6 +325,7 @@ impl<'a> Merged<'a> {
 
 fn gateway_listener(listener: &ListenerUnit, routes: List<Route>) -> Listener {
     Listener {
+        identity: None,
         origin: listener.origin.clone(),
         layer: Layer::Gateway,
         hostname: listener.hostname.clone(),

@@ -63,6 +63,7 @@ mod tests {
         let address = BindAddress { ip: None, port: 80 };
         let listener = |layer, origin| {
             Arc::new(Listener {
+                identity: None,
                 origin,
                 layer,
                 hostname: HostPattern::Any,

@@ -4,9 +4,11 @@ use super::rule::{Action, Backend, CompiledRoute, CompiledRule, Target};
 use super::{Plan, PlanSocket};
 use crate::connection::SocketSlot;
 use crate::filter;
+use crate::tls::client::same_identity;
 use crate::tls::{BrokenCertificate, Certificates, Keys, TlsBind, TlsSettings};
 use crate::upstream::{Cells, UpstreamCell};
 use hashbrown::HashMap;
+use rustls::sign::CertifiedKey;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use telemetry::{RouteLabels, Telemetry};
@@ -116,9 +118,11 @@ impl Builder {
             ir::Transport::Http => None,
             ir::Transport::Https => Some(self.tls_bind(bind, before)?),
         };
+        let identities = self.identities(bind);
         if let Some(before) = before
             && is_same(&before.bind, bind)
             && before.tls.as_ref().map(Arc::as_ptr) == tls.as_ref().map(Arc::as_ptr)
+            && same_identities(&before.identities, &identities)
         {
             return Ok(Arc::clone(before));
         }
@@ -128,8 +132,21 @@ impl Builder {
             slot,
             bind: Arc::clone(bind),
             router,
+            identities,
             tls,
         }))
+    }
+
+    /// What each listener shows to upstreams. Empty where none shows anything, as nearly everywhere.
+    fn identities(&self, bind: &ir::Bind) -> Box<[Option<Arc<CertifiedKey>>]> {
+        if bind.listeners.iter().all(|listener| listener.identity.is_none()) {
+            return Box::default();
+        }
+        let keys = bind.listeners.iter().map(|listener| {
+            let id = listener.identity.as_ref()?;
+            self.keys.usable(id)
+        });
+        keys.collect()
     }
 
     fn tls_bind(
@@ -212,11 +229,22 @@ impl Builder {
     }
 }
 
+fn same_identities(a: &[Option<Arc<CertifiedKey>>], b: &[Option<Arc<CertifiedKey>>]) -> bool {
+    a.len() == b.len()
+        && a.iter()
+            .zip(b)
+            .all(|(a, b)| same_identity(a.as_ref(), b.as_ref()))
+}
+
 /// Whether two binds say the same. Routes are compared by pointer, and only where the lists differ.
 fn is_same(a: &Arc<ir::Bind>, b: &Arc<ir::Bind>) -> bool {
     let same_listener = |(a, b): (&Arc<ir::Listener>, &Arc<ir::Listener>)| {
         let same = Arc::ptr_eq(a, b)
-            || (a.origin == b.origin && a.layer == b.layer && a.hostname == b.hostname && a.tls == b.tls);
+            || (a.origin == b.origin
+                && a.layer == b.layer
+                && a.hostname == b.hostname
+                && a.tls == b.tls
+                && a.identity == b.identity);
         let difference = a.routes.since(&b.routes);
         same && difference.gone.is_empty() && difference.new.is_empty()
     };

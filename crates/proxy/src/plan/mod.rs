@@ -10,6 +10,7 @@ use crate::connection::SocketSlot;
 use crate::tls::TlsBind;
 use crate::upstream::UpstreamCell;
 use router::{Answer, Head};
+use rustls::sign::CertifiedKey;
 use std::fmt;
 use std::sync::Arc;
 
@@ -32,6 +33,8 @@ pub struct PlanSocket {
     pub bind: Arc<ir::Bind>,
     /// Its listeners.
     pub router: router::Socket<Arc<CompiledRoute>>,
+    /// By listener; empty if none has any.
+    pub identities: Box<[Option<Arc<CertifiedKey>>]>,
     /// Set on TLS.
     pub tls: Option<Arc<TlsBind>>,
 }
@@ -47,6 +50,8 @@ pub struct Found<'p> {
     pub matched: &'p ir::Match,
     /// The listener that it answers on.
     pub listener: &'p Arc<ir::Listener>,
+    /// Who that listener's Gateway is to upstreams that ask.
+    pub identity: Option<&'p Arc<CertifiedKey>>,
 }
 
 impl Plan {
@@ -77,6 +82,7 @@ impl PlanSocket {
             source,
             matched: &source.matches[found.matched as usize],
             listener: &self.bind.listeners[listener],
+            identity: self.identities.get(listener).and_then(Option::as_ref),
         })
     }
 }

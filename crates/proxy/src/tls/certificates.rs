@@ -73,10 +73,13 @@ impl Keys {
         self.loaded.iter().filter_map(broken).collect()
     }
 
+    /// A certificate with its key, if it can be used.
+    pub fn usable(&self, id: &CertificateId) -> Option<Arc<CertifiedKey>> {
+        self.loaded.get(id)?.1.as_ref().ok().cloned()
+    }
+
     fn candidates(&self, ids: &[CertificateId]) -> Candidates {
-        ids.iter()
-            .filter_map(|id| self.loaded.get(id)?.1.as_ref().ok().cloned())
-            .collect()
+        ids.iter().filter_map(|id| self.usable(id)).collect()
     }
 }
 

@@ -1,14 +1,16 @@
 //! Gets a connection for an exchange: a pooled one, else a new one, else one to the next endpoint.
 
 use super::cell::UpstreamCell;
-use super::connection::{Lease, Open, UpstreamConnection};
+use super::connection::{Connected, Lease, UpstreamConnection};
 use super::local::{LocalUpstream, Profile, Unavailable};
 use crate::fault::Fault;
 use crate::forwarded::Ends;
 use crate::http::proxy_protocol;
 use crate::stream::Stream;
+use crate::tls::client;
 use crate::worker::WorkerState;
 use ir::UpstreamProtocol;
+use rustls::sign::CertifiedKey;
 use smallvec::SmallVec;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
@@ -29,6 +31,8 @@ pub struct Wanted<'a> {
     pub avoid: SmallVec<[SocketAddr; 2]>,
     /// One try at connecting, however many the upstream's settings allow: the exchange decides about others.
     pub once: bool,
+    /// Who we are to endpoints that ask, over TLS.
+    pub identity: Option<&'a Arc<CertifiedKey>>,
     /// Client and the address that it spoke to, for an upstream that wants the PROXY protocol.
     pub ends: Option<&'a Ends>,
 }
@@ -119,11 +123,11 @@ fn used_before(
         return Err(lease);
     }
     match profile.settings.protocol {
-        UpstreamProtocol::Http1 => match lease.take_idle() {
+        UpstreamProtocol::Http1 => match lease.take_idle(profile.identity(wanted.identity)) {
             Some(idle) => Ok(UpstreamConnection::new(idle, lease, Rc::clone(profile), None)),
             None => Err(lease),
         },
-        UpstreamProtocol::Http2 => match lease.shared().take() {
+        UpstreamProtocol::Http2 => match lease.shared().take(profile.identity(wanted.identity)) {
             Some(user) => Ok(UpstreamConnection::shared(user, lease, Rc::clone(profile), None)),
             None => Err(lease),
         },
@@ -138,7 +142,7 @@ async fn connect(
     wanted: &Wanted<'_>,
 ) -> Result<UpstreamConnection, (Fault, io::Error)> {
     if profile.settings.protocol == UpstreamProtocol::Http1 {
-        let (connected, took) = open(worker, &lease, profile, wanted.ends).await?;
+        let (connected, took) = open(worker, &lease, profile, wanted).await?;
         return Ok(UpstreamConnection::new(
             connected,
             lease,
@@ -146,16 +150,17 @@ async fn connect(
             Some(took),
         ));
     }
+    let identity = profile.identity(wanted.identity);
     let (user, took) = loop {
         let Some(_opening) = lease.shared().opening().await else {
-            match lease.shared().take() {
+            match lease.shared().take(identity) {
                 Some(user) => break (user, None),
                 None => continue,
             }
         };
-        let ((stream, open), took) = open(worker, &lease, profile, wanted.ends).await?;
+        let ((stream, _, open), took) = open(worker, &lease, profile, wanted).await?;
         let (keep, now) = (lease.keeps(), worker.clock.recent());
-        match lease.shared().begin(stream, open, keep, now).await {
+        match lease.shared().begin(stream, identity, open, keep, now).await {
             Ok(user) => break (user, Some(took)),
             Err(error) => return Err((Fault::Connect, io::Error::other(error))),
         }
@@ -167,43 +172,65 @@ async fn open(
     worker: &WorkerState,
     lease: &Lease,
     profile: &Profile,
-    ends: Option<&Ends>,
-) -> Result<((Stream, Open), Duration), (Fault, io::Error)> {
+    wanted: &Wanted<'_>,
+) -> Result<(Connected, Duration), (Fault, io::Error)> {
     let Profile { settings, metrics } = profile;
+    let identity = profile.identity(wanted.identity);
     let started = worker.clock.now();
     let attempt = async {
-        let mut tcp = TcpStream::connect(lease.address()).await?;
-        // Requests are written whole; waiting for more to come only delays them.
-        tcp.set_nodelay(true)?;
-        if settings.protocol == UpstreamProtocol::Http2 {
-            keep_alive(&tcp)?;
-        }
-        if let Some(version) = settings.proxy_protocol {
-            let header = proxy_protocol::write(version, ends.map(|ends| (ends.peer, ends.local)));
-            tcp.write_all(&header).await?;
-        }
-        Ok(tcp)
+        let tcp = open_tcp(lease, settings, wanted.ends)
+            .await
+            .map_err(|error| (Fault::Connect, error))?;
+        let Some(tls) = &settings.tls else {
+            return Ok(Stream::Plain(tcp));
+        };
+        let config = worker
+            .tls_clients
+            .config(tls, settings.protocol, identity)
+            .map_err(|error| (Fault::UpstreamTls, io::Error::other(error)))?;
+        let shaken = client::connect(config, tls, settings.protocol, tcp).await;
+        let stream = shaken.map_err(|error| (Fault::UpstreamTls, error))?;
+        Ok(Stream::TlsClient(stream))
     };
     let outcome = timeout(settings.connect_timeout, attempt).await;
     let now = worker.clock.now();
     match outcome {
-        Ok(Ok(tcp)) => {
+        Ok(Ok(stream)) => {
             let took = now - started;
             metrics.connected(&worker.shard, took);
-            Ok(((Stream::Plain(tcp), lease.connected()), took))
+            Ok(((stream, identity.cloned(), lease.connected()), took))
         }
-        Ok(Err(error)) => {
+        Ok(Err((fault, error))) => {
             // Our own want of files or ports says nothing about the endpoint.
             if !is_ours(&error) {
                 lease.failed(now);
             }
-            Err((Fault::Connect, error))
+            Err((fault, error))
         }
         Err(_) => {
             lease.failed(now);
             Err((Fault::ConnectTimeout, io::ErrorKind::TimedOut.into()))
         }
     }
+}
+
+/// The connection below TLS.
+async fn open_tcp(
+    lease: &Lease,
+    settings: &ir::UpstreamSettings,
+    ends: Option<&Ends>,
+) -> io::Result<TcpStream> {
+    let mut tcp = TcpStream::connect(lease.address()).await?;
+    // Requests are written whole; waiting for more to come only delays them.
+    tcp.set_nodelay(true)?;
+    if settings.protocol == UpstreamProtocol::Http2 {
+        keep_alive(&tcp)?;
+    }
+    if let Some(version) = settings.proxy_protocol {
+        let header = proxy_protocol::write(version, ends.map(|ends| (ends.peer, ends.local)));
+        tcp.write_all(&header).await?;
+    }
+    Ok(tcp)
 }
 
 /// A connection that many wait on must not be dead for long without anybody noticing.

@@ -32,6 +32,7 @@ pub fn bind(port: u16, transport: Transport, listeners: Vec<Arc<Listener>>) -> B
 pub fn listener(hostname: HostPattern, tls: Vec<TlsHost>, routes: Vec<Arc<Route>>) -> Arc<Listener> {
     let origin = origin_of("Gateway", "gate").section(hostname.to_string());
     Arc::new(Listener {
+        identity: None,
         origin,
         layer: Layer::Gateway,
         hostname,
