@@ -215,6 +215,7 @@ fn bind(routes: Vec<Route>) -> Bind {
     };
     Bind {
         address: BindAddress { ip: None, port: 80 },
+        public_port: None,
         transport: Transport::Http,
         proxy_protocol: false,
         listeners: vec![Arc::new(listener)],

@@ -126,6 +126,7 @@ fn bind(bytes: &mut Bytes<'_>, regexes: bool) -> Bind {
     }
     Bind {
         address: BindAddress { ip: None, port: 80 },
+        public_port: None,
         transport: Transport::Http,
         proxy_protocol: false,
         listeners,

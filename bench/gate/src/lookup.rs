@@ -78,6 +78,7 @@ fn bind() -> Bind {
     };
     Bind {
         address: BindAddress { ip: None, port: 80 },
+        public_port: None,
         transport: Transport::Http,
         proxy_protocol: false,
         listeners: vec![Arc::new(listener)],

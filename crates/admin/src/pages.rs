@@ -124,6 +124,7 @@ fn describe(bind: &ir::Bind, sockets: &[OpenSocket]) -> Value {
         .collect();
     json!({
         "address": bind.address,
+        "publicPort": bind.public_port,
         "open": open,
         "transport": bind.transport,
         "proxyProtocol": bind.proxy_protocol,

@@ -91,6 +91,7 @@ fn snapshot() -> ir::Snapshot {
     };
     let bind = ir::Bind {
         address: ADDRESS,
+        public_port: None,
         transport: ir::Transport::Https,
         proxy_protocol: false,
         listeners: vec![Arc::new(listener)],

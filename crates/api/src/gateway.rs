@@ -95,6 +95,12 @@ pub struct GatewaySpec {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Infrastructure {
+    /// Labels of what is made for the Gateway.
+    #[serde(deserialize_with = "null_as_default")]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of what is made for the Gateway.
+    #[serde(deserialize_with = "null_as_default")]
+    pub annotations: BTreeMap<String, String>,
     /// Settings of the Gateway.
     pub parameters_ref: Option<ParametersRef>,
 }

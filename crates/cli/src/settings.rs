@@ -1,9 +1,9 @@
 //! Flags to the settings of a translation, and the certificate for hosts that have none.
 
-use crate::flags::{Balance, Forwarded, SettingsFlags};
+use crate::flags::{Balance, Forwarded, ServiceKind, SettingsFlags};
 use crate::values::ObjectName;
 use ir::{Certificate, CertificateId, Origin, PrivateKey};
-use translate::{Key, Settings};
+use translate::{GatewayServices, Key, ServiceType, Settings};
 
 /// The settings that the flags ask for.
 pub fn from_flags(flags: &SettingsFlags, fallback_certificate: Certificate) -> Settings {
@@ -25,10 +25,19 @@ pub fn from_flags(flags: &SettingsFlags, fallback_certificate: Certificate) -> S
         address_pool: flags.address_pool.clone(),
         status_addresses: flags.status_address.clone(),
         publish_service: flags.publish_service.as_ref().map(key),
+        gateway_services: flags.gateway_service.map(|kind| GatewayServices {
+            kind: match kind {
+                ServiceKind::LoadBalancer => ServiceType::LoadBalancer,
+                ServiceKind::NodePort => ServiceType::NodePort,
+                ServiceKind::ClusterIp => ServiceType::ClusterIP,
+            },
+            ports: flags.gateway_service_ports.0.clone(),
+        }),
     }
 }
 
-fn key(name: &ObjectName) -> Key {
+/// Its key.
+pub fn key(name: &ObjectName) -> Key {
     Key::new(name.namespace.as_str(), name.name.as_str())
 }
 

@@ -103,7 +103,11 @@ fn sockets(snapshot: &ir::Snapshot) -> String {
             ir::Transport::Http => "http",
             ir::Transport::Https => "https",
         };
-        add(&mut text, format_args!("{scheme}://{}\n", bind.address));
+        add(&mut text, format_args!("{scheme}://{}", bind.address));
+        if let Some(port) = bind.public_port {
+            add(&mut text, format_args!(", port {port} for clients"));
+        }
+        text.push('\n');
         for listener in &bind.listeners {
             let routes = counted(listener.routes.len(), "route");
             add(

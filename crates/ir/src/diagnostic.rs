@@ -162,6 +162,12 @@ codes! {
         "The listener is left out; other listeners of the Gateway work.";
     ListenerSetNotAllowed = "0210" Error "a Gateway does not admit a ListenerSet"
         "Its listeners are not served. A Gateway admits none unless its allowedListeners says so.";
+    GatewayServiceForeign = "0211" Error "a Service that is not ours has the name of a Gateway's Service"
+        "It is left as it is, and the Gateway can't be reached. Rename the Service or the Gateway.";
+    GatewayPortsTaken = "0212" Error "no port of ours is left for a port of a Gateway"
+        "The listener is not served. Widen --gateway-service-ports.";
+    InfrastructureInvalid = "0213" Warning "a label or annotation of infrastructure that Narthex sets itself"
+        "It is left out of what is made for the Gateway; the others are there.";
     RouteNotAllowed = "0301" Error "a listener does not allow the route to attach"
         "allowedRoutes of the listener must admit the route's namespace and kind.";
     RouteHostnameMismatch = "0302" Error "none of a route's hostnames is covered by the listener"

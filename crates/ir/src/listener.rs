@@ -11,6 +11,9 @@ use std::sync::Arc;
 pub struct Bind {
     /// Where to listen.
     pub address: BindAddress,
+    /// The port that clients connect to, where something in front of us maps it to the one of the address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_port: Option<u16>,
     /// Plain or TLS; one per address.
     pub transport: Transport,
     /// Whether each connection must start with a PROXY protocol header (v1 or v2).
@@ -19,6 +22,21 @@ pub struct Bind {
     pub listeners: Vec<Arc<Listener>>,
     /// Certificates for a client whose SNI no listener covers. Empty: such a handshake is refused.
     pub default_certificates: Vec<CertificateId>,
+}
+
+impl Bind {
+    /// The port that clients connect to.
+    pub fn port(&self) -> u16 {
+        self.public_port.unwrap_or(self.address.port)
+    }
+
+    /// Our end of a connection as the client has it.
+    pub fn seen(&self, mut local: SocketAddr) -> SocketAddr {
+        if let Some(port) = self.public_port {
+            local.set_port(port);
+        }
+        local
+    }
 }
 
 /// Address of a socket.

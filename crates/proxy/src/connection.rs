@@ -133,7 +133,7 @@ fn ready_at_once(
             Ok(Downstream {
                 stream: Stream::Plain(accepted.tcp),
                 peer: canonical(accepted.peer),
-                local: canonical(local),
+                local: canonical(socket.bind.seen(local)),
                 slot: accepted.slot,
                 tls: None,
                 control: Rc::clone(control),
@@ -178,14 +178,15 @@ async fn prepare(
         Some(local) => local,
         None => tcp.local_addr().ok()?,
     };
-    let mut addresses = Header::Proxied {
-        source: peer,
-        destination: local,
-    };
     let plan = worker.plan();
     let bind = Arc::clone(&plan.socket(slot)?.bind);
     let within = plan.http.timeouts.handshake;
     drop(plan);
+    let local = bind.seen(local);
+    let mut addresses = Header::Proxied {
+        source: peer,
+        destination: local,
+    };
     if bind.proxy_protocol {
         match timeout(within, read_proxy_header(&mut tcp)).await {
             Ok(Ok(Header::Own)) => {}

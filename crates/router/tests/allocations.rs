@@ -69,6 +69,7 @@ fn bind() -> Bind {
     let hosts = || (0..50).map(|n| HostPattern::Exact(format!("host{n}.example.com")));
     Bind {
         address: BindAddress { ip: None, port: 80 },
+        public_port: None,
         transport: Transport::Http,
         proxy_protocol: false,
         listeners: vec![

@@ -3,6 +3,8 @@
 
 use crate::IngressResult;
 use crate::attached::Attached;
+use crate::conditions::Wrong;
+use crate::gateway::front;
 use crate::gateway::overlap::Overlaps;
 use crate::gateway::set_status::{self, SetStanding};
 use crate::gateway::status::{self, Standing};
@@ -10,8 +12,9 @@ use crate::gateway::{GatewayUnit, Holder, ListenerUnit, Place, RouteUnit, SetUni
 use crate::ingress_listeners::Ingresses;
 use crate::input::{Key, Settings};
 use crate::memo::Memo;
-use crate::output::{ObjectStatus, share_with};
-use crate::sockets::{Socket, bind_addresses, claim, share_bind};
+use crate::output::{ObjectStatus, Services, share_with};
+use crate::ports::{Ports, Target};
+use crate::sockets::{Conflict, Socket, bind_addresses, claim, share_bind};
 use api::gateway::Gateway;
 use ir::{
     Bind, BindAddress, CertificateId, Code, Diagnostic, Layer, List, Listener, Route, TlsHost, Transport,
@@ -28,6 +31,7 @@ pub(crate) struct Binds {
     statuses: BTreeMap<Holder, Arc<ObjectStatus>>,
     attached: Attached,
     ingress: Ingresses,
+    services: Arc<Services>,
     /// The last assembly, as long as nothing that goes into it changed.
     assembled: Option<Assembled>,
 }
@@ -39,6 +43,7 @@ pub(crate) struct Assembled {
     pub binds: Vec<Arc<Bind>>,
     /// Of Gateways and ListenerSets, sorted.
     pub gateway_statuses: Vec<Arc<ObjectStatus>>,
+    pub services: Arc<Services>,
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -90,7 +95,7 @@ impl Binds {
         if with_ingress {
             for ip in addresses(settings) {
                 for (port, transport) in ingress_ports(settings) {
-                    sockets.insert(BindAddress { ip, port }, Socket::new(transport));
+                    sockets.insert(BindAddress { ip, port }, Socket::new(transport, None));
                 }
             }
         }
@@ -163,7 +168,9 @@ impl Binds {
             .filter_map(|(key, unit)| Some((key, unit.as_ref()?)))
             .collect();
         sets.sort_by_key(|(key, unit)| (unit.set.metadata.created, *key));
+        let units: Vec<_> = ours.iter().map(|(key, unit, _)| (*key, *unit)).collect();
         let mut contest = Contest {
+            ports: &Ports::assign(settings, &units, &sets),
             reserved,
             sockets,
             diagnostics: &mut assembled.diagnostics,
@@ -174,7 +181,7 @@ impl Binds {
             let holder = Holder::Gateway(key.clone());
             let standings = self.stand(
                 &holder,
-                unit,
+                (key, unit),
                 &unit.listeners,
                 unit.refused.is_none(),
                 &mut contest,
@@ -187,10 +194,19 @@ impl Binds {
             };
             let accepted = status::is_accepted(gateway.unit, &gateway.standings);
             let holder = Holder::ListenerSet(key.clone());
-            let listeners = self.stand(&holder, gateway.unit, &set.listeners, accepted, &mut contest);
+            let listeners = self.stand(
+                &holder,
+                (&set.gateway, gateway.unit),
+                &set.listeners,
+                accepted,
+                &mut contest,
+            );
             gateway.join(key, set, listeners, accepted);
         }
         self.listeners = contest.served;
+        let services = services(settings, gateways, &merged, contest.ports);
+        self.services = share_with(services, Some(&self.services));
+        assembled.services = Arc::clone(&self.services);
         let mut statuses = BTreeMap::new();
         for (key, gateway) in &merged {
             for (holder, status) in gateway.statuses(settings, key) {
@@ -208,7 +224,7 @@ impl Binds {
     fn stand(
         &mut self,
         holder: &Holder,
-        gateway: &GatewayUnit,
+        (key, gateway): (&Key, &GatewayUnit),
         listeners: &[ListenerUnit],
         accepted: bool,
         contest: &mut Contest<'_>,
@@ -220,27 +236,26 @@ impl Binds {
                 conflict: None,
                 attached_routes: self.attached.count(&place),
                 programmed: false,
+                waits: None,
             };
             if accepted && (listener.refused.is_none() || !listener.excludes.is_empty()) {
-                match claim(gateway, listener, contest.reserved, contest.sockets) {
-                    Ok(()) if !gateway.addresses.is_empty() && listener.can_serve() => {
-                        standing.programmed = true;
-                        let ir = self.listener(&place, listener);
-                        contest.serve(gateway, listener, place, ir);
+                match contest.claim((key, gateway), listener, index) {
+                    Ok(Some(target)) if !gateway.addresses.is_empty() && listener.can_serve() => {
+                        if target.open {
+                            standing.programmed = true;
+                            let ir = self.listener(&place, listener);
+                            contest.serve(gateway, target.port, place, ir);
+                        } else {
+                            let message = "The Gateway's Service does not have the port yet";
+                            standing.waits = Some(Wrong::new("Pending", message));
+                        }
                     }
-                    Ok(()) => {}
-                    Err(conflict) => {
-                        contest.diagnostics.push(
-                            Diagnostic::new(
-                                Code::ListenerConflict,
-                                listener.origin.clone(),
-                                format!("spec.listeners[{index}]"),
-                                conflict.wrong.message.clone(),
-                            )
-                            .hint(conflict.hint),
-                        );
-                        standing.conflict = Some(conflict.wrong);
+                    Ok(Some(_)) => {}
+                    Ok(None) => {
+                        let message = "No port of ours is left for it";
+                        standing.waits = Some(Wrong::new("NoResources", message));
                     }
+                    Err(conflict) => standing.conflict = Some(conflict),
                 }
             }
             standings.push(standing);
@@ -251,6 +266,7 @@ impl Binds {
 
 /// What listeners compete for, and what came of it.
 struct Contest<'a> {
+    ports: &'a Ports,
     /// Ports of Ingress, with what they speak.
     reserved: &'a [(u16, Transport)],
     sockets: &'a mut BTreeMap<BindAddress, Socket>,
@@ -259,8 +275,45 @@ struct Contest<'a> {
 }
 
 impl Contest<'_> {
-    fn serve(&mut self, gateway: &GatewayUnit, listener: &ListenerUnit, place: Place, ir: Arc<Listener>) {
-        for address in bind_addresses(gateway, listener) {
+    /// Where we listen for a listener, unless another one has what it asks for; `None`: nowhere. What is wrong is reported.
+    fn claim(
+        &mut self,
+        (key, gateway): (&Key, &GatewayUnit),
+        listener: &ListenerUnit,
+        index: usize,
+    ) -> Result<Option<Target>, Wrong> {
+        let target = self.ports.target(key, listener.port);
+        let Some(port) = target.map(|target| target.port) else {
+            if listener.transport.is_some() {
+                let message = format!("no port of ours is left for port {}", listener.port);
+                let hint = "Widen --gateway-service-ports";
+                self.report(Code::GatewayPortsTaken, listener, index, message, hint);
+            }
+            return Ok(None);
+        };
+        match claim(gateway, listener, port, self.reserved, self.sockets) {
+            Ok(()) => Ok(target),
+            Err(Conflict { wrong, hint }) => {
+                self.report(
+                    Code::ListenerConflict,
+                    listener,
+                    index,
+                    wrong.message.clone(),
+                    hint,
+                );
+                Err(wrong)
+            }
+        }
+    }
+
+    fn report(&mut self, code: Code, listener: &ListenerUnit, index: usize, message: String, hint: &str) {
+        let field = format!("spec.listeners[{index}]");
+        let finding = Diagnostic::new(code, listener.origin.clone(), field, message);
+        self.diagnostics.push(finding.hint(hint));
+    }
+
+    fn serve(&mut self, gateway: &GatewayUnit, port: u16, place: Place, ir: Arc<Listener>) {
+        for address in bind_addresses(gateway, port) {
             if let Some(socket) = self.sockets.get_mut(&address) {
                 socket.listeners.push(Arc::clone(&ir));
             }
@@ -320,6 +373,25 @@ impl<'a> Merged<'a> {
             (Holder::ListenerSet((*key).clone()), status)
         });
         std::iter::once((Holder::Gateway(key.clone()), own)).chain(sets)
+    }
+}
+
+/// The Services that Gateways should have.
+fn services(
+    settings: &Settings,
+    gateways: &Memo<Key, GatewayUnit>,
+    merged: &BTreeMap<&Key, Merged<'_>>,
+    ports: &Ports,
+) -> Services {
+    let wanted = merged.iter().filter_map(|(key, gateway)| {
+        let joined = gateway.sets.iter().flat_map(|(_, set, _)| &set.listeners);
+        let ports = ports.service(key, gateway.unit.listeners.iter().chain(joined));
+        front::wanted(settings, key, gateway.unit, ports)
+    });
+    let elsewhere = gateways.iter().filter(|(_, unit)| unit.elsewhere);
+    Services {
+        wanted: wanted.collect(),
+        elsewhere: elsewhere.map(|(key, _)| key.clone()).collect(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What goes into a translation: Kubernetes objects by kind and key, and the settings that flags gave.
 
 use crate::shelf::Shelf;
-use api::core::{ConfigMap, Namespace, Secret, Service};
+use api::core::{ConfigMap, Namespace, Secret, Service, ServiceType};
 use api::discovery::EndpointSlice;
 use api::extension::CustomResourceDefinition;
 use api::gateway::{Gateway, GatewayClass, HTTPRoute, LabelSelector, ReferenceGrant};
@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, LazyLock};
 
 /// Namespace and name; the namespace of cluster-scoped objects is empty.
@@ -117,6 +118,17 @@ pub struct Settings {
     pub status_addresses: Vec<IpAddr>,
     /// Service whose addresses those are instead.
     pub publish_service: Option<Key>,
+    /// Each Gateway has a Service of its own; unset: none has.
+    pub gateway_services: Option<GatewayServices>,
+}
+
+/// What the Services of Gateways are like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GatewayServices {
+    /// Their type.
+    pub kind: ServiceType,
+    /// Ports of ours that they lead to, one for each port of each Gateway.
+    pub ports: RangeInclusive<u16>,
 }
 
 impl Default for Settings {
@@ -139,6 +151,7 @@ impl Default for Settings {
             address_pool: Vec::new(),
             status_addresses: Vec::new(),
             publish_service: None,
+            gateway_services: None,
         }
     }
 }

@@ -22,14 +22,17 @@ mod ledger;
 mod memo;
 mod output;
 mod pool;
+mod ports;
 mod reached;
 pub mod scope;
 pub mod selector;
 mod shelf;
 mod sockets;
 
-pub use input::{Key, Object, Objects, Resolved, Settings};
-pub use output::{ObjectStatus, Status, Translation};
+pub use api::core::ServiceType;
+pub use gateway::front::{GIVEN, OWNER_LABEL, label_value, mapped_ports};
+pub use input::{GatewayServices, Key, Object, Objects, Resolved, Settings};
+pub use output::{GatewayService, MappedPort, ObjectStatus, Services, Status, Translation};
 pub use scope::Scope;
 pub use shelf::Shelf;
 
@@ -172,6 +175,7 @@ impl Translator {
             &default_certificates,
         );
         let (binds, gateway_statuses) = (assembled.binds.clone(), &assembled.gateway_statuses);
+        let services = Arc::clone(&assembled.services);
         let mut findings = assembled.diagnostics.clone();
         if !same(&self.gateway_statuses, gateway_statuses) {
             let before = std::mem::replace(&mut self.gateway_statuses, gateway_statuses.clone());
@@ -196,6 +200,7 @@ impl Translator {
             diagnostics: self.ledger.diagnostics(findings),
             external_names: self.ledger.external_names(),
             secrets: self.ledger.secrets(),
+            services,
         }
     }
 

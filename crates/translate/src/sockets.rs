@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub(crate) struct Socket {
     /// What it speaks.
     pub transport: Transport,
+    /// The port that clients connect to, if it is another one.
+    public_port: Option<u16>,
     /// Who has which hostname.
     hostnames: HashMap<HostPattern, Origin>,
     /// Gateway listeners that are served there.
@@ -20,9 +22,10 @@ pub(crate) struct Socket {
 
 impl Socket {
     /// One without listeners.
-    pub fn new(transport: Transport) -> Self {
+    pub fn new(transport: Transport, public_port: Option<u16>) -> Self {
         Self {
             transport,
+            public_port,
             hostnames: HashMap::new(),
             listeners: Vec::new(),
         }
@@ -32,6 +35,12 @@ impl Socket {
     fn first(&self) -> String {
         let owner = self.hostnames.values().min();
         owner.map_or_else(|| "Ingress".to_owned(), Origin::to_string)
+    }
+
+    /// Its address as clients have it.
+    fn address(&self, BindAddress { ip, port }: BindAddress) -> BindAddress {
+        let port = self.public_port.unwrap_or(port);
+        BindAddress { ip, port }
     }
 
     /// `None` if nothing answers there.
@@ -58,10 +67,12 @@ impl Socket {
                 Transport::Https => &ingress.https,
             }));
         }
+        let port = self.public_port.unwrap_or(address.port);
         (!listeners.is_empty()).then(|| Bind {
             address,
+            public_port: self.public_port,
             transport: self.transport,
-            proxy_protocol: settings.proxy_protocol_ports.contains(&address.port),
+            proxy_protocol: settings.proxy_protocol_ports.contains(&port),
             listeners,
             default_certificates: defaults.to_vec(),
         })
@@ -76,17 +87,18 @@ pub(crate) struct Conflict {
     pub hint: &'static str,
 }
 
-/// Takes the listener's port and hostname on every address of its Gateway, or says who has them already.
+/// Takes the listener's port and hostname on every address of its Gateway, or says who has them already. `port` is where
+/// we listen for it.
 pub(crate) fn claim(
     unit: &GatewayUnit,
     listener: &ListenerUnit,
+    port: u16,
     reserved: &[(u16, Transport)],
     sockets: &mut BTreeMap<BindAddress, Socket>,
 ) -> Result<(), Conflict> {
     let Some(transport) = listener.transport else {
-        return beside(unit, listener, sockets);
+        return beside(unit, listener, port, sockets);
     };
-    let port = listener.port;
     if reserved
         .iter()
         .any(|(other, speaks)| *other == port && *speaks != transport)
@@ -99,7 +111,7 @@ pub(crate) fn claim(
             hint: "Use another port for the listener, or for Ingress with --http-port and --https-port",
         });
     }
-    for address in bind_addresses(unit, listener) {
+    for address in bind_addresses(unit, port) {
         let Some(socket) = sockets.get(&address) else {
             continue;
         };
@@ -107,6 +119,7 @@ pub(crate) fn claim(
             return Err(other_protocol(address, socket));
         }
         if let Some(owner) = socket.hostnames.get(&listener.hostname) {
+            let address = socket.address(address);
             return Err(Conflict {
                 wrong: Wrong::new(
                     "HostnameConflict",
@@ -116,8 +129,11 @@ pub(crate) fn claim(
             });
         }
     }
-    for address in bind_addresses(unit, listener) {
-        let socket = sockets.entry(address).or_insert_with(|| Socket::new(transport));
+    let public_port = (port != listener.port).then_some(listener.port);
+    for address in bind_addresses(unit, port) {
+        let socket = sockets
+            .entry(address)
+            .or_insert_with(|| Socket::new(transport, public_port));
         socket
             .hostnames
             .insert(listener.hostname.clone(), listener.origin.clone());
@@ -129,9 +145,10 @@ pub(crate) fn claim(
 fn beside(
     unit: &GatewayUnit,
     listener: &ListenerUnit,
+    port: u16,
     sockets: &BTreeMap<BindAddress, Socket>,
 ) -> Result<(), Conflict> {
-    for address in bind_addresses(unit, listener) {
+    for address in bind_addresses(unit, port) {
         let socket = sockets.get(&address);
         if let Some(socket) = socket.filter(|socket| listener.excludes.contains(&socket.transport)) {
             return Err(other_protocol(address, socket));
@@ -141,6 +158,7 @@ fn beside(
 }
 
 fn other_protocol(address: BindAddress, socket: &Socket) -> Conflict {
+    let address = socket.address(address);
     let message = format!(
         "{address} speaks {} already, for {}",
         speaks(socket.transport),
@@ -166,12 +184,8 @@ fn other(transport: Transport) -> Transport {
     }
 }
 
-/// Where a listener listens.
-pub(crate) fn bind_addresses<'a>(
-    unit: &'a GatewayUnit,
-    listener: &ListenerUnit,
-) -> impl Iterator<Item = BindAddress> + use<'a> {
-    let port = listener.port;
+/// Where a port of ours is, for a Gateway.
+pub(crate) fn bind_addresses(unit: &GatewayUnit, port: u16) -> impl Iterator<Item = BindAddress> {
     unit.addresses.iter().map(move |&ip| BindAddress { ip, port })
 }
 
@@ -182,6 +196,7 @@ pub(crate) fn share_bind(new: Bind, previous: Option<&Arc<Bind>>) -> Arc<Bind> {
         previous.listeners.len() == new.listeners.len()
             && { listeners }.all(|(a, b)| Arc::ptr_eq(a, b))
             && previous.address == new.address
+            && previous.public_port == new.public_port
             && previous.transport == new.transport
             && previous.proxy_protocol == new.proxy_protocol
             && previous.default_certificates == new.default_certificates

@@ -1,6 +1,6 @@
 //! The flags that every command which reads objects has: listening, classes, what requests may look like, limits, times.
 
-use crate::values::{self, Duration, ObjectName, Size};
+use crate::values::{self, Duration, ObjectName, PortRange, Size};
 use clap::{ArgAction, Args, ValueEnum};
 use control::StaticEndpoint;
 use ipnet::IpNet;
@@ -35,6 +35,13 @@ pub struct SettingsFlags {
     /// Service that leads here: the status of Ingresses and Gateways shows its addresses, unless --status-address gives some.
     #[arg(long, value_name = "NAMESPACE/NAME", help_heading = LISTENING)]
     pub publish_service: Option<ObjectName>,
+    /// Make a Service for each Gateway, of type LoadBalancer unless another one is named; its addresses are the Gateway's. It
+    /// leads to the endpoints of --publish-service.
+    #[arg(long, value_name = "TYPE", num_args = 0..=1, require_equals = true, ignore_case = true, default_missing_value = "LoadBalancer", help_heading = LISTENING)]
+    pub gateway_service: Option<ServiceKind>,
+    /// Ports to listen on for the Services of Gateways, one for each port of each Gateway.
+    #[arg(long, value_name = "FIRST-LAST", default_value = "20000-29999", help_heading = LISTENING)]
+    pub gateway_service_ports: PortRange,
 
     /// Addresses of a Service's port, instead of its EndpointSlices (repeatable).
     #[arg(long, value_name = "NAMESPACE/SERVICE:PORT=ADDRESS[,ADDRESS]", help_heading = BACKENDS)]
@@ -131,6 +138,20 @@ pub struct SettingsFlags {
     /// How an endpoint is chosen.
     #[arg(long, value_name = "HOW", default_value = "round-robin", help_heading = BACKENDS)]
     pub balance: Balance,
+}
+
+/// Type of a Service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ServiceKind {
+    /// With an address that a load balancer gives it.
+    #[value(name = "LoadBalancer")]
+    LoadBalancer,
+    /// With a port on every node.
+    #[value(name = "NodePort")]
+    NodePort,
+    /// With an address within the cluster.
+    #[value(name = "ClusterIP")]
+    ClusterIp,
 }
 
 /// Which forwarding fields backends get.

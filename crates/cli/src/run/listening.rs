@@ -74,6 +74,7 @@ mod tests {
         let snapshot = Snapshot {
             binds: vec![Arc::new(Bind {
                 address,
+                public_port: None,
                 transport: Transport::Http,
                 proxy_protocol: false,
                 listeners: vec![

@@ -22,6 +22,7 @@ pub fn origin_of(kind: &str, name: &str) -> Origin {
 pub fn bind(port: u16, transport: Transport, listeners: Vec<Arc<Listener>>) -> Bind {
     Bind {
         address: loopback(port),
+        public_port: None,
         transport,
         proxy_protocol: false,
         listeners,

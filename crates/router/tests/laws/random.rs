@@ -55,6 +55,7 @@ pub fn bind(dice: &mut Dice) -> Bind {
     }
     Bind {
         address: BindAddress { ip: None, port: 80 },
+        public_port: None,
         transport: Transport::Http,
         proxy_protocol: false,
         listeners,

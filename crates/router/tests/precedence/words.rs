@@ -98,6 +98,7 @@ fn socket(lines: &[&str]) -> Socket<()> {
     listeners.sort_by_key(|listener| listener.layer == Layer::Ingress);
     let bind = Bind {
         address: BindAddress { ip: None, port: 80 },
+        public_port: None,
         transport: Transport::Http,
         proxy_protocol: false,
         listeners: listeners.into_iter().map(Arc::new).collect(),

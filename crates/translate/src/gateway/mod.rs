@@ -1,5 +1,6 @@
 //! Gateway API: GatewayClass, Gateway, ListenerSet and HTTPRoute.
 
+mod addresses;
 mod admission;
 mod attach;
 mod backend;
@@ -7,6 +8,7 @@ pub(crate) mod class;
 mod cors;
 mod durations;
 mod filters;
+pub mod front;
 #[allow(clippy::module_inception)] // the Gateway object, as the other files here are named after theirs
 pub(crate) mod gateway;
 mod headers;
@@ -34,6 +36,7 @@ use ir::{CertificateId, HostPattern, Origin, Route, Transport};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use front::Front;
 pub(crate) use holder::{Holder, Place};
 
 /// What one Gateway asks for, as far as it can be said without looking at other Gateways.
@@ -49,6 +52,10 @@ pub(crate) struct GatewayUnit {
     pub unreachable: Option<Wrong>,
     /// Where it can be reached, if it has no addresses of its own.
     pub reached: Vec<LoadBalancerIngress>,
+    /// The Service in front of it, if Gateways have one.
+    pub front: Option<Front>,
+    /// Whether it is not ours because another controller serves it.
+    pub elsewhere: bool,
     /// Its listeners, in the order of the spec.
     pub listeners: Vec<ListenerUnit>,
 }
@@ -62,6 +69,8 @@ impl GatewayUnit {
             refused: None,
             unreachable: None,
             reached: Vec::new(),
+            front: None,
+            elsewhere: false,
             listeners: Vec::new(),
         }
     }
@@ -153,4 +162,10 @@ pub(crate) fn is_ours(scope: &mut Scope<'_>, gateway: &Gateway) -> bool {
     let class = scope.gateway_class(&gateway.spec.gateway_class_name);
     class.is_some_and(|class| class.spec.controller_name == scope.settings().gateway_controller)
         && selector::serves(scope, &gateway.metadata.namespace)
+}
+
+/// Whether a Gateway's class exists and names another controller.
+pub(crate) fn class_is_elsewhere(scope: &mut Scope<'_>, gateway: &Gateway) -> bool {
+    let class = scope.gateway_class(&gateway.spec.gateway_class_name);
+    class.is_some_and(|class| class.spec.controller_name != scope.settings().gateway_controller)
 }

@@ -3,7 +3,7 @@
 use super::Id;
 use super::merge::{self, Owner};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -78,6 +78,14 @@ impl Seen {
     /// An object is gone.
     pub fn forget(&self, kind: &'static str, key: &Key) {
         self.inner().statuses.remove(&(kind, key.clone()));
+    }
+
+    /// Everything of a kind was told, everywhere or in one namespace: what was not is gone.
+    pub fn keep(&self, kind: &'static str, namespace: Option<&str>, told: &HashSet<Key>) {
+        let elsewhere = |key: &Key| namespace.is_some_and(|namespace| *namespace != *key.namespace);
+        self.inner()
+            .statuses
+            .retain(|(other, key), _| *other != kind || elsewhere(key) || told.contains(key));
     }
 
     /// A status was written, and this is what the server made of it.
