@@ -12,6 +12,7 @@ mod http_route;
 pub mod listener_set;
 pub mod meta;
 pub mod networking;
+pub mod policy;
 pub mod status;
 
 pub use meta::{Meta, Resource};

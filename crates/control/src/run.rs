@@ -366,7 +366,7 @@ impl<P: Publish> Control<'_, P> {
         // What refers to a Secret for the first time would be without it for a moment, and would say so.
         for _ in 0..MOST_ROUNDS {
             let Some(inbox) = &mut self.inbox else { break };
-            if !inbox.want(&translation.secrets).await {
+            if !inbox.want(&translation.named).await {
                 break;
             }
             if self.take_news().objects {

@@ -141,7 +141,7 @@ codes! {
     ParentNotFound = "0105" Warning "a parentRef names no Gateway, ListenerSet or listener that exists"
         "The route does not attach there. If it attaches nowhere else, it has no effect. A ListenerSet has none without its Gateway.";
     UnsupportedProtocol = "0106" Error "a Service port's appProtocol is not supported yet"
-        "HTTP/1.1 without TLS is spoken to backends for now.";
+        "http, kubernetes.io/h2c and kubernetes.io/ws are spoken; https, tls and kubernetes.io/wss with a BackendTLSPolicy.";
     ListenerConflict = "0201" Error "two listeners claim the same port with the same hostname or different protocols"
         "Of equal listeners the first in the oldest Gateway wins, then the first in the oldest ListenerSet; a different protocol on the port loses likewise.";
     ListenerProtocolUnsupported = "0202" Error "a listener's protocol is not supported"
@@ -220,6 +220,14 @@ codes! {
         "Clients will refuse the connection.";
     CertificateExpiresSoon = "0505" Warning "a certificate expires within 30 days"
         "Renew it.";
+    AuthorityInvalid = "0506" Error "certificates of authorities that can't be had from where they should be"
+        "Nobody is believed by them. They stand as PEM in the entry ca.crt of a ConfigMap or Secret.";
+    PolicyInvalid = "0507" Error "a BackendTLSPolicy that can't be followed"
+        "Requests to what it is for are answered with 502: what is to be protected is not sent in the clear.";
+    PolicyConflict = "0508" Error "two policies have the same target"
+        "The older one is in force, then the first by namespace and name.";
+    PolicyTargetInvalid = "0509" Error "a policy's target is nothing that it can be attached to"
+        "It has no effect there. Services are targets of BackendTLSPolicy.";
     NoEndpoints = "0601" Warning "a Service that a rule refers to has no endpoint"
         "Requests for it are answered with 503 until there is one.";
     ExternalNameUnresolved = "0602" Warning "the name of an ExternalName Service can't be resolved"

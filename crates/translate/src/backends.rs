@@ -6,6 +6,7 @@
 mod external;
 mod slices;
 
+use crate::gateway::backend_tls;
 use crate::input::Key;
 use crate::scope::Scope;
 use api::core::{IntOrString, Service, ServicePort as Port, ServiceType};
@@ -72,7 +73,7 @@ impl fmt::Display for BackendError {
             Self::PortNotFound { ports } if ports.is_empty() => f.write_str("its Service has no ports"),
             Self::PortNotFound { ports } => write!(f, "its Service has only the ports {ports}"),
             Self::UnsupportedProtocol { app_protocol } => {
-                write!(f, "appProtocol {app_protocol} is not supported yet")
+                write!(f, "appProtocol {app_protocol} can't be spoken")
             }
         }
     }
@@ -95,6 +96,10 @@ pub fn resolve(
             Some("kubernetes.io/ws") => (port.port, UpstreamProtocol::Http1),
             // Neither name is Kubernetes' own; both are common, and gRPC without TLS is h2c.
             Some("kubernetes.io/h2c" | "h2c" | "grpc") => (port.port, UpstreamProtocol::Http2),
+            // Not in the clear, then: a policy says whom to believe.
+            Some(secured) if is_secured(secured) && scope.policies(service).next().is_some() => {
+                (port.port, usual)
+            }
             Some(other) => {
                 return Err(BackendError::UnsupportedProtocol {
                     app_protocol: other.to_owned(),
@@ -138,7 +143,7 @@ pub fn upstream(
     let origin = port.service.origin("Service");
     let (settings, mut endpoints) = match service {
         Some(service) => {
-            let settings = settings(scope, service, &origin, port.protocol, previous);
+            let settings = settings(scope, service, &origin, port, previous);
             let endpoints = match service.spec.kind {
                 ServiceType::ExternalName => external::endpoints(scope, service, &origin, port.port),
                 _ => slices::endpoints(scope, service, &origin, port),
@@ -171,12 +176,17 @@ fn settings(
     scope: &mut Scope<'_>,
     service: &Service,
     origin: &Origin,
-    protocol: UpstreamProtocol,
+    port: &ServicePort,
     previous: Option<&Arc<Upstream>>,
 ) -> Arc<UpstreamSettings> {
+    let ports = service.spec.ports.iter();
+    let named = { ports }.find(|candidate| candidate.port == port.port && is_tcp(candidate));
+    let name = named.and_then(|port| port.name.as_deref());
+    let tls = backend_tls::of_port(scope, &port.service, name);
     let default = scope.upstream_settings();
     let mut settings = UpstreamSettings {
-        protocol,
+        protocol: port.protocol,
+        tls,
         ..UpstreamSettings::clone(default)
     };
     for (name, value) in &service.metadata.annotations {
@@ -230,6 +240,13 @@ fn find_port<'s>(service: &'s Service, port: PortRef<'_>) -> Option<&'s Port> {
         PortRef::Number(number) => candidate.port == number,
         PortRef::Name(name) => candidate.name.as_deref() == Some(name),
     })
+}
+
+/// Whether a word for a protocol means that TLS comes first. None of them is Kubernetes' own but `wss`.
+pub(crate) fn is_secured(app_protocol: &str) -> bool {
+    ["https", "tls", "kubernetes.io/wss", "grpcs"]
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(app_protocol))
 }
 
 fn is_tcp(port: &Port) -> bool {

@@ -7,6 +7,7 @@ use api::extension::CustomResourceDefinition;
 use api::gateway::{Gateway, GatewayClass, HTTPRoute, LabelSelector, ReferenceGrant};
 use api::listener_set::ListenerSet;
 use api::networking::{Ingress, IngressClass};
+use api::policy::BackendTLSPolicy;
 use api::{Meta, Resource};
 use ipnet::IpNet;
 use ir::Origin;
@@ -280,6 +281,7 @@ kinds! {
     listener_sets: ListenerSet,
     http_routes: HTTPRoute,
     reference_grants: ReferenceGrant,
+    backend_tls_policies: BackendTLSPolicy,
     definitions: CustomResourceDefinition,
 }
 

@@ -21,6 +21,7 @@ mod input;
 mod ledger;
 mod memo;
 mod output;
+mod policies;
 mod pool;
 mod ports;
 mod reached;
@@ -32,18 +33,19 @@ mod sockets;
 pub use api::core::ServiceType;
 pub use gateway::front::{GIVEN, OWNER_LABEL, label_value, mapped_ports};
 pub use input::{GatewayServices, Key, Object, Objects, Resolved, Settings};
-pub use output::{GatewayService, MappedPort, ObjectStatus, Services, Status, Translation};
+pub use output::{GatewayService, MappedPort, Named, ObjectStatus, Services, Status, Translation};
 pub use scope::Scope;
 pub use shelf::Shelf;
 
 use crate::binds::Binds;
 use crate::changes::{Changes, Read, Seen};
+use crate::gateway::backend_tls::PolicyUnit;
 use crate::gateway::{GatewayUnit, RouteUnit, SetUnit};
 use crate::ingress::{Claim, Claimant, Claims, IngressUnit};
 use crate::ledger::Ledger;
 use crate::memo::Memo;
 use crate::output::{insert_status, move_status, remove_status};
-use crate::scope::{Left, Shared, World};
+use crate::scope::{Left, Shared};
 use ir::{HttpSettings, List, Route, Snapshot, Upstream, UpstreamId, UpstreamSettings, Upstreams};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -51,7 +53,7 @@ use std::sync::Arc;
 /// Runs a unit within a scope and hands back its result with what it left behind.
 macro_rules! run {
     ($self:ident, $objects:expr, |$scope:ident| $body:expr) => {{
-        let world = World {
+        let world = $crate::scope::World {
             objects: $objects,
             seen: &$self.seen,
             settings: &$self.settings,
@@ -62,7 +64,7 @@ macro_rules! run {
             ledger: &$self.ledger,
         };
         $self.visited += 1;
-        let mut scope = Scope::new(&world, &mut $self.certificates, &mut $self.shared);
+        let mut scope = $crate::Scope::new(&world, &mut $self.certificates, &mut $self.shared);
         let result = {
             let $scope = &mut scope;
             $body
@@ -70,6 +72,8 @@ macro_rules! run {
         (result, scope.finish())
     }};
 }
+pub(crate) use run;
+
 /// Translates objects, and remembers what it made of them for the next time.
 #[derive(Debug)]
 pub struct Translator {
@@ -86,6 +90,8 @@ pub struct Translator {
     assigned: pool::Assigned,
     gateways: Memo<Key, GatewayUnit>,
     listener_sets: Memo<Key, Option<SetUnit>>,
+    policies: Memo<Key, PolicyUnit>,
+    policy_statuses: Vec<Arc<ObjectStatus>>,
     classes: Memo<Key, Option<Arc<ObjectStatus>>>,
     defaults: Memo<(), Vec<ir::CertificateId>>,
     upstreams: Memo<UpstreamId, Arc<Upstream>>,
@@ -133,6 +139,8 @@ impl Translator {
             assigned: pool::Assigned::new(),
             gateways: Memo::default(),
             listener_sets: Memo::default(),
+            policies: Memo::default(),
+            policy_statuses: Vec::new(),
             classes: Memo::default(),
             defaults: Memo::default(),
             upstreams: Memo::default(),
@@ -165,6 +173,7 @@ impl Translator {
         self.claims(objects, &mut changes);
         self.ingresses(objects, &changes);
         self.gateway_api(objects, &changes);
+        self.policies(objects, &changes);
         self.upstreams(objects, &changes);
         let default_certificates = self.defaults.get(&()).cloned().unwrap_or_default();
         let assembled = self.binds.assemble(
@@ -199,7 +208,7 @@ impl Translator {
             statuses: self.statuses.clone(),
             diagnostics: self.ledger.diagnostics(findings),
             external_names: self.ledger.external_names(),
-            secrets: self.ledger.secrets(),
+            named: self.ledger.named(),
             services,
         }
     }

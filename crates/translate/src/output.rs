@@ -2,7 +2,9 @@
 
 use crate::input::Key;
 use api::core::ServiceType;
-use api::status::{GatewayClassStatus, GatewayStatus, IngressStatus, ListenerSetStatus, RouteStatus};
+use api::status::{
+    GatewayClassStatus, GatewayStatus, IngressStatus, ListenerSetStatus, PolicyStatus, RouteStatus,
+};
 use ir::{Diagnostic, List, Origin, Snapshot};
 use serde::{Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,8 +22,8 @@ pub struct Translation {
     pub diagnostics: Arc<[Diagnostic]>,
     /// Names of ExternalName Services, to be resolved and handed back in [`crate::Objects::resolved`]. Sorted.
     pub external_names: Vec<String>,
-    /// Secrets that something refers to, whether they exist or not.
-    pub secrets: Arc<BTreeSet<Key>>,
+    /// Secrets and ConfigMaps that something refers to, whether they exist or not.
+    pub named: Arc<BTreeSet<(Named, Key)>>,
     /// Services that Gateways should have. The same allocation as before if nothing changed.
     pub services: Arc<Services>,
 }
@@ -71,6 +73,25 @@ pub struct MappedPort {
     pub target: u16,
 }
 
+/// Kinds of which only those objects are read that something refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Named {
+    /// Secrets.
+    Secret,
+    /// ConfigMaps.
+    ConfigMap,
+}
+
+impl Named {
+    /// The kind.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Secret => "Secret",
+            Self::ConfigMap => "ConfigMap",
+        }
+    }
+}
+
 /// The status that an object should have. Serialises as `{kind, namespace, name, status}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ObjectStatus {
@@ -95,6 +116,8 @@ pub enum Status {
     ListenerSet(Box<ListenerSetStatus>),
     /// Of an HTTPRoute; the same for many.
     HttpRoute(Arc<RouteStatus>),
+    /// Of a policy.
+    Policy(Box<PolicyStatus>),
     /// Of an Ingress.
     Ingress(IngressStatus),
 }
@@ -106,6 +129,7 @@ impl Serialize for Status {
             Self::Gateway(status) => status.serialize(serializer),
             Self::ListenerSet(status) => status.serialize(serializer),
             Self::HttpRoute(status) => status.serialize(serializer),
+            Self::Policy(status) => status.serialize(serializer),
             Self::Ingress(status) => status.serialize(serializer),
         }
     }

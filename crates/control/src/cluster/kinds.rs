@@ -8,6 +8,7 @@ use api::extension::{CustomResourceDefinition, GATEWAY_CLASSES};
 use api::gateway::{Gateway, GatewayClass, HTTPRoute, ReferenceGrant};
 use api::listener_set::ListenerSet;
 use api::networking::{Ingress, IngressClass};
+use api::policy::BackendTLSPolicy;
 use kube::discovery::ApiResource;
 
 /// One kind, as the API server has it.
@@ -34,7 +35,7 @@ macro_rules! kinds {
     };
 }
 
-/// All of them. Secrets are not among them: they are read one by one.
+/// All of them. Secrets and ConfigMaps are not among them: they are read one by one.
 pub(super) const KINDS: &[Kind] = kinds! {
     GatewayClass = "gatewayclasses",
     IngressClass = "ingressclasses",
@@ -43,6 +44,7 @@ pub(super) const KINDS: &[Kind] = kinds! {
     ListenerSet = "listenersets",
     HTTPRoute = "httproutes",
     ReferenceGrant = "referencegrants",
+    BackendTLSPolicy = "backendtlspolicies",
     Ingress = "ingresses",
     Service = "services",
     EndpointSlice = "endpointslices",
@@ -84,6 +86,7 @@ impl Kind {
     pub fn versions(&self) -> &'static [&'static str] {
         match self.name {
             "ReferenceGrant" => &["v1", "v1beta1"],
+            "BackendTLSPolicy" => &["v1", "v1alpha3"],
             _ => &["v1"],
         }
     }

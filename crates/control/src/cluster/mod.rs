@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! API server ─► watch (one task per kind and namespace) ─► News ─► the control loop's store
-//!            ─► secrets (by name, only those referred to) ─┘
+//!            ─► named (Secrets and ConfigMaps referred to) ─┘
 //!            ◄─ status, events, services (leader alone) ◄─ State
 //!            ◄► leader (Lease)
 //! ```
@@ -15,7 +15,7 @@ mod events;
 mod inbox;
 mod kinds;
 mod leader;
-mod secrets;
+mod named;
 mod services;
 mod status;
 mod watch;
@@ -33,7 +33,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use telemetry::Telemetry;
 use tokio::sync::{mpsc, oneshot, watch as channel};
-use translate::{Key, Object};
+use translate::{Key, Named, Object};
 
 /// What [`Cluster::connect`] needs to know.
 #[derive(Debug, Clone)]
@@ -91,10 +91,10 @@ pub(crate) struct Watched {
     pub namespace: Option<u16>,
 }
 
-/// Asks for Secrets; answered when all of them were looked for.
+/// Asks for Secrets and ConfigMaps; answered when all of them were looked for.
 pub(crate) struct Wanted {
     /// All that anything refers to.
-    pub secrets: BTreeSet<Key>,
+    pub named: BTreeSet<(Named, Key)>,
     /// Told when those that are new were looked for.
     pub done: oneshot::Sender<()>,
 }
@@ -206,7 +206,7 @@ async fn live(
             Arc::clone(&telemetry),
         ));
     }
-    tokio::spawn(secrets::follow(client.clone(), news, wanting));
+    tokio::spawn(named::follow(client.clone(), news, wanting));
     let Some(leader) = options.leader else {
         let _ = ending.wait_for(|end| *end).await;
         return;

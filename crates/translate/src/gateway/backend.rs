@@ -3,7 +3,7 @@
 
 use super::filters;
 use super::rule::{Look, Trouble, broken};
-use crate::backends::{BackendError, PortRef, resolve};
+use crate::backends::{self, BackendError, PortRef, resolve};
 use crate::grants::{Referrer, permits};
 use crate::input::Key;
 use api::gateway::{BackendRef, GROUP, HttpBackendRef};
@@ -121,8 +121,12 @@ fn unusable(look: &mut Look<'_, '_>, key: &Key, port: u16, error: &BackendError,
             Code::UnsupportedProtocol,
             "port",
             "UnsupportedProtocol",
-            format!("port {port} of Service {key} speaks {app_protocol}, which is not supported yet"),
-            "Use a port that speaks HTTP/1.1".to_owned(),
+            format!("port {port} of Service {key} speaks {app_protocol}, which can't be spoken"),
+            if backends::is_secured(app_protocol) {
+                "Attach a BackendTLSPolicy to the Service, which says whom to believe".to_owned()
+            } else {
+                "Use a port that speaks HTTP/1.1 or HTTP/2".to_owned()
+            },
         ),
     };
     look.report(code, &format!("{field}.{part}"), message.as_str(), &hint);

@@ -4,6 +4,7 @@ mod addresses;
 mod admission;
 mod attach;
 mod backend;
+pub(crate) mod backend_tls;
 pub(crate) mod class;
 mod cors;
 mod durations;
@@ -23,6 +24,7 @@ pub(crate) mod route;
 mod rule;
 pub(crate) mod set_status;
 pub(crate) mod status;
+mod trust;
 
 use crate::conditions::Wrong;
 use crate::input::Key;

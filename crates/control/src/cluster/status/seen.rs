@@ -121,7 +121,7 @@ impl Seen {
         let nothing = merge::desired_digest(&self.owner, LISTENER_SET, None);
         let left_over = |kind: &str, entry: &Entry| {
             let wrote = entry.wrote.is_some_and(|(wanted, _)| wanted != nothing);
-            entry.ours && (merge::is_route(kind) || (kind == LISTENER_SET && wrote))
+            entry.ours && (merge::is_shared(kind) || (kind == LISTENER_SET && wrote))
         };
         let mut inner = self.inner();
         let mut differing = Vec::new();
@@ -166,7 +166,14 @@ pub(super) fn written_kind(kind: &str) -> Option<&'static str> {
     WRITTEN.iter().find(|known| **known == kind).copied()
 }
 
-const WRITTEN: &[&str] = &["Gateway", "GatewayClass", "HTTPRoute", "Ingress", LISTENER_SET];
+const WRITTEN: &[&str] = &[
+    "BackendTLSPolicy",
+    "Gateway",
+    "GatewayClass",
+    "HTTPRoute",
+    "Ingress",
+    LISTENER_SET,
+];
 const LISTENER_SET: &str = "ListenerSet";
 const LATER: std::time::Duration = std::time::Duration::from_secs(2);
 
