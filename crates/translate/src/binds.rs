@@ -282,7 +282,7 @@ impl Contest<'_> {
         listener: &ListenerUnit,
         index: usize,
     ) -> Result<Option<Target>, Wrong> {
-        let target = self.ports.target(key, listener.port);
+        let target = self.ports.target(key, (listener.protocol(), listener.port));
         let Some(port) = target.map(|target| target.port) else {
             if listener.transport.is_some() {
                 let message = format!("no port of ours is left for port {}", listener.port);

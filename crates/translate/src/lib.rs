@@ -33,7 +33,7 @@ mod sockets;
 pub use api::core::ServiceType;
 pub use gateway::front::{GIVEN, OWNER_LABEL, label_value, mapped_ports};
 pub use input::{GatewayServices, Key, Object, Objects, Resolved, Settings};
-pub use output::{GatewayService, MappedPort, Named, ObjectStatus, Services, Status, Translation};
+pub use output::{GatewayService, MappedPort, Named, ObjectStatus, Protocol, Services, Status, Translation};
 pub use scope::Scope;
 pub use shelf::Shelf;
 

@@ -64,9 +64,31 @@ pub struct GatewayService {
     pub before: Option<Vec<MappedPort>>,
 }
 
+/// What a port of a Service carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl Protocol {
+    /// As Services have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+        }
+    }
+}
+
 /// A port of a Service and where it leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct MappedPort {
+    /// Of transport.
+    pub protocol: Protocol,
     /// What clients connect to.
     pub port: u16,
     /// Where we listen.

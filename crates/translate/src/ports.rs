@@ -6,7 +6,7 @@
 
 use crate::gateway::{GatewayUnit, ListenerUnit, SetUnit};
 use crate::input::{Key, Settings};
-use crate::output::MappedPort;
+use crate::output::{MappedPort, Protocol};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
@@ -14,10 +14,13 @@ use std::ops::RangeInclusive;
 #[derive(Debug, Default)]
 pub(crate) struct Ports {
     /// By Gateway and the port that clients use.
-    targets: BTreeMap<Key, BTreeMap<u16, Target>>,
+    targets: BTreeMap<Key, BTreeMap<Port, Target>>,
     /// Whether Gateways have ports of ours at all; otherwise we listen on those that they name.
     mapped: bool,
 }
+
+/// A port that clients use.
+pub(crate) type Port = (Protocol, u16);
 
 /// A port of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +39,7 @@ impl Ports {
             return Self::default();
         };
         let mut asked = Vec::new();
-        let mut joined: BTreeMap<&Key, BTreeSet<u16>> = BTreeMap::new();
+        let mut joined: BTreeMap<&Key, BTreeSet<Port>> = BTreeMap::new();
         for (_, set) in sets {
             let ports = joined.entry(&set.gateway).or_default();
             ports.extend(served(&set.listeners));
@@ -44,14 +47,14 @@ impl Ports {
         for (key, unit) in gateways {
             let shown = unit.front.as_ref().and_then(|front| front.shown.as_deref());
             let shown = shown.unwrap_or_default();
-            let mut ports: BTreeSet<u16> = served(&unit.listeners).collect();
+            let mut ports: BTreeSet<Port> = served(&unit.listeners).collect();
             ports.extend(joined.get(key).into_iter().flatten());
             if unit.refused.is_some() {
                 // Its Service stays, and may lead to nobody else.
-                ports = shown.iter().map(|mapped| mapped.port).collect();
+                ports = shown.iter().map(port_of).collect();
             }
             asked.extend(ports.into_iter().map(|port| {
-                let shown = shown.iter().find(|mapped| mapped.port == port);
+                let shown = shown.iter().find(|mapped| port_of(mapped) == port);
                 Asked {
                     gateway: key,
                     port,
@@ -66,8 +69,9 @@ impl Ports {
     }
 
     /// Where we listen for a port of a Gateway; `None`: no port is left.
-    pub fn target(&self, gateway: &Key, port: u16) -> Option<Target> {
+    pub fn target(&self, gateway: &Key, port: Port) -> Option<Target> {
         if !self.mapped {
+            let (_, port) = port;
             return Some(Target { port, open: true });
         }
         self.targets.get(gateway)?.get(&port).copied()
@@ -79,13 +83,14 @@ impl Ports {
         gateway: &Key,
         listeners: impl Iterator<Item = &'a ListenerUnit>,
     ) -> Vec<MappedPort> {
-        let ports: BTreeSet<u16> = listeners
-            .filter(|listener| is_served(listener))
-            .map(|l| l.port)
-            .collect();
-        let mapped = ports.into_iter().filter_map(|port| {
-            let target = self.target(gateway, port)?.port;
-            Some(MappedPort { port, target })
+        let ports: BTreeSet<Port> = served(listeners).collect();
+        let mapped = ports.into_iter().filter_map(|(protocol, port)| {
+            let target = self.target(gateway, (protocol, port))?.port;
+            Some(MappedPort {
+                protocol,
+                port,
+                target,
+            })
         });
         mapped.collect()
     }
@@ -94,7 +99,7 @@ impl Ports {
 /// One port that a Gateway needs.
 struct Asked<'a> {
     gateway: &'a Key,
-    port: u16,
+    port: Port,
     /// Where its Service leads to.
     shown: Option<u16>,
 }
@@ -103,11 +108,11 @@ fn targets(
     settings: &Settings,
     range: &RangeInclusive<u16>,
     asked: &[Asked<'_>],
-) -> BTreeMap<Key, BTreeMap<u16, Target>> {
+) -> BTreeMap<Key, BTreeMap<Port, Target>> {
     let ingress = [settings.http_port, settings.https_port];
     let usable = |port: &u16| range.contains(port) && !ingress.contains(port);
     let mut taken = BTreeSet::new();
-    let mut targets: BTreeMap<Key, BTreeMap<u16, Target>> = BTreeMap::new();
+    let mut targets: BTreeMap<Key, BTreeMap<Port, Target>> = BTreeMap::new();
     let mut put = |asked: &Asked<'_>, target| {
         let ports = targets.entry(asked.gateway.clone()).or_default();
         ports.insert(asked.port, target);
@@ -137,7 +142,8 @@ fn targets(
 
 /// Where to look for a port at the nth try.
 fn place(asked: &Asked<'_>, range: &RangeInclusive<u16>, step: usize) -> Option<u16> {
-    let start = hash(&format!("{}:{}", asked.gateway, asked.port));
+    let (protocol, port) = asked.port;
+    let start = hash(&format!("{}:{port}/{}", asked.gateway, protocol.as_str()));
     let at = start.checked_add(step as u64)?.checked_rem(range.len() as u64)?;
     range.start().checked_add(u16::try_from(at).ok()?)
 }
@@ -152,9 +158,13 @@ pub(crate) fn hash(text: &str) -> u64 {
     (hash >> 32) ^ (hash & 0xffff_ffff)
 }
 
-fn served(listeners: &[ListenerUnit]) -> impl Iterator<Item = u16> {
-    let served = listeners.iter().filter(|listener| is_served(listener));
-    served.map(|listener| listener.port)
+fn served<'a>(listeners: impl IntoIterator<Item = &'a ListenerUnit>) -> impl Iterator<Item = Port> {
+    let served = listeners.into_iter().filter(|listener| is_served(listener));
+    served.map(|listener| (listener.protocol(), listener.port))
+}
+
+fn port_of(mapped: &MappedPort) -> Port {
+    (mapped.protocol, mapped.port)
 }
 
 /// Whether a listener needs a port of ours.
@@ -167,7 +177,11 @@ mod tests {
     use super::*;
 
     fn asked(gateway: &Key, port: u16, shown: Option<u16>) -> Asked<'_> {
-        Asked { gateway, port, shown }
+        Asked {
+            gateway,
+            port: (Protocol::Tcp, port),
+            shown,
+        }
     }
 
     fn assign(range: RangeInclusive<u16>, asked: &[Asked<'_>]) -> Vec<(String, u16, u16, bool)> {
@@ -175,7 +189,7 @@ mod tests {
         let each = targets.iter().flat_map(|(key, ports)| {
             ports
                 .iter()
-                .map(|(port, target)| (key.to_string(), *port, target.port, target.open))
+                .map(|((_, port), target)| (key.to_string(), *port, target.port, target.open))
         });
         each.collect()
     }

@@ -6,7 +6,7 @@ use super::{GatewayUnit, class_is_elsewhere};
 use crate::binds;
 use crate::conditions::Wrong;
 use crate::input::{Key, Settings};
-use crate::output::{GatewayService, MappedPort};
+use crate::output::{GatewayService, MappedPort, Protocol};
 use crate::ports::hash;
 use crate::reached;
 use crate::scope::Scope;
@@ -198,20 +198,22 @@ fn metadata(
 
 /// The ports of a Service by number, sorted: those that we can lead to.
 pub fn mapped_ports(service: &Service) -> Vec<MappedPort> {
-    let ports = service.spec.ports.iter().filter(|port| {
-        let protocol = port.protocol.as_deref();
-        protocol.is_none_or(|protocol| protocol == "TCP")
-    });
-    let mapped = ports.filter_map(|port| match port.target_port {
-        Some(IntOrString::Int(target)) => Some(MappedPort {
+    let mapped = service.spec.ports.iter().filter_map(|port| {
+        let protocol = match port.protocol.as_deref() {
+            None | Some("TCP") => Protocol::Tcp,
+            Some("UDP") => Protocol::Udp,
+            Some(_) => return None,
+        };
+        let target = match port.target_port {
+            Some(IntOrString::Int(target)) => u16::try_from(target).ok()?,
+            Some(IntOrString::String(_)) => return None,
+            None => port.port,
+        };
+        Some(MappedPort {
+            protocol,
             port: port.port,
-            target: u16::try_from(target).ok()?,
-        }),
-        Some(IntOrString::String(_)) => None,
-        None => Some(MappedPort {
-            port: port.port,
-            target: port.port,
-        }),
+            target,
+        })
     });
     let mut mapped: Vec<_> = mapped.collect();
     mapped.sort_unstable();

@@ -28,7 +28,7 @@ mod trust;
 
 use crate::conditions::Wrong;
 use crate::input::Key;
-use crate::output::ObjectStatus;
+use crate::output::{ObjectStatus, Protocol};
 use crate::scope::Scope;
 use crate::selector;
 use api::gateway::{Gateway, RouteGroupKind};
@@ -117,6 +117,13 @@ pub(crate) struct ListenerUnit {
 }
 
 impl ListenerUnit {
+    /// What its port carries.
+    pub fn protocol(&self) -> Protocol {
+        match self.transport {
+            Some(Transport::Http | Transport::Https) | None => Protocol::Tcp,
+        }
+    }
+
     /// Whether there is everything that it takes to serve it: some kind of route, and a certificate for HTTPS.
     pub fn can_serve(&self) -> bool {
         let secured = match self.transport {

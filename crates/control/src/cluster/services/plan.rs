@@ -185,15 +185,16 @@ fn service(wanted: &GatewayService, gateway_uid: &str, is: &Value) -> Value {
 /// A port, with what the API server has added to it.
 fn port(mapped: MappedPort, before: &Value) -> Value {
     let before = before.as_array().into_iter().flatten();
-    let same = |port: &&Value| port["port"] == mapped.port && port["protocol"] == "TCP";
+    let protocol = mapped.protocol.as_str();
+    let same = |port: &&Value| port["port"] == mapped.port && port["protocol"] == protocol;
     let mut port = before
         .into_iter()
         .find(same)
         .cloned()
         .unwrap_or_else(|| json!({}));
-    port["name"] = format!("tcp-{}", mapped.port).into();
+    port["name"] = format!("{}-{}", protocol.to_lowercase(), mapped.port).into();
     port["port"] = mapped.port.into();
-    port["protocol"] = "TCP".into();
+    port["protocol"] = protocol.into();
     port["targetPort"] = mapped.target.into();
     port
 }

@@ -3,12 +3,17 @@
 use super::*;
 use crate::cluster::services::made::Made;
 use std::collections::HashSet;
+use translate::Protocol;
 
 const OWNER: &str = "narthex.dev_gateway-controller";
 
 fn wanted(ports: &[(u16, u16)], before: Option<&[(u16, u16)]>) -> GatewayService {
     let mapped = |ports: &[(u16, u16)]| {
-        let ports = ports.iter().map(|&(port, target)| MappedPort { port, target });
+        let ports = ports.iter().map(|&(port, target)| MappedPort {
+            protocol: Protocol::Tcp,
+            port,
+            target,
+        });
         ports.collect::<Vec<_>>()
     };
     GatewayService {
