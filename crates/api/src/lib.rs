@@ -13,6 +13,7 @@ pub mod listener_set;
 pub mod meta;
 pub mod networking;
 pub mod status;
+mod stream_route;
 
 pub use meta::{Meta, Resource};
 

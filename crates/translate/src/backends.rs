@@ -22,12 +22,41 @@ pub struct ServicePort {
     pub service: Key,
     /// Number of its port (not the target port).
     pub port: u16,
+    /// What the port is for.
+    pub carrier: Carrier,
+}
+
+/// What carries the bytes of a port.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Carrier {
+    /// TCP.
+    #[default]
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl Carrier {
+    /// Whether a port of this `protocol` is for it.
+    fn has(self, protocol: Option<&str>) -> bool {
+        match self {
+            Self::Tcp => matches!(protocol, None | Some("" | "TCP")),
+            Self::Udp => protocol == Some("UDP"),
+        }
+    }
 }
 
 impl ServicePort {
-    /// `namespace/service:port`
+    /// `namespace/service:port`, with `/udp` behind it for a UDP port.
     pub fn id(&self) -> UpstreamId {
-        UpstreamId(format!("{}:{}", self.service, self.port).into())
+        UpstreamId(format!("{}:{}", self.service, self.section()).into())
+    }
+
+    fn section(&self) -> String {
+        match self.carrier {
+            Carrier::Tcp => self.port.to_string(),
+            Carrier::Udp => format!("{}/udp", self.port),
+        }
     }
 }
 
@@ -74,26 +103,36 @@ impl fmt::Display for BackendError {
 /// nothing by itself, because only the caller knows the field to point at.
 pub fn resolve(scope: &mut Scope<'_>, service: &Key, port: PortRef<'_>) -> Result<UpstreamId, BackendError> {
     let found = scope.service(service).ok_or(BackendError::NotFound)?;
-    let number = match (find_port(found, port), port) {
-        (Some(port), _) => match port.app_protocol.as_deref() {
-            None | Some("" | "http" | "kubernetes.io/ws") => port.port,
-            Some(other) => {
-                return Err(BackendError::UnsupportedProtocol {
-                    app_protocol: other.to_owned(),
-                });
-            }
-        },
+    match find_port(found, port, Carrier::Tcp).and_then(|port| port.app_protocol.as_deref()) {
+        None | Some("" | "http" | "kubernetes.io/ws") => resolve_stream(scope, service, port, Carrier::Tcp),
+        Some(other) => Err(BackendError::UnsupportedProtocol {
+            app_protocol: other.to_owned(),
+        }),
+    }
+}
+
+/// The same for a port over which bytes are passed without a look at them, whatever its appProtocol says.
+pub fn resolve_stream(
+    scope: &mut Scope<'_>,
+    service: &Key,
+    port: PortRef<'_>,
+    carrier: Carrier,
+) -> Result<UpstreamId, BackendError> {
+    let found = scope.service(service).ok_or(BackendError::NotFound)?;
+    let number = match (find_port(found, port, carrier), port) {
+        (Some(port), _) => port.port,
         // The ports of an ExternalName are for documentation: Kubernetes itself never looks at them.
         (None, PortRef::Number(number)) if found.spec.kind == ServiceType::ExternalName => number,
         (None, _) => {
             return Err(BackendError::PortNotFound {
-                ports: list_ports(found),
+                ports: list_ports(found, carrier),
             });
         }
     };
     Ok(scope.use_upstream(ServicePort {
         service: service.clone(),
         port: number,
+        carrier,
     }))
 }
 
@@ -102,7 +141,7 @@ pub fn resolve(scope: &mut Scope<'_>, service: &Key, port: PortRef<'_>) -> Resul
 pub fn port_of_target(scope: &mut Scope<'_>, service: &Key, target: u16) -> Option<u16> {
     let service = scope.service(service)?;
     let number = IntOrString::Int(i32::from(target));
-    let mut ports = service.spec.ports.iter().filter(|port| is_tcp(port));
+    let mut ports = ports_of(service, Carrier::Tcp);
     ports
         .find(|port| port.target_port.as_ref() == Some(&number))
         .map(|port| port.port)
@@ -121,7 +160,7 @@ pub fn upstream(
         Some(service) => {
             let settings = settings(scope, service, &origin, previous);
             let endpoints = match service.spec.kind {
-                ServiceType::ExternalName => external::endpoints(scope, service, &origin, port.port),
+                ServiceType::ExternalName => external::endpoints(scope, service, &origin, port),
                 _ => slices::endpoints(scope, service, &origin, port),
             };
             (settings, endpoints)
@@ -137,7 +176,7 @@ pub fn upstream(
     };
     let upstream = Upstream {
         id: port.id(),
-        origin: origin.section(port.port.to_string()),
+        origin: origin.section(port.section()),
         settings,
         endpoints,
     };
@@ -200,23 +239,22 @@ fn settings(
     }
 }
 
-/// The port that a reference means. Ports that are not TCP don't count: HTTP can't be spoken on them.
-fn find_port<'s>(service: &'s Service, port: PortRef<'_>) -> Option<&'s Port> {
-    let mut ports = service.spec.ports.iter().filter(|port| is_tcp(port));
-    ports.find(|candidate| match port {
+/// The port that a reference means, among those for one carrier.
+fn find_port<'s>(service: &'s Service, port: PortRef<'_>, carrier: Carrier) -> Option<&'s Port> {
+    ports_of(service, carrier).find(|candidate| match port {
         PortRef::Number(number) => candidate.port == number,
         PortRef::Name(name) => candidate.name.as_deref() == Some(name),
     })
 }
 
-fn is_tcp(port: &Port) -> bool {
-    matches!(port.protocol.as_deref(), None | Some("" | "TCP"))
+fn ports_of(service: &Service, carrier: Carrier) -> impl Iterator<Item = &Port> {
+    let ports = service.spec.ports.iter();
+    ports.filter(move |port| carrier.has(port.protocol.as_deref()))
 }
 
 /// `80 (http), 8443`
-fn list_ports(service: &Service) -> String {
-    let ports = service.spec.ports.iter().filter(|port| is_tcp(port));
-    let words = ports.map(|port| match port.name.as_deref() {
+fn list_ports(service: &Service, carrier: Carrier) -> String {
+    let words = ports_of(service, carrier).map(|port| match port.name.as_deref() {
         None | Some("") => port.port.to_string(),
         Some(name) => format!("{} ({name})", port.port),
     });

@@ -6,15 +6,17 @@ use crate::attached::Attached;
 use crate::gateway::overlap::Overlaps;
 use crate::gateway::set_status::{self, SetStanding};
 use crate::gateway::status::{self, Standing};
-use crate::gateway::{GatewayUnit, Holder, ListenerUnit, Place, RouteUnit, SetUnit};
+use crate::gateway::{GatewayUnit, Holder, ListenerUnit, Place, RouteUnit, SetUnit, Speaks};
 use crate::ingress_listeners::Ingresses;
 use crate::input::{Key, Settings};
 use crate::memo::Memo;
 use crate::output::{ObjectStatus, share_with};
-use crate::sockets::{Socket, bind_addresses, claim, share_bind};
+use crate::sockets::{Conflict, Socket, bind_addresses, claim, share_bind};
+use crate::stream_listeners::{StreamListeners, UdpSockets, claim_udp};
 use api::gateway::Gateway;
 use ir::{
-    Bind, BindAddress, CertificateId, Code, Diagnostic, Layer, List, Listener, Route, TlsHost, Transport,
+    Bind, BindAddress, CertificateId, Code, Diagnostic, Layer, List, Listener, Route, StreamListener,
+    StreamRoute, TlsHost, Transport, UdpBind,
 };
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -26,7 +28,8 @@ pub(crate) struct Binds {
     by_address: BTreeMap<BindAddress, Arc<Bind>>,
     listeners: BTreeMap<Place, Arc<Listener>>,
     statuses: BTreeMap<Holder, Arc<ObjectStatus>>,
-    attached: Attached,
+    attached: Attached<Route>,
+    streams: StreamListeners,
     ingress: Ingresses,
     /// The last assembly, as long as nothing that goes into it changed.
     assembled: Option<Assembled>,
@@ -37,6 +40,8 @@ pub(crate) struct Binds {
 pub(crate) struct Assembled {
     /// Sorted by address.
     pub binds: Vec<Arc<Bind>>,
+    /// Likewise, for UDP.
+    pub udp: Vec<Arc<UdpBind>>,
     /// Of Gateways and ListenerSets, sorted.
     pub gateway_statuses: Vec<Arc<ObjectStatus>>,
     pub diagnostics: Vec<Diagnostic>,
@@ -57,6 +62,18 @@ impl Binds {
     /// Says what a route gives now and what it gave before.
     pub fn route_changed(&mut self, key: &Key, old: Option<&RouteUnit>, new: Option<&RouteUnit>) {
         if self.attached.replace(key, old, new) {
+            self.assembled = None;
+        }
+    }
+
+    /// The same for a TCPRoute, UDPRoute or TLSRoute.
+    pub fn stream_route_changed(
+        &mut self,
+        key: &Key,
+        old: Option<&RouteUnit<StreamRoute>>,
+        new: Option<&RouteUnit<StreamRoute>>,
+    ) {
+        if self.streams.replace(key, old, new) {
             self.assembled = None;
         }
     }
@@ -166,8 +183,10 @@ impl Binds {
         let mut contest = Contest {
             reserved,
             sockets,
+            udp: UdpSockets::new(),
             diagnostics: &mut assembled.diagnostics,
             served: BTreeMap::new(),
+            streams: BTreeMap::new(),
         };
         let mut merged = BTreeMap::new();
         for (key, unit, gateway) in ours {
@@ -191,6 +210,8 @@ impl Binds {
             gateway.join(key, set, listeners, accepted);
         }
         self.listeners = contest.served;
+        self.streams.keep(contest.streams);
+        assembled.udp = self.streams.udp(contest.udp, settings);
         let mut statuses = BTreeMap::new();
         for (key, gateway) in &merged {
             for (holder, status) in gateway.statuses(settings, key) {
@@ -218,15 +239,23 @@ impl Binds {
             let place = holder.place(index);
             let mut standing = Standing {
                 conflict: None,
-                attached_routes: self.attached.count(&place),
+                attached_routes: self.attached.count(&place) + self.streams.count(&place),
                 programmed: false,
             };
-            if accepted && (listener.refused.is_none() || !listener.excludes.is_empty()) {
-                match claim(gateway, listener, contest.reserved, contest.sockets) {
+            if let Some(speaks) = listener.speaks
+                && accepted
+                && listener.refused.is_none()
+            {
+                match contest.claim(gateway, listener, speaks) {
                     Ok(()) if !gateway.addresses.is_empty() && listener.can_serve() => {
                         standing.programmed = true;
-                        let ir = self.listener(&place, listener);
-                        contest.serve(gateway, listener, place, ir);
+                        if matches!(speaks, Speaks::Http | Speaks::Https) {
+                            let ir = self.listener(&place, listener);
+                            contest.serve(gateway, listener, place, ir);
+                        } else {
+                            let ir = self.streams.listener(&place, listener);
+                            contest.serve_stream(gateway, listener, place, ir);
+                        }
                     }
                     Ok(()) => {}
                     Err(conflict) => {
@@ -254,11 +283,45 @@ struct Contest<'a> {
     /// Ports of Ingress, with what they speak.
     reserved: &'a [(u16, Transport)],
     sockets: &'a mut BTreeMap<BindAddress, Socket>,
+    udp: UdpSockets,
     diagnostics: &'a mut Vec<Diagnostic>,
     served: BTreeMap<Place, Arc<Listener>>,
+    streams: BTreeMap<Place, Arc<StreamListener>>,
 }
 
 impl Contest<'_> {
+    fn claim(
+        &mut self,
+        gateway: &GatewayUnit,
+        listener: &ListenerUnit,
+        speaks: Speaks,
+    ) -> Result<(), Conflict> {
+        match speaks.transport() {
+            Some(transport) => claim(gateway, listener, transport, self.reserved, self.sockets),
+            None => claim_udp(gateway, listener, &mut self.udp),
+        }
+    }
+
+    fn serve_stream(
+        &mut self,
+        gateway: &GatewayUnit,
+        listener: &ListenerUnit,
+        place: Place,
+        ir: Arc<StreamListener>,
+    ) {
+        for address in bind_addresses(gateway, listener) {
+            if listener.speaks == Some(Speaks::Udp) {
+                let socket = self.udp.get_mut(&address);
+                if let Some((_, answers)) = socket {
+                    *answers = Some(Arc::clone(&ir));
+                }
+            } else if let Some(socket) = self.sockets.get_mut(&address) {
+                socket.streams.push(Arc::clone(&ir));
+            }
+        }
+        self.streams.insert(place, ir);
+    }
+
     fn serve(&mut self, gateway: &GatewayUnit, listener: &ListenerUnit, place: Place, ir: Arc<Listener>) {
         for address in bind_addresses(gateway, listener) {
             if let Some(socket) = self.sockets.get_mut(&address) {

@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod certificates;
+pub mod hello;
 pub mod settings;
 
 pub use accept::{HandshakeFault, accept};

@@ -26,6 +26,7 @@ pub fn bind(port: u16, transport: Transport, listeners: Vec<Arc<Listener>>) -> B
         proxy_protocol: false,
         listeners,
         default_certificates: vec![],
+        streams: Vec::new(),
     }
 }
 

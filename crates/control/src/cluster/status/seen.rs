@@ -158,7 +158,16 @@ pub(super) fn written_kind(kind: &str) -> Option<&'static str> {
     WRITTEN.iter().find(|known| **known == kind).copied()
 }
 
-const WRITTEN: &[&str] = &["Gateway", "GatewayClass", "HTTPRoute", "Ingress", LISTENER_SET];
+const WRITTEN: &[&str] = &[
+    "Gateway",
+    "GatewayClass",
+    "HTTPRoute",
+    "TCPRoute",
+    "TLSRoute",
+    "UDPRoute",
+    "Ingress",
+    LISTENER_SET,
+];
 const LISTENER_SET: &str = "ListenerSet";
 const LATER: std::time::Duration = std::time::Duration::from_secs(2);
 
