@@ -220,6 +220,7 @@ fn bind(routes: Vec<Route>) -> Bind {
         proxy_protocol: false,
         listeners: vec![Arc::new(listener)],
         default_certificates: vec![],
+        streams: Vec::new(),
     }
 }
 

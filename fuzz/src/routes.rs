@@ -131,6 +131,7 @@ fn bind(bytes: &mut Bytes<'_>, regexes: bool) -> Bind {
         proxy_protocol: false,
         listeners,
         default_certificates: Vec::new(),
+        streams: Vec::new(),
     }
 }
 

@@ -83,6 +83,7 @@ fn bind() -> Bind {
         proxy_protocol: false,
         listeners: vec![Arc::new(listener)],
         default_certificates: vec![],
+        streams: Vec::new(),
     }
 }
 

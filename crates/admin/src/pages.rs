@@ -129,6 +129,16 @@ fn describe(bind: &ir::Bind, sockets: &[OpenSocket]) -> Value {
         "transport": bind.transport,
         "proxyProtocol": bind.proxy_protocol,
         "listeners": listeners,
+        "streams": bind.streams.iter().map(|listener| stream(listener)).collect::<Vec<_>>(),
+    })
+}
+
+fn stream(listener: &ir::StreamListener) -> Value {
+    json!({
+        "origin": listener.origin,
+        "hostname": listener.hostname,
+        "tls": listener.tls,
+        "routes": listener.routes.iter().map(|route| &route.origin).collect::<Vec<_>>(),
     })
 }
 

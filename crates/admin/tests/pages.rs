@@ -96,6 +96,7 @@ fn snapshot() -> ir::Snapshot {
         proxy_protocol: false,
         listeners: vec![Arc::new(listener)],
         default_certificates: vec![],
+        streams: Vec::new(),
     };
     ir::Snapshot {
         binds: vec![Arc::new(bind)],

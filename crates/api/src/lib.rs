@@ -14,6 +14,7 @@ pub mod meta;
 pub mod networking;
 pub mod policy;
 pub mod status;
+mod stream_route;
 
 pub use meta::{Meta, Resource};
 

@@ -21,6 +21,7 @@ pub fn from_flags(flags: &SettingsFlags, fallback_certificate: Certificate) -> S
         proxy_protocol_ports: flags.proxy_protocol.clone(),
         allow_local_external_names: flags.allow_local_external_names,
         http: http(flags),
+        udp_idle_timeout: flags.udp_timeout.0,
         upstream: upstream(flags),
         address_pool: flags.address_pool.clone(),
         status_addresses: flags.status_address.clone(),
@@ -157,6 +158,7 @@ mod tests {
         assert_eq!(settings.http, ir::HttpSettings::default());
         assert_eq!(settings.upstream, ir::UpstreamSettings::default());
         let default = translate::Settings::default();
+        assert_eq!(settings.udp_idle_timeout, default.udp_idle_timeout);
         assert_eq!(settings.gateway_controller, default.gateway_controller);
         assert_eq!(settings.ingress_controller, default.ingress_controller);
     }

@@ -149,7 +149,7 @@ codes! {
     ListenerTlsInvalid = "0203" Error "a listener's TLS settings can't be used"
         "HTTPS needs mode Terminate and at least one usable certificate.";
     ListenerRouteKindInvalid = "0204" Error "a listener allows a kind of route that it can't serve"
-        "HTTP and HTTPS listeners serve HTTPRoute.";
+        "HTTP and HTTPS listeners serve HTTPRoute, TLS listeners TLSRoute, TCP listeners TCPRoute, UDP listeners UDPRoute.";
     GatewayClassNotFound = "0205" Warning "a Gateway's class does not exist or belongs to another controller"
         "The Gateway is left alone.";
     GatewayAddressUnusable = "0206" Error "an address that a Gateway asks for can't be used"
@@ -191,9 +191,13 @@ codes! {
     NameRepeated = "0311" Warning "a name that stands twice in a list where the first one counts"
         "The later one is ignored, as the specification of HTTPRoute asks for.";
     WeightInvalid = "0312" Error "a backend's weight is out of range"
-        "The rule answers 500. Weights go from 0 to 1000000.";
+        "The rule answers 500; a backend of a TCPRoute, UDPRoute or TLSRoute gets nothing. Weights go from 0 to 1000000.";
     RetryInvalid = "0313" Error "a setting of a rule's retry is out of range or not a duration"
         "The setting is not applied, the rest of retry is. Codes go from 400 to 599, attempts from 0; durations look like 25ms, 1s.";
+    StreamRouteWithoutBackend = "0320" Warning "a TCPRoute, UDPRoute or TLSRoute without a backend that gets anything"
+        "Every connection is closed at once, every datagram dropped.";
+    StreamRuleIgnored = "0321" Warning "a TCPRoute, UDPRoute or TLSRoute with more than one rule"
+        "Nothing tells the streams of one rule from those of another; the first rule has them all.";
     IngressClassUnknown = "0401" Warning "an Ingress names a class that does not exist or belongs to another controller"
         "The Ingress is left alone.";
     IngressClassMissing = "0402" Warning "an Ingress without a class, and no class is the default"

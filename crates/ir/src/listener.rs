@@ -1,6 +1,6 @@
 //! Sockets and the listeners that share them.
 
-use crate::{CertificateId, HostPattern, List, Origin, Route};
+use crate::{CertificateId, HostPattern, List, Origin, Route, StreamListener};
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -14,7 +14,7 @@ pub struct Bind {
     /// The port that clients connect to, where something in front of us maps it to the one of the address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_port: Option<u16>,
-    /// Plain or TLS; one per address.
+    /// What is spoken; one per address.
     pub transport: Transport,
     /// Whether each connection must start with a PROXY protocol header (v1 or v2).
     pub proxy_protocol: bool,
@@ -22,6 +22,10 @@ pub struct Bind {
     pub listeners: Vec<Arc<Listener>>,
     /// Certificates for a client whose SNI no listener covers. Empty: such a handshake is refused.
     pub default_certificates: Vec<CertificateId>,
+    /// Listeners whose connections are forwarded as streams of bytes: the only one of a TCP socket, and on a TLS socket those
+    /// that are chosen by SNI beside the HTTPS listeners. Sorted most specific hostname first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub streams: Vec<Arc<StreamListener>>,
 }
 
 impl Bind {
@@ -69,8 +73,10 @@ impl Serialize for BindAddress {
 pub enum Transport {
     /// Plain HTTP.
     Http,
-    /// HTTP over TLS, terminated here.
+    /// TLS: HTTP over it, terminated here, or streams, by SNI.
     Https,
+    /// TCP, whatever it carries.
+    Tcp,
 }
 
 /// A set of routes that share a hostname and certificates.

@@ -80,6 +80,7 @@ fn bind() -> Bind {
             listener(Layer::Ingress, hosts().chain([wildcard(true)]).collect()),
         ],
         default_certificates: vec![],
+        streams: Vec::new(),
     }
 }
 

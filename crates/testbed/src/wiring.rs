@@ -85,7 +85,7 @@ impl Publish for ToLoopback {
             failed_binds: applied
                 .failed
                 .iter()
-                .map(|failure| (failure.address.to_string(), failure.error.to_string()))
+                .map(|failure| (failure.name(), failure.error.to_string()))
                 .collect(),
         }
     }

@@ -8,16 +8,18 @@ use crate::gateway::front;
 use crate::gateway::overlap::Overlaps;
 use crate::gateway::set_status::{self, SetStanding};
 use crate::gateway::status::{self, Standing};
-use crate::gateway::{GatewayUnit, Holder, ListenerUnit, Place, RouteUnit, SetUnit};
+use crate::gateway::{GatewayUnit, Holder, ListenerUnit, Place, RouteUnit, SetUnit, Speaks};
 use crate::ingress_listeners::Ingresses;
 use crate::input::{Key, Settings};
 use crate::memo::Memo;
 use crate::output::{ObjectStatus, Services, share_with};
 use crate::ports::{Ports, Target};
 use crate::sockets::{Conflict, Socket, bind_addresses, claim, share_bind};
+use crate::stream_listeners::{StreamListeners, UdpSockets, claim_udp};
 use api::gateway::Gateway;
 use ir::{
-    Bind, BindAddress, CertificateId, Code, Diagnostic, Layer, List, Listener, Route, TlsHost, Transport,
+    Bind, BindAddress, CertificateId, Code, Diagnostic, Layer, List, Listener, Route, StreamListener,
+    StreamRoute, TlsHost, Transport, UdpBind,
 };
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -29,7 +31,8 @@ pub(crate) struct Binds {
     by_address: BTreeMap<BindAddress, Arc<Bind>>,
     listeners: BTreeMap<Place, Arc<Listener>>,
     statuses: BTreeMap<Holder, Arc<ObjectStatus>>,
-    attached: Attached,
+    attached: Attached<Route>,
+    streams: StreamListeners,
     ingress: Ingresses,
     services: Arc<Services>,
     /// The last assembly, as long as nothing that goes into it changed.
@@ -41,6 +44,8 @@ pub(crate) struct Binds {
 pub(crate) struct Assembled {
     /// Sorted by address.
     pub binds: Vec<Arc<Bind>>,
+    /// Likewise, for UDP.
+    pub udp: Vec<Arc<UdpBind>>,
     /// Of Gateways and ListenerSets, sorted.
     pub gateway_statuses: Vec<Arc<ObjectStatus>>,
     pub services: Arc<Services>,
@@ -62,6 +67,18 @@ impl Binds {
     /// Says what a route gives now and what it gave before.
     pub fn route_changed(&mut self, key: &Key, old: Option<&RouteUnit>, new: Option<&RouteUnit>) {
         if self.attached.replace(key, old, new) {
+            self.assembled = None;
+        }
+    }
+
+    /// The same for a TCPRoute, UDPRoute or TLSRoute.
+    pub fn stream_route_changed(
+        &mut self,
+        key: &Key,
+        old: Option<&RouteUnit<StreamRoute>>,
+        new: Option<&RouteUnit<StreamRoute>>,
+    ) {
+        if self.streams.replace(key, old, new) {
             self.assembled = None;
         }
     }
@@ -173,8 +190,10 @@ impl Binds {
             ports: &Ports::assign(settings, &units, &sets),
             reserved,
             sockets,
+            udp: UdpSockets::new(),
             diagnostics: &mut assembled.diagnostics,
             served: BTreeMap::new(),
+            streams: BTreeMap::new(),
         };
         let mut merged = BTreeMap::new();
         for (key, unit, gateway) in ours {
@@ -204,6 +223,8 @@ impl Binds {
             gateway.join(key, set, listeners, accepted);
         }
         self.listeners = contest.served;
+        self.streams.keep(contest.streams);
+        assembled.udp = self.streams.udp(contest.udp, settings);
         let services = services(settings, gateways, &merged, contest.ports);
         self.services = share_with(services, Some(&self.services));
         assembled.services = Arc::clone(&self.services);
@@ -234,20 +255,27 @@ impl Binds {
             let place = holder.place(index);
             let mut standing = Standing {
                 conflict: None,
-                attached_routes: self.attached.count(&place),
+                attached_routes: self.attached.count(&place) + self.streams.count(&place),
                 programmed: false,
                 waits: None,
             };
-            if accepted && (listener.refused.is_none() || !listener.excludes.is_empty()) {
-                match contest.claim((key, gateway), listener, index) {
+            if let Some(speaks) = listener.speaks
+                && accepted
+                && listener.refused.is_none()
+            {
+                match contest.claim((key, gateway), listener, speaks, index) {
                     Ok(Some(target)) if !gateway.addresses.is_empty() && listener.can_serve() => {
-                        if target.open {
+                        if !target.open {
+                            let message = "The Gateway's Service does not have the port yet";
+                            standing.waits = Some(Wrong::new("Pending", message));
+                        } else if matches!(speaks, Speaks::Http | Speaks::Https) {
                             standing.programmed = true;
                             let ir = self.listener(&place, listener);
                             contest.serve(gateway, target.port, place, ir);
                         } else {
-                            let message = "The Gateway's Service does not have the port yet";
-                            standing.waits = Some(Wrong::new("Pending", message));
+                            standing.programmed = true;
+                            let ir = self.streams.listener(&place, listener);
+                            contest.serve_stream(gateway, speaks, target.port, place, ir);
                         }
                     }
                     Ok(Some(_)) => {}
@@ -270,8 +298,10 @@ struct Contest<'a> {
     /// Ports of Ingress, with what they speak.
     reserved: &'a [(u16, Transport)],
     sockets: &'a mut BTreeMap<BindAddress, Socket>,
+    udp: UdpSockets,
     diagnostics: &'a mut Vec<Diagnostic>,
     served: BTreeMap<Place, Arc<Listener>>,
+    streams: BTreeMap<Place, Arc<StreamListener>>,
 }
 
 impl Contest<'_> {
@@ -280,18 +310,21 @@ impl Contest<'_> {
         &mut self,
         (key, gateway): (&Key, &GatewayUnit),
         listener: &ListenerUnit,
+        speaks: Speaks,
         index: usize,
     ) -> Result<Option<Target>, Wrong> {
         let target = self.ports.target(key, (listener.protocol(), listener.port));
         let Some(port) = target.map(|target| target.port) else {
-            if listener.transport.is_some() {
-                let message = format!("no port of ours is left for port {}", listener.port);
-                let hint = "Widen --gateway-service-ports";
-                self.report(Code::GatewayPortsTaken, listener, index, message, hint);
-            }
+            let message = format!("no port of ours is left for port {}", listener.port);
+            let hint = "Widen --gateway-service-ports";
+            self.report(Code::GatewayPortsTaken, listener, index, message, hint);
             return Ok(None);
         };
-        match claim(gateway, listener, port, self.reserved, self.sockets) {
+        let claimed = match speaks.transport() {
+            Some(transport) => claim(gateway, listener, transport, port, self.reserved, self.sockets),
+            None => claim_udp(gateway, listener, port, &mut self.udp),
+        };
+        match claimed {
             Ok(()) => Ok(target),
             Err(Conflict { wrong, hint }) => {
                 self.report(
@@ -310,6 +343,27 @@ impl Contest<'_> {
         let field = format!("spec.listeners[{index}]");
         let finding = Diagnostic::new(code, listener.origin.clone(), field, message);
         self.diagnostics.push(finding.hint(hint));
+    }
+
+    fn serve_stream(
+        &mut self,
+        gateway: &GatewayUnit,
+        speaks: Speaks,
+        port: u16,
+        place: Place,
+        ir: Arc<StreamListener>,
+    ) {
+        for address in bind_addresses(gateway, port) {
+            if speaks == Speaks::Udp {
+                let socket = self.udp.get_mut(&address);
+                if let Some((_, answers)) = socket {
+                    *answers = Some(Arc::clone(&ir));
+                }
+            } else if let Some(socket) = self.sockets.get_mut(&address) {
+                socket.streams.push(Arc::clone(&ir));
+            }
+        }
+        self.streams.insert(place, ir);
     }
 
     fn serve(&mut self, gateway: &GatewayUnit, port: u16, place: Place, ir: Arc<Listener>) {

@@ -84,6 +84,12 @@ pub(crate) struct Changes {
     pub reads: HashSet<ReadId>,
     /// HTTPRoutes that were added, changed or removed.
     pub http_routes: BTreeSet<Key>,
+    /// TCPRoutes likewise.
+    pub tcp_routes: BTreeSet<Key>,
+    /// UDPRoutes likewise.
+    pub udp_routes: BTreeSet<Key>,
+    /// TLSRoutes likewise.
+    pub tls_routes: BTreeSet<Key>,
     /// Gateways likewise.
     pub gateways: BTreeSet<Key>,
     /// ListenerSets likewise.
@@ -121,7 +127,8 @@ macro_rules! marks {
 
 marks! {
     services, endpoint_slices, secrets, config_maps, namespaces, ingresses, ingress_classes, gateway_classes, gateways,
-    listener_sets, http_routes, reference_grants, backend_tls_policies, definitions,
+    listener_sets, http_routes, tcp_routes, udp_routes, tls_routes, reference_grants, backend_tls_policies,
+    definitions,
 }
 
 fn keys<T>(shelf: &Shelf<T>, mark: &mut Option<Mark>) -> Option<BTreeSet<Key>> {
@@ -212,6 +219,9 @@ impl Seen {
         changes.gateways = changed.gateways;
         changes.listener_sets = changed.listener_sets;
         changes.http_routes = changed.http_routes;
+        changes.tcp_routes = changed.tcp_routes;
+        changes.udp_routes = changed.udp_routes;
+        changes.tls_routes = changed.tls_routes;
         changes.ingresses = changed.ingresses;
         changes.secrets = changed.secrets;
         changes.backend_tls_policies = changed.backend_tls_policies;

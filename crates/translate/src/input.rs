@@ -4,7 +4,9 @@ use crate::shelf::Shelf;
 use api::core::{ConfigMap, Namespace, Secret, Service, ServiceType};
 use api::discovery::EndpointSlice;
 use api::extension::CustomResourceDefinition;
-use api::gateway::{Gateway, GatewayClass, HTTPRoute, LabelSelector, ReferenceGrant};
+use api::gateway::{
+    Gateway, GatewayClass, HTTPRoute, LabelSelector, ReferenceGrant, TCPRoute, TLSRoute, UDPRoute,
+};
 use api::listener_set::ListenerSet;
 use api::networking::{Ingress, IngressClass};
 use api::policy::BackendTLSPolicy;
@@ -17,6 +19,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 /// Namespace and name; the namespace of cluster-scoped objects is empty.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -111,6 +114,8 @@ pub struct Settings {
     pub allow_local_external_names: bool,
     /// Settings of the downstream side.
     pub http: ir::HttpSettings,
+    /// How long a UDP flow lasts after its last datagram.
+    pub udp_idle_timeout: Duration,
     /// Settings of upstreams that nothing else sets.
     pub upstream: ir::UpstreamSettings,
     /// Addresses of which each Gateway gets one that asks for none; empty: all listen on `bind`.
@@ -148,6 +153,8 @@ impl Default for Settings {
             proxy_protocol_ports: Vec::new(),
             allow_local_external_names: false,
             http: ir::HttpSettings::default(),
+            // DNS takes a moment; QUIC and WireGuard say something at least every 30 s. Envoy 60 s, nginx 10 min.
+            udp_idle_timeout: Duration::from_secs(60),
             upstream: ir::UpstreamSettings::default(),
             address_pool: Vec::new(),
             status_addresses: Vec::new(),
@@ -280,6 +287,9 @@ kinds! {
     gateways: Gateway,
     listener_sets: ListenerSet,
     http_routes: HTTPRoute,
+    tcp_routes: TCPRoute,
+    udp_routes: UDPRoute,
+    tls_routes: TLSRoute,
     reference_grants: ReferenceGrant,
     backend_tls_policies: BackendTLSPolicy,
     definitions: CustomResourceDefinition,

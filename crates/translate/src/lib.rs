@@ -1,9 +1,12 @@
 //! Kubernetes objects to a snapshot, statuses and diagnostics. Pure: no clock, no I/O, same input, same bytes.
 //!
-//! The work is cut into units: one per HTTPRoute, Ingress, Gateway, ListenerSet and upstream. Each unit reaches the rest of
+//! The work is cut into units: one per route, Ingress, Gateway, ListenerSet and upstream. Each unit reaches the rest of
 //! the world through a [`Scope`], which records what it looked at; [`changes`] tells what is different from the
 //! last time, and only units concerned by that are translated again. What comes out equal to before is handed
 //! out as the same allocation, so that whoever compiles the snapshot recognises it by pointer.
+
+#[macro_use]
+mod unit;
 
 mod attached;
 pub mod backends;
@@ -29,6 +32,8 @@ pub mod scope;
 pub mod selector;
 mod shelf;
 mod sockets;
+mod stream_listeners;
+mod stream_routes;
 
 pub use api::core::ServiceType;
 pub use gateway::front::{GIVEN, OWNER_LABEL, label_value, mapped_ports};
@@ -46,33 +51,10 @@ use crate::ledger::Ledger;
 use crate::memo::Memo;
 use crate::output::{insert_status, move_status, remove_status};
 use crate::scope::{Left, Shared};
+use crate::stream_routes::StreamRoutes;
 use ir::{HttpSettings, List, Route, Snapshot, Upstream, UpstreamId, UpstreamSettings, Upstreams};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// Runs a unit within a scope and hands back its result with what it left behind.
-macro_rules! run {
-    ($self:ident, $objects:expr, |$scope:ident| $body:expr) => {{
-        let world = $crate::scope::World {
-            objects: $objects,
-            seen: &$self.seen,
-            settings: &$self.settings,
-            upstream_settings: &$self.upstream_settings,
-            fallback_certificate: $self.fallback_certificate.as_ref(),
-            claims: &$self.claims,
-            assigned: &$self.assigned,
-            ledger: &$self.ledger,
-        };
-        $self.visited += 1;
-        let mut scope = $crate::Scope::new(&world, &mut $self.certificates, &mut $self.shared);
-        let result = {
-            let $scope = &mut scope;
-            $body
-        };
-        (result, scope.finish())
-    }};
-}
-pub(crate) use run;
 
 /// Translates objects, and remembers what it made of them for the next time.
 #[derive(Debug)]
@@ -87,6 +69,7 @@ pub struct Translator {
     claims: Claims,
     ingresses: Memo<Key, IngressResult>,
     routes: Memo<Key, RouteUnit>,
+    stream_routes: StreamRoutes,
     assigned: pool::Assigned,
     gateways: Memo<Key, GatewayUnit>,
     listener_sets: Memo<Key, Option<SetUnit>>,
@@ -136,6 +119,7 @@ impl Translator {
             claims: Claims::new(),
             ingresses: Memo::default(),
             routes: Memo::default(),
+            stream_routes: StreamRoutes::default(),
             assigned: pool::Assigned::new(),
             gateways: Memo::default(),
             listener_sets: Memo::default(),
@@ -173,6 +157,7 @@ impl Translator {
         self.claims(objects, &mut changes);
         self.ingresses(objects, &changes);
         self.gateway_api(objects, &changes);
+        self.stream_routes(objects, &changes);
         self.policies(objects, &changes);
         self.upstreams(objects, &changes);
         let default_certificates = self.defaults.get(&()).cloned().unwrap_or_default();
@@ -183,7 +168,8 @@ impl Translator {
             &self.ingresses,
             &default_certificates,
         );
-        let (binds, gateway_statuses) = (assembled.binds.clone(), &assembled.gateway_statuses);
+        let (binds, udp) = (assembled.binds.clone(), assembled.udp.clone());
+        let gateway_statuses = &assembled.gateway_statuses;
         let services = Arc::clone(&assembled.services);
         let mut findings = assembled.diagnostics.clone();
         if !same(&self.gateway_statuses, gateway_statuses) {
@@ -201,6 +187,7 @@ impl Translator {
         Translation {
             snapshot: Snapshot {
                 binds,
+                udp,
                 upstreams: self.all_upstreams.clone(),
                 certificates,
                 http: Arc::clone(&self.http),

@@ -138,6 +138,8 @@ pub enum Status {
     ListenerSet(Box<ListenerSetStatus>),
     /// Of an HTTPRoute; the same for many.
     HttpRoute(Arc<RouteStatus>),
+    /// Of a TCPRoute, UDPRoute or TLSRoute.
+    StreamRoute(Arc<RouteStatus>),
     /// Of a policy.
     Policy(Box<PolicyStatus>),
     /// Of an Ingress.
@@ -150,7 +152,7 @@ impl Serialize for Status {
             Self::GatewayClass(status) => status.serialize(serializer),
             Self::Gateway(status) => status.serialize(serializer),
             Self::ListenerSet(status) => status.serialize(serializer),
-            Self::HttpRoute(status) => status.serialize(serializer),
+            Self::HttpRoute(status) | Self::StreamRoute(status) => status.serialize(serializer),
             Self::Policy(status) => status.serialize(serializer),
             Self::Ingress(status) => status.serialize(serializer),
         }

@@ -6,7 +6,7 @@ use crate::gateway::backend_tls::{self, PolicyUnit};
 use crate::gateway::{Holder, Place};
 use crate::input::{Key, Objects};
 use crate::output::{ObjectStatus, Status, insert_status, remove_status, share_with};
-use crate::{Translator, dirty, replace, run};
+use crate::{Translator, dirty, replace};
 use api::gateway::{GROUP, ParentRef};
 use api::status::{PolicyAncestorStatus, PolicyStatus};
 use std::collections::{BTreeSet, HashSet};

@@ -169,7 +169,7 @@ fn port_of(mapped: &MappedPort) -> Port {
 
 /// Whether a listener needs a port of ours.
 fn is_served(listener: &ListenerUnit) -> bool {
-    listener.transport.is_some() && listener.refused.is_none()
+    listener.speaks.is_some() && listener.refused.is_none()
 }
 
 #[cfg(test)]

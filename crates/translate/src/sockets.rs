@@ -1,10 +1,10 @@
 //! One socket: which listeners claim it, and what becomes of it.
 
 use crate::conditions::Wrong;
-use crate::gateway::{GatewayUnit, ListenerUnit};
+use crate::gateway::{GatewayUnit, ListenerUnit, Speaks};
 use crate::ingress_listeners::IngressListeners;
 use crate::input::Settings;
-use ir::{Bind, BindAddress, CertificateId, HostPattern, Listener, Origin, Transport};
+use ir::{Bind, BindAddress, CertificateId, HostPattern, Listener, Origin, StreamListener, Transport};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -18,6 +18,8 @@ pub(crate) struct Socket {
     hostnames: HashMap<HostPattern, Origin>,
     /// Gateway listeners that are served there.
     pub listeners: Vec<Arc<Listener>>,
+    /// Stream listeners that are served there.
+    pub streams: Vec<Arc<StreamListener>>,
 }
 
 impl Socket {
@@ -28,6 +30,7 @@ impl Socket {
             public_port,
             hostnames: HashMap::new(),
             listeners: Vec::new(),
+            streams: Vec::new(),
         }
     }
 
@@ -57,24 +60,30 @@ impl Socket {
                 .specificity(&b.hostname)
                 .then_with(|| a.origin.cmp(&b.origin))
         });
+        let mut streams = self.streams;
+        streams.sort_by(|a, b| {
+            a.hostname
+                .specificity(&b.hostname)
+                .then_with(|| a.origin.cmp(&b.origin))
+        });
         let mut defaults = &[][..];
-        if let Some(ingress) = ingress {
-            if self.transport == Transport::Https {
+        match (ingress, self.transport) {
+            (Some(ingress), Transport::Http) => listeners.push(Arc::clone(&ingress.http)),
+            (Some(ingress), Transport::Https) => {
                 defaults = default_certificates;
+                listeners.push(Arc::clone(&ingress.https));
             }
-            listeners.push(Arc::clone(match self.transport {
-                Transport::Http => &ingress.http,
-                Transport::Https => &ingress.https,
-            }));
+            _ => {}
         }
         let port = self.public_port.unwrap_or(address.port);
-        (!listeners.is_empty()).then(|| Bind {
+        (!listeners.is_empty() || !streams.is_empty()).then(|| Bind {
             address,
             public_port: self.public_port,
             transport: self.transport,
             proxy_protocol: settings.proxy_protocol_ports.contains(&port),
             listeners,
             default_certificates: defaults.to_vec(),
+            streams,
         })
     }
 }
@@ -92,21 +101,17 @@ pub(crate) struct Conflict {
 pub(crate) fn claim(
     unit: &GatewayUnit,
     listener: &ListenerUnit,
+    transport: Transport,
     port: u16,
     reserved: &[(u16, Transport)],
     sockets: &mut BTreeMap<BindAddress, Socket>,
 ) -> Result<(), Conflict> {
-    let Some(transport) = listener.transport else {
-        return beside(unit, listener, port, sockets);
-    };
-    if reserved
-        .iter()
-        .any(|(other, speaks)| *other == port && *speaks != transport)
-    {
+    let mut reserved = reserved.iter();
+    if let Some((_, speaks)) = reserved.find(|(other, speaks)| *other == port && *speaks != transport) {
         return Err(Conflict {
             wrong: Wrong::new(
                 "ProtocolConflict",
-                format!("port {port} speaks {} for Ingress", speaks(other(transport))),
+                format!("port {port} speaks {} for Ingress", speaks_word(*speaks)),
             ),
             hint: "Use another port for the listener, or for Ingress with --http-port and --https-port",
         });
@@ -118,16 +123,26 @@ pub(crate) fn claim(
         if socket.transport != transport {
             return Err(other_protocol(address, socket));
         }
-        if let Some(owner) = socket.hostnames.get(&listener.hostname) {
-            let address = socket.address(address);
+        let Some(owner) = socket.hostnames.get(&listener.hostname) else {
+            continue;
+        };
+        let address = socket.address(address);
+        if listener.speaks == Some(Speaks::Tcp) {
             return Err(Conflict {
                 wrong: Wrong::new(
-                    "HostnameConflict",
-                    format!("{address} with hostname {} belongs to {owner}", listener.hostname),
+                    "ProtocolConflict",
+                    format!("TCP port {address} belongs to {owner}"),
                 ),
-                hint: "Give one of the two listeners another port, hostname or address",
+                hint: "Give one of the two listeners another port or address",
             });
         }
+        return Err(Conflict {
+            wrong: Wrong::new(
+                "HostnameConflict",
+                format!("{address} with hostname {} belongs to {owner}", listener.hostname),
+            ),
+            hint: "Give one of the two listeners another port, hostname or address",
+        });
     }
     let public_port = (port != listener.port).then_some(listener.port);
     for address in bind_addresses(unit, port) {
@@ -141,27 +156,11 @@ pub(crate) fn claim(
     Ok(())
 }
 
-/// Whether a listener that is not served could be, beside what is spoken on its port.
-fn beside(
-    unit: &GatewayUnit,
-    listener: &ListenerUnit,
-    port: u16,
-    sockets: &BTreeMap<BindAddress, Socket>,
-) -> Result<(), Conflict> {
-    for address in bind_addresses(unit, port) {
-        let socket = sockets.get(&address);
-        if let Some(socket) = socket.filter(|socket| listener.excludes.contains(&socket.transport)) {
-            return Err(other_protocol(address, socket));
-        }
-    }
-    Ok(())
-}
-
 fn other_protocol(address: BindAddress, socket: &Socket) -> Conflict {
     let address = socket.address(address);
     let message = format!(
         "{address} speaks {} already, for {}",
-        speaks(socket.transport),
+        speaks_word(socket.transport),
         socket.first()
     );
     Conflict {
@@ -170,17 +169,11 @@ fn other_protocol(address: BindAddress, socket: &Socket) -> Conflict {
     }
 }
 
-fn speaks(transport: Transport) -> &'static str {
+fn speaks_word(transport: Transport) -> &'static str {
     match transport {
         Transport::Http => "HTTP",
         Transport::Https => "HTTPS",
-    }
-}
-
-fn other(transport: Transport) -> Transport {
-    match transport {
-        Transport::Http => Transport::Https,
-        Transport::Https => Transport::Http,
+        Transport::Tcp => "TCP",
     }
 }
 
@@ -200,6 +193,8 @@ pub(crate) fn share_bind(new: Bind, previous: Option<&Arc<Bind>>) -> Arc<Bind> {
             && previous.transport == new.transport
             && previous.proxy_protocol == new.proxy_protocol
             && previous.default_certificates == new.default_certificates
+            && previous.streams.len() == new.streams.len()
+            && { previous.streams.iter().zip(&new.streams) }.all(|(a, b)| Arc::ptr_eq(a, b))
     });
     same.map_or_else(|| Arc::new(new), Arc::clone)
 }

@@ -41,6 +41,7 @@ pub fn choose(snapshot: &Snapshot, request: &Request) -> Result<Chosen, String> 
             let speaks = match bind.transport {
                 Transport::Http => "plain HTTP",
                 Transport::Https => "HTTPS",
+                Transport::Tcp => return Err(format!("port {port} speaks TCP; ask for tcp://:{port}")),
             };
             return Err(format!(
                 "port {port} speaks {speaks}; ask for {}",

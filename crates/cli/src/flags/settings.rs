@@ -128,9 +128,12 @@ pub struct SettingsFlags {
     /// Without progress of an endpoint's response body.
     #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = TIMEOUTS)]
     pub upstream_body_timeout: Duration,
-    /// Without a byte either way on a WebSocket or another upgraded connection.
+    /// Without a byte either way on a TCP or TLS stream, a WebSocket or another upgraded connection.
     #[arg(long, value_name = "DURATION", default_value = "1h", help_heading = TIMEOUTS)]
     pub tunnel_timeout: Duration,
+    /// Without a datagram either way before a UDP flow is forgotten.
+    #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = TIMEOUTS)]
+    pub udp_timeout: Duration,
     /// For an unused connection to an endpoint.
     #[arg(long, value_name = "DURATION", default_value = "55s", help_heading = TIMEOUTS)]
     pub upstream_keep_alive_timeout: Duration,

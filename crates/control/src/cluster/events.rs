@@ -91,7 +91,7 @@ async fn reference(client: &Client, finding: &Diagnostic) -> Option<ObjectRefere
     let origin = &finding.origin;
     let resource = match &*origin.kind {
         "Secret" => ApiResource::erase::<Secret>(&()),
-        kind => Kind::named(kind)?.resource(),
+        kind => Kind::named(kind)?.in_version("v1"),
     };
     let api: Api<DynamicObject> = if origin.namespace.is_empty() {
         Api::all_with(client.clone(), &resource)

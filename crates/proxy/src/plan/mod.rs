@@ -7,6 +7,7 @@ pub use build::{Builder, Built};
 pub use rule::{Action, Backend, CompiledRoute, CompiledRule, Target};
 
 use crate::connection::SocketSlot;
+use crate::l4::{CompiledStream, Streams};
 use crate::tls::TlsBind;
 use crate::upstream::UpstreamCell;
 use router::{Answer, Head};
@@ -22,6 +23,7 @@ pub struct Plan {
     /// Settings of the downstream side.
     pub http: Arc<ir::HttpSettings>,
     sockets: Vec<Option<Arc<PlanSocket>>>,
+    udp: Vec<Arc<PlanUdp>>,
     upstreams: ir::List<UpstreamCell>,
 }
 
@@ -35,8 +37,18 @@ pub struct PlanSocket {
     pub router: router::Socket<Arc<CompiledRoute>>,
     /// By listener; empty if none has any.
     pub identities: Box<[Option<Arc<CertifiedKey>>]>,
-    /// Set on TLS.
+    /// Set where TLS ends here.
     pub tls: Option<Arc<TlsBind>>,
+    /// Its stream listeners, if it has any.
+    pub streams: Option<Arc<Streams>>,
+}
+
+/// What answers on one UDP bind.
+pub struct PlanUdp {
+    /// The bind it was made from.
+    pub bind: Arc<ir::UdpBind>,
+    /// Its listener's routes.
+    pub routes: router::StreamRoutes<Arc<CompiledStream>>,
 }
 
 /// A request's rule.
@@ -65,6 +77,11 @@ impl Plan {
         self.sockets.iter().flatten()
     }
 
+    /// Everything that answers on UDP.
+    pub fn udp(&self) -> &[Arc<PlanUdp>] {
+        &self.udp
+    }
+
     /// The cells of the snapshot's upstreams, in order of id.
     pub fn upstreams(&self) -> Vec<Arc<UpstreamCell>> {
         self.upstreams.iter().cloned().collect()
@@ -84,6 +101,14 @@ impl PlanSocket {
             listener: &self.bind.listeners[listener],
             identity: self.identities.get(listener).and_then(Option::as_ref),
         })
+    }
+}
+
+impl fmt::Debug for PlanUdp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlanUdp")
+            .field("address", &self.bind.address)
+            .finish_non_exhaustive()
     }
 }
 

@@ -90,6 +90,11 @@ impl Certificates {
         let mut parts: Vec<(HostPattern, Candidates)> = hosts
             .map(|host| (host.hostname.clone(), keys.candidates(&host.certificates)))
             .collect();
+        for stream in &bind.streams {
+            if let ir::StreamTls::Terminate(certificates) = &stream.tls {
+                parts.push((stream.hostname.clone(), keys.candidates(certificates)));
+            }
+        }
         parts.push((HostPattern::Any, keys.candidates(&bind.default_certificates)));
         parts.retain(|(_, candidates)| !candidates.is_empty());
         match previous {

@@ -20,6 +20,8 @@ pub struct TlsSettings {
 pub struct TlsBind {
     /// For the handshake.
     pub config: Arc<ServerConfig>,
+    /// The same for streams: whatever protocol the client offers inside is between it and the endpoint.
+    pub streams: Arc<ServerConfig>,
     /// What is presented to whom.
     pub certificates: Arc<Certificates>,
 }
@@ -46,8 +48,11 @@ impl TlsSettings {
         // only for the same SNI, and no bind checks client certificates, so a ticket opens no door that is not open.
         config.ticketer = self.tickets()?;
         config.session_storage = Arc::new(NoServerSessionStorage {});
+        let streams = Arc::new(config.clone());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(TlsBind {
             config: Arc::new(config),
+            streams,
             certificates,
         })
     }

@@ -60,6 +60,7 @@ pub fn bind(dice: &mut Dice) -> Bind {
         proxy_protocol: false,
         listeners,
         default_certificates: vec![],
+        streams: Vec::new(),
     }
 }
 

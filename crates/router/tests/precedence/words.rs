@@ -103,6 +103,7 @@ fn socket(lines: &[&str]) -> Socket<()> {
         proxy_protocol: false,
         listeners: listeners.into_iter().map(Arc::new).collect(),
         default_certificates: vec![],
+        streams: Vec::new(),
     };
     Socket::build(&bind, None, &mut |_: &Arc<Route>| ())
 }

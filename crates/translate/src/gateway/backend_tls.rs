@@ -118,7 +118,7 @@ fn read(
         verdict.refused.get_or_insert(Wrong::new("Invalid", message));
     };
     let hostname = match hosts::parse(&validation.hostname, Star::Labels) {
-        Ok(HostPattern::Exact(name)) => name.to_string(),
+        Ok(HostPattern::Exact(name)) => name.clone(),
         _ => {
             let message = format!("\"{}\" is not the name of a host", validation.hostname);
             refuse(
@@ -134,7 +134,7 @@ fn read(
     for (index, given) in validation.subject_alt_names.iter().enumerate() {
         match (given.kind.as_str(), &given.hostname, &given.uri) {
             ("Hostname", Some(name), _) if !name.is_empty() => {
-                alt_names.push(AltName::Dns(name.to_ascii_lowercase()))
+                alt_names.push(AltName::Dns(name.to_ascii_lowercase()));
             }
             ("URI", _, Some(uri)) if !uri.is_empty() => alt_names.push(AltName::Uri(uri.clone())),
             _ => refuse(

@@ -1,4 +1,4 @@
-//! Gateway API: GatewayClass, Gateway, ListenerSet and HTTPRoute.
+//! Gateway API: GatewayClass, Gateway, ListenerSet and routes.
 
 mod addresses;
 mod admission;
@@ -24,6 +24,7 @@ pub(crate) mod route;
 mod rule;
 pub(crate) mod set_status;
 pub(crate) mod status;
+pub(crate) mod stream_route;
 mod trust;
 
 use crate::conditions::Wrong;
@@ -101,9 +102,7 @@ pub(crate) struct ListenerUnit {
     /// Port.
     pub port: u16,
     /// What it speaks; `None` if that is not served.
-    pub transport: Option<Transport>,
-    /// What can't be spoken on the same port, if it is not served itself: a conflict is more than a missing feature.
-    pub excludes: &'static [Transport],
+    pub speaks: Option<Speaks>,
     /// Hosts it is for.
     pub hostname: HostPattern,
     /// Usable certificates, in the order of the spec.
@@ -119,27 +118,51 @@ pub(crate) struct ListenerUnit {
 impl ListenerUnit {
     /// What its port carries.
     pub fn protocol(&self) -> Protocol {
-        match self.transport {
-            Some(Transport::Http | Transport::Https) | None => Protocol::Tcp,
+        match self.speaks {
+            Some(Speaks::Udp) => Protocol::Udp,
+            _ => Protocol::Tcp,
         }
     }
 
-    /// Whether there is everything that it takes to serve it: some kind of route, and a certificate for HTTPS.
+    /// Whether there is everything that it takes to serve it: some kind of route, and a certificate where TLS ends here.
     pub fn can_serve(&self) -> bool {
-        let secured = match self.transport {
-            Some(Transport::Http) => true,
-            Some(Transport::Https) => !self.certificates.is_empty(),
+        let secured = match self.speaks {
+            Some(Speaks::Http | Speaks::Tcp | Speaks::Udp | Speaks::TlsPassthrough) => true,
+            Some(Speaks::Https | Speaks::TlsTerminate) => !self.certificates.is_empty(),
             None => false,
         };
         secured && !self.kinds.is_empty()
     }
 }
 
-/// What one HTTPRoute gives.
+/// What a listener speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    Http,
+    Https,
+    TlsPassthrough,
+    TlsTerminate,
+    Tcp,
+    Udp,
+}
+
+impl Speaks {
+    /// What its TCP socket speaks; `None` for UDP.
+    pub fn transport(self) -> Option<Transport> {
+        match self {
+            Self::Http => Some(Transport::Http),
+            Self::Https | Self::TlsPassthrough | Self::TlsTerminate => Some(Transport::Https),
+            Self::Tcp => Some(Transport::Tcp),
+            Self::Udp => None,
+        }
+    }
+}
+
+/// What one route gives.
 #[derive(Debug)]
-pub(crate) struct RouteUnit {
+pub(crate) struct RouteUnit<R = Route> {
     /// Its rules; `None` if it is attached nowhere, or no rule is left.
-    pub route: Option<Arc<Route>>,
+    pub route: Option<Arc<R>>,
     /// Listeners it is attached to. Sorted, distinct.
     pub attached: Arc<[Place]>,
     /// Those of them whose count of attached routes it belongs to: all, unless the route is not accepted.
@@ -148,7 +171,7 @@ pub(crate) struct RouteUnit {
     pub status: Option<Arc<ObjectStatus>>,
 }
 
-impl RouteUnit {
+impl<R> RouteUnit<R> {
     /// A route that is not ours.
     pub fn foreign() -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! HTTPRoute: where it attaches, its rules and its status.
 
-use super::attach::{Attachment, attach};
+use super::attach::{Attaching, Attachment, attach};
 use super::{Place, RouteUnit, owners, rule};
 use crate::conditions::{Wrong, check, holds};
 use crate::hosts::{self, Star};
@@ -19,8 +19,14 @@ pub(crate) fn translate(scope: &mut Scope<'_>, route: &HTTPRoute, previous: Opti
     if !serves(scope, &route.metadata.namespace) {
         return RouteUnit::foreign();
     }
-    let hostnames = hostnames(scope, route, &origin);
-    let attachments = attach(scope, route, hostnames.as_deref().unwrap_or(&[HostPattern::Any]));
+    let hostnames = hostnames(scope, &route.spec.hostnames, &origin);
+    let attaching = Attaching {
+        kind: "HTTPRoute",
+        metadata: &route.metadata,
+        parents: &route.spec.parent_refs,
+        hostnames: hostnames.as_deref().unwrap_or(&[HostPattern::Any]),
+    };
+    let attachments = attach(scope, attaching);
     if attachments.is_empty() {
         // No parent of ours: not our business, and no word about its rules.
         return RouteUnit::foreign();
@@ -62,7 +68,7 @@ pub(crate) fn translate(scope: &mut Scope<'_>, route: &HTTPRoute, previous: Opti
     let parents = attachments.into_iter().map(|attachment| {
         parent_status(
             scope.settings().gateway_controller.clone(),
-            route,
+            route.metadata.generation,
             attachment,
             refused.as_ref(),
             read.dropped.as_ref(),
@@ -142,13 +148,17 @@ fn beside_ingress(scope: &mut Scope<'_>, route: &Route, attached: &[Place]) -> B
 
 /// The route's own hostnames; [`HostPattern::Any`] stands for none given. An error if some were given and none
 /// of them can be used: the route must not serve every host then.
-fn hostnames(scope: &mut Scope<'_>, route: &HTTPRoute, origin: &Origin) -> Result<Vec<HostPattern>, Wrong> {
-    if route.spec.hostnames.is_empty() {
+pub(super) fn hostnames(
+    scope: &mut Scope<'_>,
+    given: &[Box<str>],
+    origin: &Origin,
+) -> Result<Vec<HostPattern>, Wrong> {
+    if given.is_empty() {
         return Ok(vec![HostPattern::Any]);
     }
-    let mut patterns = Vec::with_capacity(route.spec.hostnames.len());
+    let mut patterns = Vec::with_capacity(given.len());
     let mut wrong = None;
-    for (index, text) in route.spec.hostnames.iter().enumerate() {
+    for (index, text) in given.iter().enumerate() {
         match hosts::parse(text, Star::Labels) {
             Ok(pattern) => {
                 if !patterns.contains(&pattern) {
@@ -223,15 +233,15 @@ fn rules(scope: &mut Scope<'_>, route: &HTTPRoute) -> Rules {
     all
 }
 
-fn parent_status(
+/// What the status says about one parent.
+pub(super) fn parent_status(
     controller_name: String,
-    route: &HTTPRoute,
+    generation: i64,
     attachment: Attachment,
     refused: Option<&Wrong>,
     dropped: Option<&Wrong>,
     unresolved: Option<&Wrong>,
 ) -> RouteParentStatus {
-    let generation = route.metadata.generation;
     let accepted = attachment.refused.as_ref().or(refused);
     let mut conditions: Vec<Condition> = vec![
         check("Accepted", "The route is attached", accepted, generation),

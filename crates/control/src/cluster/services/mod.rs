@@ -62,7 +62,8 @@ async fn one(client: &Client, leading: &Leading, step: Step) -> (Place, Result<(
     let Some(kind) = Kind::named(step.kind).filter(|_| leading.now()) else {
         return (place, Ok(()));
     };
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &step.key.namespace, &kind.resource());
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), &step.key.namespace, &kind.in_version("v1"));
     let params = PostParams {
         field_manager: Some(WRITER.to_owned()),
         ..PostParams::default()

@@ -206,6 +206,9 @@ const WRITTEN: &[&str] = &[
     "Gateway",
     "GatewayClass",
     "HTTPRoute",
+    "TCPRoute",
+    "TLSRoute",
+    "UDPRoute",
     "Ingress",
     LISTENER_SET,
 ];

@@ -1,0 +1,57 @@
+//! Units of TCPRoutes, UDPRoutes and TLSRoutes, as they are kept from one translation to the next.
+
+use crate::changes::Changes;
+use crate::gateway::RouteUnit;
+use crate::gateway::stream_route::{self, Given};
+use crate::input::{Key, Objects};
+use crate::memo::Memo;
+use crate::output::move_status;
+use crate::{Translator, dirty, replace};
+use ir::StreamRoute;
+
+/// Units by kind.
+#[derive(Debug, Default)]
+pub(crate) struct StreamRoutes {
+    tcp: Memo<Key, RouteUnit<StreamRoute>>,
+    udp: Memo<Key, RouteUnit<StreamRoute>>,
+    tls: Memo<Key, RouteUnit<StreamRoute>>,
+}
+
+/// Translates the routes of one kind that a change concerns.
+macro_rules! translate {
+    ($self:ident, $objects:ident, $changes:ident, $memo:ident, $field:ident) => {
+        for key in dirty(
+            &$self.stream_routes.$memo,
+            $changes,
+            &$changes.$field,
+            &$objects.$field,
+        ) {
+            let previous = $self.stream_routes.$memo.get(&key);
+            let result = $objects.$field.get(&key).map(|route| {
+                run!($self, $objects, |scope| stream_route::translate(
+                    scope,
+                    &Given::from(&**route),
+                    previous
+                ))
+            });
+            let new = result.as_ref().map(|(unit, _)| unit);
+            $self.binds.stream_route_changed(&key, previous, new);
+            let status = |unit: Option<&RouteUnit<StreamRoute>>| unit.and_then(|unit| unit.status.clone());
+            move_status(
+                &mut $self.statuses,
+                status(previous).as_ref(),
+                status(new).as_ref(),
+            );
+            replace(&mut $self.stream_routes.$memo, &mut $self.ledger, key, result);
+        }
+    };
+}
+
+impl Translator {
+    /// TCPRoutes, UDPRoutes and TLSRoutes.
+    pub(crate) fn stream_routes(&mut self, objects: &Objects, changes: &Changes) {
+        translate!(self, objects, changes, tcp, tcp_routes);
+        translate!(self, objects, changes, udp, udp_routes);
+        translate!(self, objects, changes, tls, tls_routes);
+    }
+}
