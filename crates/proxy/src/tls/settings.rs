@@ -43,13 +43,12 @@ impl TlsSettings {
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
             .with_no_client_auth()
             .with_cert_resolver(resolver);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         // Tickets carry the session, so nothing is stored here, whichever worker the client meets next. rustls resumes
         // only for the same SNI, and no bind checks client certificates, so a ticket opens no door that is not open.
         config.ticketer = self.tickets()?;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         let streams = Arc::new(config.clone());
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(TlsBind {
             config: Arc::new(config),
             streams,
