@@ -52,6 +52,35 @@ fn explain_shows_a_redirect_as_the_answer_it_gives() {
 }
 
 #[test]
+fn explain_finds_the_socket_behind_the_port_of_a_gateways_service() {
+    let file = "crates/translate/tests/golden/services/a-gateway-listens-where-its-service-leads/in.yaml";
+    let answer = run(&[
+        "explain",
+        "-f",
+        file,
+        "--gateway-service",
+        "GET",
+        "http://shop.example/x",
+    ]);
+    for part in ["listener    *:20017 Gateway shop/front#web", "302"] {
+        assert!(answer.out.contains(part), "{part} in\n{}", answer.out);
+    }
+    let answer = run(&[
+        "explain",
+        "-f",
+        file,
+        "--gateway-service",
+        "GET",
+        "http://shop.example:8082/x",
+    ]);
+    assert!(
+        answer.out.contains("*:20018 ListenerSet shop/more#more"),
+        "{}",
+        answer.out
+    );
+}
+
+#[test]
 fn explain_answers_with_weights_and_the_certificate() {
     let answer = run(&[
         "explain",

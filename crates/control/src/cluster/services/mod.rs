@@ -21,6 +21,7 @@ use translate::Key;
 /// Writes what differs, whenever something changes on either side, as long as this process leads.
 pub(super) async fn write(client: Client, state: Arc<State>, made: Made, mut leading: Leading) {
     let mut generation = 0;
+    let mut recalled = false;
     let mut told = Told::default();
     let mut failed = false;
     loop {
@@ -31,15 +32,15 @@ pub(super) async fn write(client: Client, state: Arc<State>, made: Made, mut lea
             }
         }
         tokio::select! {
-            _ = state.newer_than(generation) => {}
+            _ = state.until(|live| live.generation > generation || (recalled && !live.recalled)) => {}
             // More of them are likely to come at once.
             () = made.changed() => tokio::time::sleep(GATHER).await,
             () = tokio::time::sleep(AGAIN), if failed => {}
         }
         let live = state.live();
-        generation = live.generation;
+        (generation, recalled) = (live.generation, live.recalled);
         // What was saved before a restart may not be true any more, and before the first translation nothing is known.
-        if live.recalled || generation == 0 {
+        if recalled || generation == 0 {
             continue;
         }
         let plan = made.plan(&live.services);

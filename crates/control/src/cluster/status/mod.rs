@@ -11,7 +11,7 @@ use seen::Changed;
 pub(super) use seen::Seen;
 
 use super::leader::Leading;
-use crate::State;
+use crate::{Live, State};
 use ir::List;
 use kube::Client;
 use merge::Owner;
@@ -49,7 +49,7 @@ pub(super) async fn write(
             }
         }
         tokio::select! {
-            _ = state.newer_than(desired.generation) => {}
+            _ = state.until(|live| desired.is_older(live)) => {}
             // More of them are likely to come at once.
             () = seen.changed() => tokio::time::sleep(GATHER).await,
         }
@@ -134,6 +134,8 @@ struct Desired {
     generation: u64,
     /// Whether there was a translation of what the cluster says.
     known: bool,
+    /// Whether what was looked at was saved before a restart, and may become the truth without another translation.
+    recalled: bool,
     /// Statuses as they were taken last.
     taken: List<ObjectStatus>,
     /// The same by object, with their digests.
@@ -148,17 +150,23 @@ impl Desired {
         Self {
             generation: 0,
             known: false,
+            recalled: false,
             taken: List::default(),
             statuses: HashMap::new(),
             changed: Changed::Everything,
         }
     }
 
+    /// Whether there is more to know than was looked at.
+    fn is_older(&self, live: &Live) -> bool {
+        live.generation > self.generation || (self.recalled && !live.recalled)
+    }
+
     /// Takes the newest statuses, if there are newer ones.
     fn refresh(&mut self, state: &State, owner: &Owner) {
         let live = state.live();
-        if live.generation > self.generation {
-            self.generation = live.generation;
+        if self.is_older(&live) {
+            (self.generation, self.recalled) = (live.generation, live.recalled);
             // What was saved before a restart may not be true any more.
             if !live.recalled {
                 self.known = true;
