@@ -3,6 +3,7 @@
 
 use crate::IngressResult;
 use crate::attached::Attached;
+use crate::backends::Carrier;
 use crate::gateway::overlap::Overlaps;
 use crate::gateway::set_status::{self, SetStanding};
 use crate::gateway::status::{self, Standing};
@@ -12,7 +13,8 @@ use crate::input::{Key, Settings};
 use crate::memo::Memo;
 use crate::output::{ObjectStatus, share_with};
 use crate::sockets::{Conflict, Socket, bind_addresses, claim, share_bind};
-use crate::stream_listeners::{StreamListeners, UdpSockets, claim_udp};
+use crate::stream_listeners::{self, StreamListeners, UdpSockets, claim_udp};
+use crate::stream_services::PortService;
 use api::gateway::Gateway;
 use ir::{
     Bind, BindAddress, CertificateId, Code, Diagnostic, Layer, List, Listener, Route, StreamListener,
@@ -30,6 +32,7 @@ pub(crate) struct Binds {
     statuses: BTreeMap<Holder, Arc<ObjectStatus>>,
     attached: Attached<Route>,
     streams: StreamListeners,
+    port_services: BTreeMap<Carrier, Vec<PortService>>,
     ingress: Ingresses,
     /// The last assembly, as long as nothing that goes into it changed.
     assembled: Option<Assembled>,
@@ -78,6 +81,14 @@ impl Binds {
         }
     }
 
+    /// Says what the ConfigMap of TCP or UDP ports gives now.
+    pub fn port_services_changed(&mut self, carrier: Carrier, services: Vec<PortService>) {
+        if self.port_services.get(&carrier) != Some(&services) {
+            self.port_services.insert(carrier, services);
+            self.assembled = None;
+        }
+    }
+
     /// Puts the sockets together.
     pub fn assemble(
         &mut self,
@@ -117,12 +128,22 @@ impl Binds {
             Vec::new()
         };
         let mut assembled = Assembled::default();
+        let mut udp = UdpSockets::new();
+        for service in self.port_services.values().flatten() {
+            stream_listeners::claim_port(
+                service,
+                settings,
+                &mut sockets,
+                &mut udp,
+                &mut assembled.diagnostics,
+            );
+        }
         self.gateways(
             settings,
             gateways,
             listener_sets,
             &reserved,
-            &mut sockets,
+            (&mut sockets, udp),
             &mut assembled,
         );
         let ingress = with_ingress.then(|| self.ingress.listeners(ingresses));
@@ -167,7 +188,7 @@ impl Binds {
         gateways: &Memo<Key, GatewayUnit>,
         listener_sets: &Memo<Key, Option<SetUnit>>,
         reserved: &[(u16, Transport)],
-        sockets: &mut BTreeMap<BindAddress, Socket>,
+        (sockets, udp): (&mut BTreeMap<BindAddress, Socket>, UdpSockets),
         assembled: &mut Assembled,
     ) {
         let mut ours: Vec<_> = gateways
@@ -183,7 +204,7 @@ impl Binds {
         let mut contest = Contest {
             reserved,
             sockets,
-            udp: UdpSockets::new(),
+            udp,
             diagnostics: &mut assembled.diagnostics,
             served: BTreeMap::new(),
             streams: BTreeMap::new(),

@@ -32,6 +32,7 @@ mod shelf;
 mod sockets;
 mod stream_listeners;
 mod stream_routes;
+mod stream_services;
 
 pub use input::{Key, Object, Objects, Resolved, Settings};
 pub use output::{ObjectStatus, Status, Translation};
@@ -70,6 +71,7 @@ pub struct Translator {
     listener_sets: Memo<Key, Option<SetUnit>>,
     classes: Memo<Key, Option<Arc<ObjectStatus>>>,
     defaults: Memo<(), Vec<ir::CertificateId>>,
+    port_services: Memo<backends::Carrier, ()>,
     upstreams: Memo<UpstreamId, Arc<Upstream>>,
     ledger: Ledger,
     binds: Binds,
@@ -118,6 +120,7 @@ impl Translator {
             listener_sets: Memo::default(),
             classes: Memo::default(),
             defaults: Memo::default(),
+            port_services: Memo::default(),
             upstreams: Memo::default(),
             ledger: Ledger::default(),
             binds: Binds::default(),
@@ -149,6 +152,7 @@ impl Translator {
         self.ingresses(objects, &changes);
         self.gateway_api(objects, &changes);
         self.stream_routes(objects, &changes);
+        self.port_services(objects, &changes);
         self.upstreams(objects, &changes);
         let default_certificates = self.defaults.get(&()).cloned().unwrap_or_default();
         let assembled = self.binds.assemble(

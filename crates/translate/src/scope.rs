@@ -11,7 +11,7 @@ use crate::gateway::Place;
 use crate::ingress::{Claim, Claimant, Claims};
 use crate::input::{Key, Objects, Resolved, Settings};
 use crate::ledger::Ledger;
-use api::core::{Namespace, Secret, Service};
+use api::core::{ConfigMap, Namespace, Secret, Service};
 use api::discovery::EndpointSlice;
 use api::extension::CustomResourceDefinition;
 use api::gateway::{Gateway, GatewayClass, ReferenceGrant};
@@ -171,6 +171,12 @@ impl<'a> Scope<'a> {
         self.read(&Read::Slices(service.clone()));
         let slices = self.world.seen.slices.get(service);
         slices.into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// A ConfigMap.
+    pub fn config_map(&mut self, key: &Key) -> Option<&'a Arc<ConfigMap>> {
+        self.read(&Read::ConfigMap(key.clone()));
+        self.world.objects.config_maps.get(key)
     }
 
     /// A Secret.

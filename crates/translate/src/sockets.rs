@@ -13,9 +13,11 @@ pub(crate) struct Socket {
     /// What it speaks.
     pub transport: Transport,
     /// Who has which hostname.
-    hostnames: HashMap<HostPattern, Origin>,
+    pub hostnames: HashMap<HostPattern, Origin>,
     /// Gateway listeners that are served there.
     pub listeners: Vec<Arc<Listener>>,
+    /// Whether connections begin with a PROXY protocol header, whatever the flags say.
+    pub proxy_protocol: bool,
     /// Stream listeners that are served there.
     pub streams: Vec<Arc<StreamListener>>,
 }
@@ -27,6 +29,7 @@ impl Socket {
             transport,
             hostnames: HashMap::new(),
             listeners: Vec::new(),
+            proxy_protocol: false,
             streams: Vec::new(),
         }
     }
@@ -69,7 +72,7 @@ impl Socket {
         (!listeners.is_empty() || !streams.is_empty()).then(|| Bind {
             address,
             transport: self.transport,
-            proxy_protocol: settings.proxy_protocol_ports.contains(&address.port),
+            proxy_protocol: self.proxy_protocol || settings.proxy_protocol_ports.contains(&address.port),
             listeners,
             default_certificates: defaults.to_vec(),
             streams,

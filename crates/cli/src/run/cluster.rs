@@ -46,6 +46,14 @@ pub fn connect(
     let options = ClusterOptions {
         server,
         namespaces: cluster.watch_namespaces.iter().cloned().collect(),
+        config_maps: [
+            &flags.settings.tcp_services_configmap,
+            &flags.settings.udp_services_configmap,
+        ]
+        .into_iter()
+        .flatten()
+        .map(|name| (name.namespace.clone(), name.name.clone()))
+        .collect(),
         gateway_controller: flags.settings.gateway_controller_name.clone(),
         leader,
     };

@@ -2,7 +2,7 @@
 
 use super::Watched;
 use api::Resource;
-use api::core::{Namespace, Service};
+use api::core::{ConfigMap, Namespace, Service};
 use api::discovery::EndpointSlice;
 use api::extension::{CustomResourceDefinition, GATEWAY_CLASSES};
 use api::gateway::{Gateway, GatewayClass, HTTPRoute, ReferenceGrant, TCPRoute, TLSRoute, UDPRoute};
@@ -52,10 +52,13 @@ pub(super) const KINDS: &[Kind] = kinds! {
     CustomResourceDefinition = "customresourcedefinitions",
 };
 
+/// Read where a flag names one.
+const CONFIG_MAP: &[Kind] = kinds! { ConfigMap = "configmaps", };
+
 impl Kind {
     /// The kind of this name.
     pub fn named(kind: &str) -> Option<&'static Self> {
-        KINDS.iter().find(|known| known.name == kind)
+        KINDS.iter().chain(CONFIG_MAP).find(|known| known.name == kind)
     }
 
     /// As the client wants it, in a version.

@@ -40,6 +40,8 @@ pub struct ClusterOptions {
     pub server: Where,
     /// Namespaces whose objects are served; empty: all.
     pub namespaces: BTreeSet<String>,
+    /// ConfigMaps to read, by namespace and name.
+    pub config_maps: BTreeSet<(String, String)>,
     /// `spec.controllerName` of our GatewayClasses: it marks which entries of a status are ours.
     pub gateway_controller: String,
     /// Who writes statuses; unset: nobody does.
@@ -114,9 +116,11 @@ impl Cluster {
             wanting,
             ending,
         };
-        let watches = kinds::watched(options.namespaces.len());
+        let mut watches = kinds::watched(options.namespaces.len());
+        let scopes = Scopes::of(&options);
+        watches.extend(scopes.config_maps());
         let expected = watches.clone();
-        let namespaces = options.namespaces.iter().cloned().collect();
+        let namespaces = scopes.namespaces.to_vec();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| ClientError(error.to_string()))?;
         let thread = std::thread::Builder::new().name("cluster".into()).spawn(move || {
@@ -151,6 +155,55 @@ impl Farewell {
     }
 }
 
+/// Where watches look: [`Watched::namespace`] is a place in this list.
+#[derive(Debug)]
+struct Scopes {
+    /// Those whose objects are served, then those of ConfigMaps.
+    namespaces: Vec<String>,
+    served: usize,
+    /// The only object that is asked for, if there is but one.
+    only: Vec<Option<String>>,
+}
+
+impl Scopes {
+    fn of(options: &ClusterOptions) -> Self {
+        let mut scopes = Self {
+            namespaces: options.namespaces.iter().cloned().collect(),
+            served: options.namespaces.len(),
+            only: vec![None; options.namespaces.len()],
+        };
+        for (namespace, name) in &options.config_maps {
+            if scopes.namespaces[scopes.served..].last() == Some(namespace) {
+                // Two in one namespace can't be asked for by name in one watch.
+                if let Some(only) = scopes.only.last_mut() {
+                    *only = None;
+                }
+                continue;
+            }
+            scopes.namespaces.push(namespace.clone());
+            scopes.only.push(Some(name.clone()));
+        }
+        scopes
+    }
+
+    /// The watches of ConfigMaps.
+    fn config_maps(&self) -> impl Iterator<Item = Watched> {
+        let numbers = self.served..self.namespaces.len();
+        numbers.map(|number| Watched {
+            kind: "ConfigMap",
+            namespace: u16::try_from(number).ok(),
+        })
+    }
+
+    fn namespace(&self, watched: Watched) -> Option<&String> {
+        self.namespaces.get(usize::from(watched.namespace?))
+    }
+
+    fn only(&self, watched: Watched) -> Option<&str> {
+        self.only.get(usize::from(watched.namespace?))?.as_deref()
+    }
+}
+
 /// Between the thread and the control loop.
 struct Queues {
     news: mpsc::Sender<News>,
@@ -179,7 +232,7 @@ async fn live(
             return;
         }
     };
-    let namespaces: Arc<[String]> = options.namespaces.iter().cloned().collect();
+    let scopes = Arc::new(Scopes::of(&options));
     let seen = Seen::new(&options.gateway_controller);
     let contact = contact::Contact::default();
     telemetry
@@ -189,7 +242,7 @@ async fn live(
         tokio::spawn(watch::follow(
             client.clone(),
             watched,
-            Arc::clone(&namespaces),
+            Arc::clone(&scopes),
             news.clone(),
             seen.clone(),
             contact.clone(),

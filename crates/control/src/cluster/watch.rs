@@ -3,7 +3,7 @@
 use super::contact::Contact;
 use super::kinds::Kind;
 use super::status::Seen;
-use super::{News, Watched};
+use super::{News, Scopes, Watched};
 use futures_util::StreamExt;
 use ir::{Code, Diagnostic};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -33,7 +33,7 @@ pub(super) struct Whole {
 pub(super) async fn follow(
     client: Client,
     watched: Watched,
-    namespaces: Arc<[String]>,
+    scopes: Arc<Scopes>,
     news: Sender<News>,
     seen: Seen,
     contact: Contact,
@@ -42,9 +42,7 @@ pub(super) async fn follow(
     let Some(kind) = Kind::named(watched.kind) else {
         return;
     };
-    let namespace = watched
-        .namespace
-        .and_then(|number| namespaces.get(usize::from(number)));
+    let namespace = scopes.namespace(watched);
     let mut pause = Pauses::default();
     let mut version = 0;
     loop {
@@ -54,7 +52,7 @@ pub(super) async fn follow(
             None => Api::all_with(client.clone(), &resource),
         };
         let mut config = watcher::Config::default().page_size(PAGE).timeout(WATCH_SECONDS);
-        if let Some(name) = kind.only() {
+        if let Some(name) = kind.only().or_else(|| scopes.only(watched)) {
             config = config.fields(&format!("metadata.name={name}"));
         }
         let mut events = pin!(watcher::watcher(api, config));
