@@ -16,6 +16,8 @@ pub fn from_flags(flags: &SettingsFlags, fallback_certificate: Certificate) -> S
         ingress_class: flags.ingress_class.clone(),
         watch_ingress_without_class: flags.ingress_class.is_none(),
         namespace_selector: flags.watch_namespace_selector.clone(),
+        tcp_services: flags.tcp_services_configmap.as_ref().map(key),
+        udp_services: flags.udp_services_configmap.as_ref().map(key),
         default_certificate: flags.default_certificate.as_ref().map(key),
         fallback_certificate: Some(fallback_certificate),
         proxy_protocol_ports: flags.proxy_protocol.clone(),

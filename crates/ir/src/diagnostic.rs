@@ -214,6 +214,10 @@ codes! {
         "The rule is left out, other rules of the Ingress work.";
     PathClaimedTwice = "0408" Warning "two Ingresses claim the same host and path"
         "The oldest Ingress wins, then the first by namespace and name.";
+    PortServiceInvalid = "0420" Error "an entry of a tcp-services or udp-services ConfigMap can't be used"
+        "The port is left out, other ports of the ConfigMap work.";
+    PortServicesNotFound = "0421" Warning "a flag names a ConfigMap of ports that does not exist"
+        "Nothing is served for it until there is one.";
     SecretNotFound = "0501" Error "a certificate's Secret does not exist"
         "Ingress hosts get the default certificate, a Gateway listener none.";
     CertificateInvalid = "0502" Error "a Secret does not hold a usable certificate and key"

@@ -1,6 +1,6 @@
 //! Streams: TCP connections, TLS connections by SNI, and UDP flows, forwarded without a look at what they carry.
 
-use crate::{BindAddress, CertificateId, HostPattern, List, Origin, UpstreamId, duration};
+use crate::{BindAddress, CertificateId, HostPattern, List, Origin, ProxyProtocol, UpstreamId, duration};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 /// A listener for streams, and the routes attached to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct StreamListener {
-    /// `Gateway ns/name#listener`, or `Narthex` for what a ConfigMap gave.
+    /// `Gateway ns/name#listener`, or `ConfigMap ns/name#port`.
     pub origin: Origin,
     /// Names sent as SNI that it is for; [`HostPattern::Any`] on TCP and UDP.
     pub hostname: HostPattern,
@@ -33,13 +33,16 @@ pub enum StreamTls {
 /// The rule that one user's object has for streams.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct StreamRoute {
-    /// `TCPRoute ns/name`, `UDPRoute ns/name` or `TLSRoute ns/name`.
+    /// `TCPRoute ns/name`, `UDPRoute ns/name`, `TLSRoute ns/name`, or a `ConfigMap` of ports.
     pub origin: Origin,
     /// The rule's name, or `rules[0]`.
     pub rule: Arc<str>,
     /// When the object was made, seconds since 1970; of several routes for the same streams the oldest wins, then the first by
     /// namespace/name.
     pub created: i64,
+    /// PROXY protocol header that the backend gets, besides what its upstream's settings say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// The object's own hostnames; never empty ([`HostPattern::Any`] stands for none given).
     pub hostnames: Vec<HostPattern>,
     /// One of these by weight. Empty, or all weights 0: every stream is refused.

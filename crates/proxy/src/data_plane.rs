@@ -255,39 +255,33 @@ impl Publisher {
         let mut opened: Vec<Opened> = (0..workers).map(|_| Opened::default()).collect();
         let mut failed = Vec::new();
         let tcp: Vec<_> = snapshot.binds.iter().map(|bind| bind.address).collect();
-        open_new(&tcp, &mut self.listening, |address, alone| {
+        let unopened = open_new(&tcp, &mut self.listening, |address, alone| {
             let listeners = listener::open(address, workers, alone)?;
             let local = listeners[0].local_addr()?;
             for (opened, listener) in opened.iter_mut().zip(listeners) {
                 opened.tcp.push((address, listener));
             }
             Ok(local)
-        })
-        .into_iter()
-        .for_each(|(address, error)| {
-            failed.push(BindFailure {
-                address,
-                udp: false,
-                error,
-            });
         });
+        failed.extend(unopened.into_iter().map(|(address, error)| BindFailure {
+            address,
+            udp: false,
+            error,
+        }));
         let udp: Vec<_> = snapshot.udp.iter().map(|bind| bind.address).collect();
-        open_new(&udp, &mut self.listening_udp, |address, alone| {
+        let unopened = open_new(&udp, &mut self.listening_udp, |address, alone| {
             let sockets = udp::open(address, workers, alone)?;
             let local = sockets[0].local_addr()?;
             for (opened, socket) in opened.iter_mut().zip(sockets) {
                 opened.udp.push((address, socket));
             }
             Ok(local)
-        })
-        .into_iter()
-        .for_each(|(address, error)| {
-            failed.push(BindFailure {
-                address,
-                udp: true,
-                error,
-            });
         });
+        failed.extend(unopened.into_iter().map(|(address, error)| BindFailure {
+            address,
+            udp: true,
+            error,
+        }));
         (built.broken, failed, opened)
     }
 

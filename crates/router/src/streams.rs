@@ -208,6 +208,7 @@ mod tests {
             origin: Origin::new("TLSRoute", "n", name),
             rule: "rules[0]".into(),
             created,
+            proxy_protocol: None,
             hostnames: hostnames.iter().map(|text| pattern(text)).collect(),
             backends: Vec::new(),
         })

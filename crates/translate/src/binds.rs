@@ -3,6 +3,7 @@
 
 use crate::IngressResult;
 use crate::attached::Attached;
+use crate::backends::Carrier;
 use crate::conditions::Wrong;
 use crate::gateway::front;
 use crate::gateway::overlap::Overlaps;
@@ -15,7 +16,8 @@ use crate::memo::Memo;
 use crate::output::{ObjectStatus, Services, share_with};
 use crate::ports::{Ports, Target};
 use crate::sockets::{Conflict, Socket, bind_addresses, claim, share_bind};
-use crate::stream_listeners::{StreamListeners, UdpSockets, claim_udp};
+use crate::stream_listeners::{self, StreamListeners, UdpSockets, claim_udp};
+use crate::stream_services::PortService;
 use api::gateway::Gateway;
 use ir::{
     Bind, BindAddress, CertificateId, Code, Diagnostic, Layer, List, Listener, Route, StreamListener,
@@ -33,6 +35,7 @@ pub(crate) struct Binds {
     statuses: BTreeMap<Holder, Arc<ObjectStatus>>,
     attached: Attached<Route>,
     streams: StreamListeners,
+    port_services: BTreeMap<Carrier, Vec<PortService>>,
     ingress: Ingresses,
     services: Arc<Services>,
     /// The last assembly, as long as nothing that goes into it changed.
@@ -83,6 +86,14 @@ impl Binds {
         }
     }
 
+    /// Says what the ConfigMap of TCP or UDP ports gives now.
+    pub fn port_services_changed(&mut self, carrier: Carrier, services: Vec<PortService>) {
+        if self.port_services.get(&carrier) != Some(&services) {
+            self.port_services.insert(carrier, services);
+            self.assembled = None;
+        }
+    }
+
     /// Puts the sockets together.
     pub fn assemble(
         &mut self,
@@ -122,12 +133,22 @@ impl Binds {
             Vec::new()
         };
         let mut assembled = Assembled::default();
+        let mut udp = UdpSockets::new();
+        for service in self.port_services.values().flatten() {
+            stream_listeners::claim_port(
+                service,
+                settings,
+                &mut sockets,
+                &mut udp,
+                &mut assembled.diagnostics,
+            );
+        }
         self.gateways(
             settings,
             gateways,
             listener_sets,
             &reserved,
-            &mut sockets,
+            (&mut sockets, udp),
             &mut assembled,
         );
         let ingress = with_ingress.then(|| self.ingress.listeners(ingresses));
@@ -172,7 +193,7 @@ impl Binds {
         gateways: &Memo<Key, GatewayUnit>,
         listener_sets: &Memo<Key, Option<SetUnit>>,
         reserved: &[(u16, Transport)],
-        sockets: &mut BTreeMap<BindAddress, Socket>,
+        (sockets, udp): (&mut BTreeMap<BindAddress, Socket>, UdpSockets),
         assembled: &mut Assembled,
     ) {
         let mut ours: Vec<_> = gateways
@@ -190,7 +211,7 @@ impl Binds {
             ports: &Ports::assign(settings, &units, &sets),
             reserved,
             sockets,
-            udp: UdpSockets::new(),
+            udp,
             diagnostics: &mut assembled.diagnostics,
             served: BTreeMap::new(),
             streams: BTreeMap::new(),

@@ -104,6 +104,10 @@ pub struct Settings {
     pub watch_ingress_without_class: bool,
     /// Labels of namespaces whose Gateways, routes and Ingresses are served; unset: of all.
     pub namespace_selector: Option<LabelSelector>,
+    /// ConfigMap of TCP ports, as ingress-nginx has it.
+    pub tcp_services: Option<Key>,
+    /// ConfigMap of UDP ports, likewise.
+    pub udp_services: Option<Key>,
     /// Secret with the certificate for hosts that have none.
     pub default_certificate: Option<Key>,
     /// Certificate to use when `default_certificate` is unset or unusable (self-signed, made at start).
@@ -148,6 +152,8 @@ impl Default for Settings {
             ingress_class: None,
             watch_ingress_without_class: false,
             namespace_selector: None,
+            tcp_services: None,
+            udp_services: None,
             default_certificate: None,
             fallback_certificate: None,
             proxy_protocol_ports: Vec::new(),

@@ -34,6 +34,7 @@ mod shelf;
 mod sockets;
 mod stream_listeners;
 mod stream_routes;
+mod stream_services;
 
 pub use api::core::ServiceType;
 pub use gateway::front::{GIVEN, OWNER_LABEL, label_value, mapped_ports};
@@ -77,6 +78,7 @@ pub struct Translator {
     policy_statuses: Vec<Arc<ObjectStatus>>,
     classes: Memo<Key, Option<Arc<ObjectStatus>>>,
     defaults: Memo<(), Vec<ir::CertificateId>>,
+    port_services: Memo<backends::Carrier, ()>,
     upstreams: Memo<UpstreamId, Arc<Upstream>>,
     ledger: Ledger,
     binds: Binds,
@@ -127,6 +129,7 @@ impl Translator {
             policy_statuses: Vec::new(),
             classes: Memo::default(),
             defaults: Memo::default(),
+            port_services: Memo::default(),
             upstreams: Memo::default(),
             ledger: Ledger::default(),
             binds: Binds::default(),
@@ -159,6 +162,7 @@ impl Translator {
         self.gateway_api(objects, &changes);
         self.stream_routes(objects, &changes);
         self.policies(objects, &changes);
+        self.port_services(objects, &changes);
         self.upstreams(objects, &changes);
         let default_certificates = self.defaults.get(&()).cloned().unwrap_or_default();
         let assembled = self.binds.assemble(

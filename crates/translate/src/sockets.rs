@@ -15,9 +15,11 @@ pub(crate) struct Socket {
     /// The port that clients connect to, if it is another one.
     public_port: Option<u16>,
     /// Who has which hostname.
-    hostnames: HashMap<HostPattern, Origin>,
+    pub hostnames: HashMap<HostPattern, Origin>,
     /// Gateway listeners that are served there.
     pub listeners: Vec<Arc<Listener>>,
+    /// Whether connections begin with a PROXY protocol header, whatever the flags say.
+    pub proxy_protocol: bool,
     /// Stream listeners that are served there.
     pub streams: Vec<Arc<StreamListener>>,
 }
@@ -30,6 +32,7 @@ impl Socket {
             public_port,
             hostnames: HashMap::new(),
             listeners: Vec::new(),
+            proxy_protocol: false,
             streams: Vec::new(),
         }
     }
@@ -80,7 +83,7 @@ impl Socket {
             address,
             public_port: self.public_port,
             transport: self.transport,
-            proxy_protocol: settings.proxy_protocol_ports.contains(&port),
+            proxy_protocol: self.proxy_protocol || settings.proxy_protocol_ports.contains(&port),
             listeners,
             default_certificates: defaults.to_vec(),
             streams,

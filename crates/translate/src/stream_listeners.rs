@@ -2,12 +2,18 @@
 //! together with those of HTTP in `sockets.rs`.
 
 use crate::attached::Attached;
+use crate::backends::Carrier;
+use crate::binds;
 use crate::conditions::Wrong;
 use crate::gateway::{GatewayUnit, ListenerUnit, Place, RouteUnit, Speaks};
 use crate::input::{Key, Settings};
 use crate::output::share_with;
-use crate::sockets::{Conflict, bind_addresses};
-use ir::{BindAddress, Origin, StreamListener, StreamRoute, StreamTls, UdpBind};
+use crate::sockets::{Conflict, Socket, bind_addresses};
+use crate::stream_services::PortService;
+use ir::{
+    BindAddress, Code, Diagnostic, HostPattern, Origin, StreamListener, StreamRoute, StreamTls, Transport,
+    UdpBind,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -110,4 +116,42 @@ pub(crate) fn claim_udp(
         sockets.insert(address, (listener.origin.clone(), None));
     }
     Ok(())
+}
+
+/// Takes the port of a ConfigMap's entry wherever the flags say to listen: before Gateways, as Ingress does.
+pub(crate) fn claim_port(
+    service: &PortService,
+    settings: &Settings,
+    sockets: &mut BTreeMap<BindAddress, Socket>,
+    udp: &mut UdpSockets,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let origin = &service.listener.origin;
+    for ip in binds::addresses(settings) {
+        let address = BindAddress {
+            ip,
+            port: service.port,
+        };
+        if service.carrier == Carrier::Udp {
+            udp.insert(address, (origin.clone(), Some(Arc::clone(&service.listener))));
+            continue;
+        }
+        if sockets.contains_key(&address) {
+            let field = format!("data[\"{}\"]", service.port);
+            let finding = Diagnostic::new(
+                Code::PortServiceInvalid,
+                origin.object(),
+                field,
+                format!("port {} belongs to Ingress", service.port),
+            );
+            diagnostics
+                .push(finding.hint("Use another port, or move Ingress with --http-port and --https-port"));
+            continue;
+        }
+        let mut socket = Socket::new(Transport::Tcp, None);
+        socket.proxy_protocol = service.proxy_protocol;
+        socket.hostnames.insert(HostPattern::Any, origin.clone());
+        socket.streams.push(Arc::clone(&service.listener));
+        sockets.insert(address, socket);
+    }
 }

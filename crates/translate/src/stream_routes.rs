@@ -1,12 +1,13 @@
 //! Units of TCPRoutes, UDPRoutes and TLSRoutes, as they are kept from one translation to the next.
 
+use crate::backends::Carrier;
 use crate::changes::Changes;
 use crate::gateway::RouteUnit;
 use crate::gateway::stream_route::{self, Given};
 use crate::input::{Key, Objects};
 use crate::memo::Memo;
 use crate::output::move_status;
-use crate::{Translator, dirty, replace};
+use crate::{Translator, dirty, replace, stream_services};
 use ir::StreamRoute;
 
 /// Units by kind.
@@ -48,6 +49,31 @@ macro_rules! translate {
 }
 
 impl Translator {
+    /// The ConfigMaps of ports that flags name.
+    pub(crate) fn port_services(&mut self, objects: &Objects, changes: &Changes) {
+        for (carrier, key) in [
+            (Carrier::Tcp, self.settings.tcp_services.clone()),
+            (Carrier::Udp, self.settings.udp_services.clone()),
+        ] {
+            let Some(key) = key else { continue };
+            let known = self.port_services.get(&carrier).is_some();
+            let concerned =
+                changes.all || !known || !self.port_services.readers_of(&changes.reads).is_empty();
+            if concerned {
+                let (services, left) = run!(self, objects, |scope| stream_services::translate(
+                    scope, &key, carrier
+                ));
+                self.binds.port_services_changed(carrier, services);
+                replace(
+                    &mut self.port_services,
+                    &mut self.ledger,
+                    carrier,
+                    Some(((), left)),
+                );
+            }
+        }
+    }
+
     /// TCPRoutes, UDPRoutes and TLSRoutes.
     pub(crate) fn stream_routes(&mut self, objects: &Objects, changes: &Changes) {
         translate!(self, objects, changes, tcp, tcp_routes);

@@ -46,6 +46,10 @@ struct CaseSettings {
     watch_ingress_without_class: bool,
     /// `namespace/name`
     default_certificate: Option<String>,
+    /// `namespace/name`
+    tcp_services: Option<String>,
+    /// `namespace/name`
+    udp_services: Option<String>,
     proxy_protocol_ports: Vec<u16>,
     allow_local_external_names: bool,
     status_addresses: Vec<IpAddr>,
@@ -120,14 +124,10 @@ fn case_settings(case: &Path) -> Result<CaseSettings, String> {
 
 fn settings(given: CaseSettings) -> Result<Settings, String> {
     let defaults = Settings::default();
-    let default_certificate = match &given.default_certificate {
-        Some(text) => {
-            let (namespace, name) = text
-                .split_once('/')
-                .ok_or("defaultCertificate is not namespace/name")?;
-            Some(Key::new(namespace, name))
-        }
-        None => None,
+    let key = |text: &Option<String>| match text.as_deref().map(|text| text.split_once('/')) {
+        None => Ok(None),
+        Some(Some((namespace, name))) => Ok(Some(Key::new(namespace, name))),
+        Some(None) => Err("a name in settings.yaml is not namespace/name"),
     };
     Ok(Settings {
         http_port: given.http_port.unwrap_or(defaults.http_port),
@@ -135,7 +135,9 @@ fn settings(given: CaseSettings) -> Result<Settings, String> {
         bind: given.bind,
         ingress_class: given.ingress_class,
         watch_ingress_without_class: given.watch_ingress_without_class,
-        default_certificate,
+        default_certificate: key(&given.default_certificate)?,
+        tcp_services: key(&given.tcp_services)?,
+        udp_services: key(&given.udp_services)?,
         proxy_protocol_ports: given.proxy_protocol_ports,
         allow_local_external_names: given.allow_local_external_names,
         status_addresses: given.status_addresses,

@@ -53,6 +53,13 @@ pub struct SettingsFlags {
     #[arg(long, help_heading = BACKENDS)]
     pub allow_local_external_names: bool,
 
+    /// ConfigMap of TCP ports as ingress-nginx has it: `"9000": shop/db:5432`, perhaps with `:PROXY` behind it.
+    #[arg(long, value_name = "NAMESPACE/NAME", help_heading = LISTENING)]
+    pub tcp_services_configmap: Option<ObjectName>,
+    /// ConfigMap of UDP ports, likewise.
+    #[arg(long, value_name = "NAMESPACE/NAME", help_heading = LISTENING)]
+    pub udp_services_configmap: Option<ObjectName>,
+
     /// Labels of namespaces whose Gateways, routes and Ingresses are served, as `kubectl --selector` has them; by default all.
     #[arg(long, value_name = "SELECTOR", value_parser = translate::selector::parse, help_heading = CLASSES)]
     pub watch_namespace_selector: Option<LabelSelector>,

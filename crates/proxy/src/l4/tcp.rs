@@ -8,6 +8,7 @@ use crate::fault::Fault;
 use crate::forwarded::Ends;
 use crate::http::alarm::Alarm;
 use crate::http::buffer::Buffer;
+use crate::http::proxy_protocol;
 use crate::l4::CompiledStream;
 use crate::l4::record::Record;
 use crate::l4::relay::{self, Passed};
@@ -109,6 +110,17 @@ async fn forward(worker: &Rc<WorkerState>, incoming: &mut Incoming) -> Result<()
     record.connect = connection.connected_in();
     let (upstream, settings) = connection.parts();
     let idle = settings.tunnel_idle_timeout;
+    let route = record.chosen.as_ref().map(|chosen| &chosen.route);
+    let mut ahead = 0;
+    if let Some(version) = route.and_then(|route| route.proxy_protocol)
+        && settings.proxy_protocol.is_none()
+    {
+        let mut with_header = Buffer::take();
+        with_header.extend(&proxy_protocol::write(version, Some((ends.peer, ends.local))));
+        ahead = with_header.len() as u64;
+        with_header.extend(sent.filled());
+        *sent = with_header;
+    }
     let mut alarm = Alarm::new(Rc::clone(control));
     let mut passed = Passed::default();
     let outcome = relay::run(
@@ -121,7 +133,7 @@ async fn forward(worker: &Rc<WorkerState>, incoming: &mut Incoming) -> Result<()
         &mut passed,
     )
     .await;
-    record.bytes_in = passed.up;
+    record.bytes_in = passed.up.saturating_sub(ahead);
     record.bytes_out = passed.down;
     if matches!(outcome, Err(fault) if fault != Fault::TunnelIdle) {
         reset(upstream);

@@ -204,7 +204,7 @@ impl UdpListening {
         let flow = match self.connect(worker, &plan, chosen, key, now) {
             Ok(flow) => flow,
             Err(fault) => {
-                self.refuse(worker, chosen, fault);
+                refuse(worker, chosen, fault);
                 return None;
             }
         };
@@ -260,20 +260,6 @@ impl UdpListening {
             record: RefCell::new(record),
             answers: RefCell::new(None),
         })
-    }
-
-    /// A datagram that leads to no flow is dropped, and counted: not logged, as anybody can send any number of them.
-    fn refuse(&self, worker: &WorkerState, chosen: Option<&Chosen<Arc<CompiledStream>>>, fault: Fault) {
-        worker.shard.fault(fault.code());
-        if let Some(chosen) = chosen {
-            let figures = telemetry::StreamFigures {
-                fault: fault.code(),
-                duration: Duration::ZERO,
-                bytes_in: 0,
-                bytes_out: 0,
-            };
-            chosen.compiled.metrics.record(&worker.shard, &figures);
-        }
     }
 
     fn address(&self, asked: Option<IpAddr>) -> SocketAddr {
@@ -396,6 +382,20 @@ async fn answers(worker: Rc<WorkerState>, listening: Rc<UdpListening>, flow: Rc<
             // Something on the way was unreachable for a moment.
             Err(_) => {}
         }
+    }
+}
+
+/// A datagram that leads to no flow is dropped, and counted: not logged, as anybody can send any number of them.
+fn refuse(worker: &WorkerState, chosen: Option<&Chosen<Arc<CompiledStream>>>, fault: Fault) {
+    worker.shard.fault(fault.code());
+    if let Some(chosen) = chosen {
+        let figures = telemetry::StreamFigures {
+            fault: fault.code(),
+            duration: Duration::ZERO,
+            bytes_in: 0,
+            bytes_out: 0,
+        };
+        chosen.compiled.metrics.record(&worker.shard, &figures);
     }
 }
 

@@ -84,7 +84,7 @@ impl Datagrams {
         let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
         for (at, header) in headers.iter().take(count).enumerate() {
             self.lengths[at] = (header.msg_len as usize).min(SIZE);
-            self.control_lengths[at] = (header.msg_hdr.msg_controllen as usize).min(CONTROL);
+            self.control_lengths[at] = header.msg_hdr.msg_controllen.min(CONTROL);
         }
         Ok(count)
     }

@@ -195,6 +195,7 @@ pub fn stream_route(name: &str, hostnames: &[&str], backends: &[(&str, u32)]) ->
         origin: origin_of("TCPRoute", name),
         rule: "rules[0]".into(),
         created: 0,
+        proxy_protocol: None,
         hostnames: hostnames.iter().map(|text| pattern(text)).collect(),
         backends: backends.iter().map(backend).collect(),
     })

@@ -112,6 +112,7 @@ pub(crate) fn translate(
             origin: origin.clone(),
             rule,
             created: given.metadata.created,
+            proxy_protocol: None,
             hostnames,
             backends,
         });
