@@ -7,6 +7,7 @@
 
 mod again;
 mod answer;
+mod cancel;
 mod decide;
 mod facts;
 mod forward;

@@ -16,10 +16,12 @@ mod backend;
 mod client;
 mod connection;
 mod gateway;
+pub mod http2;
 mod load;
 mod metrics;
 pub mod objects;
 pub mod random;
+pub mod scripted;
 mod websocket;
 mod wiring;
 

@@ -3,6 +3,7 @@
 
 use super::again::Retries;
 use super::answer::ResponseRules;
+use super::cancel::unless_reset;
 use super::decide::Order;
 use super::facts::Facts;
 use super::mirror::{self, BodyCopy};
@@ -192,13 +193,15 @@ impl<'p> Forward<'_, 'p> {
     }
 
     async fn connect(
-        &self,
+        &mut self,
         order: &Order<'_>,
         wanted: &mut Wanted<'_>,
         request_end: Option<Instant>,
         try_end: Option<Instant>,
     ) -> Result<UpstreamConnection, Fault> {
         let connecting = checkout(self.worker, order.cell, wanted);
+        let client = &mut self.session.downstream.stream;
+        let connecting = unless_reset(client, connecting);
         let (end, fault) = match (request_end, try_end) {
             (None, None) => return connecting.await,
             (Some(request), Some(attempt)) if attempt < request => (attempt, Fault::TryTimeout),

@@ -1,12 +1,14 @@
 //! HTTP/2 on a client's connection: one exchange per stream, each in a task of its own.
 //!
-//! The connection's task lets streams in, sends what they have to send, and decides when it is time to go. What a stream
-//! has of its own is lent by the connection, so that the next one finds it ready.
+//! The connection's own task is next door in `life`. What a stream has of its own is lent by the connection, so that the
+//! next one finds it ready.
+
+mod life;
 
 use super::record::Record;
 use super::session::{Session, Work};
 use super::{After, exchange};
-use crate::connection::{Control, Downstream, Idle, Occupation, TlsFacts, Wait};
+use crate::connection::{Control, Downstream, Occupation, TlsFacts, Wait};
 use crate::fault::Fault;
 use crate::forwarded::{Ends, Lines};
 use crate::http::alarm::Alarm;
@@ -23,9 +25,7 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
-use std::time::Duration;
-use tokio::time::Instant;
+use std::task::Poll;
 
 /// What the streams of a connection share.
 struct Shared {
@@ -39,8 +39,13 @@ struct Shared {
     berths: RefCell<Vec<Berth>>,
     /// Exchanges under way.
     active: Cell<usize>,
+    /// Beyond so many, new ones are refused: a stream that the client cancels is over for it at once, but for us only when
+    /// its exchange has let go of everything.
+    most_active: usize,
     /// Streams so far.
     served: Cell<u32>,
+    /// We said that we go.
+    leaving: Cell<bool>,
 }
 
 /// What a stream borrows of its connection.
@@ -65,10 +70,13 @@ pub(super) async fn serve(worker: Rc<WorkerState>, downstream: Downstream, first
         local,
         tls: tls.is_some(),
     };
-    let handshake = builder(&worker).handshake::<_, Bytes>(Wire::new(first, stream));
+    let wire = Wire::of_client(first, stream);
+    let watch = wire.watch();
+    let handshake = builder(&worker).handshake::<_, Bytes>(wire);
     let Some(connection) = within_time(&worker, &mut alarm, handshake).await else {
         return;
     };
+    let most_active = worker.plan().http.limits.streams as usize * 2;
     let shared = Rc::new(Shared {
         worker,
         ends,
@@ -77,10 +85,12 @@ pub(super) async fn serve(worker: Rc<WorkerState>, downstream: Downstream, first
         control,
         berths: RefCell::default(),
         active: Cell::new(0),
+        most_active,
         served: Cell::new(0),
+        leaving: Cell::new(false),
     });
     shared.rest();
-    run(&shared, connection, alarm).await;
+    life::run(&shared, connection, watch, alarm).await;
 }
 
 /// Bounds on what one connection may hold, and what it may make us do.
@@ -96,6 +106,7 @@ fn builder(worker: &WorkerState) -> Builder {
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(MOST_UNSENT)
+        .max_local_error_reset_streams(Some(MOST_ERRORS))
         .enable_connect_protocol();
     builder
 }
@@ -127,63 +138,12 @@ async fn within_time(
     .await
 }
 
-async fn run(shared: &Rc<Shared>, mut connection: Connection<Wire, Bytes>, mut alarm: Alarm) {
-    // Set once we have said that we go.
-    let mut gone_by: Option<Instant> = None;
-    loop {
-        let next = poll_fn(|cx| {
-            while let Poll::Ready(request) = connection.poll_accept(cx) {
-                match request {
-                    Some(Ok((request, respond))) => begin(shared, request, respond),
-                    Some(Err(error)) => return Poll::Ready(Next::Broken(error)),
-                    None => return Poll::Ready(Next::Over),
-                }
-                if gone_by.is_none() && shared.is_used_up() {
-                    return Poll::Ready(Next::Leave);
-                }
-            }
-            if let Some(at) = gone_by {
-                return shared.poll_gone(cx, &mut alarm, at);
-            }
-            match shared.control.poll_told(cx) {
-                Poll::Ready(Idle::Close | Idle::TimedOut) => Poll::Ready(Next::Leave),
-                Poll::Ready(Idle::Readable | Idle::Cold) | Poll::Pending => Poll::Pending,
-            }
-        })
-        .await;
-        match next {
-            Next::Leave => {
-                connection.graceful_shutdown();
-                gone_by = Some(shared.worker.clock.now() + LEAVE);
-            }
-            Next::Broken(error) => {
-                if !error.is_io() {
-                    tracing::debug!(%error, "connection broken off");
-                    shared.worker.shard.fault(match error.reason() {
-                        Some(Reason::ENHANCE_YOUR_CALM) => FLOOD,
-                        _ => BAD_FRAMES,
-                    });
-                }
-                return;
-            }
-            Next::Over => return,
-        }
-    }
-}
-
-/// What comes next on a connection, besides requests.
-enum Next {
-    /// It is time to go.
-    Leave,
-    /// The client broke the protocol, or the socket failed.
-    Broken(h2::Error),
-    /// The connection is over.
-    Over,
-}
-
 impl Shared {
     /// Nothing is under way from now on.
     fn rest(&self) {
+        if self.leaving.get() {
+            return;
+        }
         let plan = self.worker.plan();
         let timeouts = &plan.http.timeouts;
         let since = self.worker.clock.recent();
@@ -197,18 +157,6 @@ impl Shared {
             until: since + within,
             wait: Wait::Long,
         });
-    }
-
-    /// We said that we go: no new streams come, and when the last one is over the client has a moment to go too.
-    fn poll_gone(&self, cx: &mut Context<'_>, alarm: &mut Alarm, at: Instant) -> Poll<Next> {
-        if self.active.get() > 0 {
-            return Poll::Pending;
-        }
-        if self.worker.clock.now() >= at {
-            return Poll::Ready(Next::Over);
-        }
-        alarm.wake_by(cx, at);
-        Poll::Pending
     }
 
     fn is_used_up(&self) -> bool {
@@ -229,7 +177,10 @@ impl Shared {
 }
 
 /// Serves a request in a task of its own.
-fn begin(shared: &Rc<Shared>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+fn begin(shared: &Rc<Shared>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    if shared.active.get() >= shared.most_active {
+        return respond.send_reset(Reason::REFUSED_STREAM);
+    }
     shared.served.set(shared.served.get().saturating_add(1));
     shared.active.set(shared.active.get() + 1);
     shared.control.set(Occupation::Busy);
@@ -323,12 +274,14 @@ const FIELD_OVERHEAD: usize = 32;
 /// Content of one request that may wait for us (nginx 64 KiB, Envoy's edge advice 64 KiB): enough for 20 Mbit/s over
 /// 100 ms.
 const STREAM_WINDOW: u32 = 256 * 1024;
-/// Content of all requests of a connection that may wait for us (Envoy's edge advice: 1 MiB).
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Content of all requests of a connection that may wait for us (Envoy's edge advice: 1 MiB): uploads to sixteen endpoints
+/// that don't read leave room for those to others.
+const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 /// Content of one response that waits for the socket.
 const MOST_UNSENT: usize = 64 * 1024;
-/// How long a client may stay after its last response when we have said that we go.
-const LEAVE: Duration = Duration::from_secs(2);
+/// Streams on which a client may break the protocol before its connection is closed. Each time we reset the stream, and the
+/// exchange that it had goes on for a moment (CVE-2025-8671).
+const MOST_ERRORS: usize = 100;
 /// Codes of faults that end a connection.
 const BAD_FRAMES: &str = "bad-frames";
 const FLOOD: &str = "flood";

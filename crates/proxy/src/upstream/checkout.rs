@@ -3,6 +3,7 @@
 use super::cell::UpstreamCell;
 use super::connection::{Connected, Lease, UpstreamConnection};
 use super::local::{LocalUpstream, Profile, Unavailable};
+use super::shared::User;
 use crate::fault::Fault;
 use crate::forwarded::Ends;
 use crate::http::proxy_protocol;
@@ -152,20 +153,42 @@ async fn connect(
     }
     let identity = profile.identity(wanted.identity);
     let (user, took) = loop {
-        let Some(_opening) = lease.shared().opening().await else {
-            match lease.shared().take(identity) {
-                Some(user) => break (user, None),
-                None => continue,
+        match lease.shared().opening().await {
+            Ok(Some(opening)) => {
+                let begun = begin_shared(worker, &lease, profile, wanted).await;
+                match begun {
+                    Ok((user, took)) => break (user, Some(took)),
+                    Err((fault, error)) => {
+                        opening.failed(fault);
+                        return Err((fault, error));
+                    }
+                }
             }
-        };
-        let ((stream, _, open), took) = open(worker, &lease, profile, wanted).await?;
-        let (keep, now) = (lease.keeps(), worker.clock.recent());
-        match lease.shared().begin(stream, identity, open, keep, now).await {
-            Ok(user) => break (user, Some(took)),
-            Err(error) => return Err((Fault::Connect, io::Error::other(error))),
+            Ok(None) => {
+                if let Some(user) = lease.shared().take(identity) {
+                    break (user, None);
+                }
+            }
+            Err(fault) => return Err((fault, io::ErrorKind::NotConnected.into())),
         }
     };
     Ok(UpstreamConnection::shared(user, lease, Rc::clone(profile), took))
+}
+
+/// A place on a new connection that exchanges share.
+async fn begin_shared(
+    worker: &WorkerState,
+    lease: &Lease,
+    profile: &Profile,
+    wanted: &Wanted<'_>,
+) -> Result<(User, Duration), (Fault, io::Error)> {
+    let ((stream, identity, open), took) = open(worker, lease, profile, wanted).await?;
+    let (keep, now) = (lease.keeps(), worker.clock.recent());
+    let begun = lease.shared().begin(stream, identity, open, keep, now);
+    match begun.await {
+        Ok(user) => Ok((user, took)),
+        Err(error) => Err((Fault::Connect, io::Error::other(error))),
+    }
 }
 
 async fn open(

@@ -1,8 +1,8 @@
 //! Connections that many exchanges share (HTTP/2): a worker has one to an endpoint, and another when it is full.
 
 use super::connection::Open;
-use crate::http::buffer::Buffer;
-use crate::http::h2::{Outbound, Wire};
+use crate::fault::Fault;
+use crate::http::h2::{Outbound, Watch, Wire};
 use crate::stream::Stream;
 use crate::tls::client::same_identity;
 use bytes::Bytes;
@@ -26,6 +26,8 @@ pub(crate) struct SharedConnections {
     /// One is being opened: who needs it waits for it.
     opening: Cell<bool>,
     opened: Notify,
+    /// How often that failed, and how it did the last time.
+    failures: Cell<(u32, Option<Fault>)>,
 }
 
 /// A connection.
@@ -72,20 +74,25 @@ impl SharedConnections {
         (least.state.users.get() < most).then(|| User::new(least))
     }
 
-    /// Begins to open one. None: one was being opened, and that is over now.
-    pub(crate) async fn opening(&self) -> Option<Opening<'_>> {
-        if self.opening.replace(true) {
-            self.opened.notified().await;
-            return None;
+    /// Begins to open one. None: one was being opened, and that is over now. If it failed, it failed for all who waited
+    /// for it: each trying in turn, the last of them would wait for ever.
+    pub(crate) async fn opening(&self) -> Result<Option<Opening<'_>>, Fault> {
+        if !self.opening.replace(true) {
+            return Ok(Some(Opening(self)));
         }
-        Some(Opening(self))
+        let (before, _) = self.failures.get();
+        self.opened.notified().await;
+        match self.failures.get() {
+            (failures, Some(fault)) if failures != before => Err(fault),
+            _ => Ok(None),
+        }
     }
 
     /// Speaks HTTP/2 on a connection and gives a place on it. `keep`: it is for others too.
     pub(crate) async fn begin(
         &self,
         stream: Stream,
-        identity: Option<&Arc<CertifiedKey>>,
+        identity: Option<Arc<CertifiedKey>>,
         open: Open,
         keep: bool,
         now: Instant,
@@ -98,12 +105,14 @@ impl SharedConnections {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(MOST_FIELDS)
             .max_send_buffer_size(MOST_UNSENT);
-        let (ask, connection) = builder.handshake(Wire::new(Buffer::default(), stream)).await?;
+        let wire = Wire::to_endpoint(stream);
+        let watch = wire.watch();
+        let (ask, connection) = builder.handshake(wire).await?;
         let state = Rc::<State>::default();
-        tokio::task::spawn_local(run(connection, Rc::clone(&state)));
+        tokio::task::spawn_local(run(connection, watch, Rc::clone(&state)));
         let shared = Rc::new(SharedConnection {
             ask,
-            identity: identity.cloned(),
+            identity,
             idle_since: Cell::new(now),
             state,
             _open: open,
@@ -133,6 +142,14 @@ impl SharedConnections {
         open.iter()
             .filter(|connection| connection.state.users.get() == 0)
             .count()
+    }
+}
+
+impl Opening<'_> {
+    /// It could not be opened.
+    pub(crate) fn failed(self, fault: Fault) {
+        let failures = &self.0.failures;
+        failures.set((failures.get().0.wrapping_add(1), Some(fault)));
     }
 }
 
@@ -186,14 +203,15 @@ impl Drop for User {
 }
 
 /// The connection's task: sends, receives, and asks from time to time whether the endpoint is still there.
-async fn run(mut connection: Connection<Wire, Bytes>, state: Rc<State>) {
+async fn run(mut connection: Connection<Wire, Bytes>, watch: Rc<Watch>, state: Rc<State>) {
     let mut pings = connection.ping_pong();
     let mut connection = pin!(connection);
     let mut next = pin!(sleep(PING_EVERY));
     // The first answer shows that the settings, which come before all else, are known.
     let mut awaited = pings.as_mut().is_some_and(ping);
     poll_fn(|cx| {
-        if connection.as_mut().poll(cx).is_ready() {
+        // An endpoint that floods us is not worth a word.
+        if connection.as_mut().poll(cx).is_ready() || watch.flooded() {
             return Poll::Ready(());
         }
         let Some(pings) = &mut pings else {
@@ -205,8 +223,8 @@ async fn run(mut connection: Connection<Wire, Bytes>, state: Rc<State>) {
             state.changed.notify_waiters();
         }
         while next.as_mut().poll(cx).is_ready() {
-            // Nothing came for all this time.
-            if awaited {
+            // Nothing came for all this time, or nobody has it any more and its end can't be told.
+            if awaited || Rc::strong_count(&state) == 1 {
                 return Poll::Ready(());
             }
             awaited = state.users.get() > 0 && ping(pings);
@@ -229,8 +247,8 @@ fn ping(pings: &mut PingPong) -> bool {
 const MOST_STREAMS: usize = 128;
 /// Bytes of a response that may wait for us.
 const STREAM_WINDOW: u32 = 256 * 1024;
-/// Bytes of all responses that may wait for us.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes of all responses that may wait for us: those of clients that don't read take no room from those of others.
+const CONNECTION_WINDOW: u32 = MOST_STREAMS as u32 * STREAM_WINDOW;
 /// Bytes of a response's fields: as many as over HTTP/1.1, and what RFC 9113 §6.5.2 adds for each.
 const MOST_FIELDS: u32 = 64 * 1024 + 32 * 256;
 /// Bytes of a request that wait for the socket.

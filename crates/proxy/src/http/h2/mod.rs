@@ -5,18 +5,22 @@
 //! the way out a head's text becomes fields again. A body is content without framing; its end and its trailers are told
 //! beside it.
 
+mod guard;
 mod incoming;
 mod outgoing;
 mod read;
 mod streams;
+mod watch;
 pub mod websocket;
 mod wire;
 mod write;
 
+pub use guard::Guard;
 pub use incoming::Incoming;
 pub use outgoing::Outgoing;
 pub use read::{read_request, read_response};
 pub use streams::{Came, Failure, Inbound, Outbound};
+pub use watch::Watch;
 pub use wire::Wire;
 pub use write::{allowed_in_trailer, fields_to_map, head_to_request, trailer_to_map, write_trailer};
 

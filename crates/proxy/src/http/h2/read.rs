@@ -5,6 +5,7 @@
 
 use crate::Fault;
 use crate::http::buffer::Buffer;
+use crate::http::h1::fields::is_token;
 use crate::http::h1::request::{is_plain_host, same_authority};
 use crate::http::h1::{Fields, Name, RequestHead, ResponseHead, Span, Target, Version, write};
 use http::header::{COOKIE, HOST};
@@ -25,6 +26,10 @@ pub fn read_request(
     let protocol = parts.extensions.get::<h2::ext::Protocol>();
     if parts.method == Method::CONNECT && protocol.is_none() {
         return Err(Fault::ConnectRefused);
+    }
+    // The crate takes any text for a protocol, line ends included.
+    if protocol.is_some_and(|protocol| !is_protocol(protocol.as_str().as_bytes())) {
+        return Err(Fault::BadRequest);
     }
     head.version = Version::Http2;
     write_line(parts, protocol.is_some(), limits, raw, head)?;
@@ -60,6 +65,12 @@ pub fn read_response(
     raw.extend(b"\r\n");
     head.settle_stream(raw.filled(), ended)?;
     Ok(raw.len())
+}
+
+/// One token of RFC 9110 §7.8, and not another HTTP: requests inside of it would have met no rule.
+fn is_protocol(text: &[u8]) -> bool {
+    let http = |name: &[u8]| text.len() >= name.len() && text[..name.len()].eq_ignore_ascii_case(name);
+    !text.is_empty() && text.iter().copied().all(is_token) && !http(b"h2") && !http(b"http")
 }
 
 fn write_line(
@@ -170,4 +181,86 @@ fn push(raw: &mut Buffer, fields: &mut Fields, name: &[u8], value: &[u8]) -> Spa
     };
     fields.push_written(Span { start, end: colon }, value, Name::of(name));
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    fn read(request: Request<()>) -> Result<String, Fault> {
+        let (mut raw, mut head) = (Buffer::default(), RequestHead::default());
+        let limits = ir::Limits::default();
+        read_request(
+            &request.into_parts().0,
+            true,
+            &limits,
+            &mut raw,
+            &mut head,
+            || "key".into(),
+        )?;
+        Ok(String::from_utf8_lossy(raw.filled()).into_owned())
+    }
+
+    fn connect(protocol: &str) -> Request<()> {
+        let request = Request::connect("http://a.example/chat").extension(h2::ext::Protocol::from(protocol));
+        request.body(()).unwrap()
+    }
+
+    #[test]
+    fn a_protocol_that_is_no_token_or_another_http_is_refused() {
+        assert_eq!(
+            read(connect("websocket")).unwrap(),
+            "GET /chat HTTP/1.1\r\nhost: a.example\r\nupgrade: websocket\r\nsec-websocket-key: key\r\n"
+        );
+        for protocol in [
+            "",
+            "a b",
+            "websocket\r\nx: y",
+            "websocket\r\n\r\nGET / HTTP/1.1",
+            "a, b",
+            "ä",
+            "h2c",
+            "H2",
+            "HTTP/1.1",
+        ] {
+            assert_eq!(read(connect(protocol)), Err(Fault::BadRequest), "{protocol:?}");
+        }
+    }
+
+    #[test]
+    fn crumbs_of_cookies_become_one_line_and_host_gives_way_to_the_authority() {
+        let request = Request::get("http://a.example:8080/x?y")
+            .header("cookie", "a=1")
+            .header("accept", "*/*")
+            .header("cookie", "b=2")
+            .header("host", "A.example:8080");
+        assert_eq!(
+            read(request.body(()).unwrap()).unwrap(),
+            "GET /x?y HTTP/1.1\r\nhost: a.example:8080\r\ncookie: a=1; b=2\r\naccept: */*\r\n"
+        );
+    }
+
+    #[test]
+    fn an_authority_that_is_none_or_that_host_contradicts_is_refused() {
+        let with_host = |uri: &str, hosts: &[&str]| {
+            let request = hosts
+                .iter()
+                .fold(Request::get(uri), |request, host| request.header("host", *host));
+            read(request.body(()).unwrap())
+        };
+        assert!(with_host("/", &["a.example"]).is_ok());
+        assert!(with_host("http://a.example/", &["a.example"]).is_ok());
+        for (uri, hosts) in [
+            ("/", &[][..]),
+            ("/", &["a.example", "a.example"]),
+            ("http://a.example/", &["b.example"]),
+            ("http://a.example/", &["a.example:81"]),
+            ("http://user@a.example/", &[]),
+            ("/", &["user@a.example"]),
+            ("/", &["a b"]),
+        ] {
+            assert_eq!(with_host(uri, hosts), Err(Fault::BadRequest), "{uri} {hosts:?}");
+        }
+    }
 }
