@@ -1,5 +1,6 @@
 //! gateway.networking.k8s.io: GatewayClass, Gateway, HTTPRoute, TCPRoute, UDPRoute, TLSRoute, ReferenceGrant (v1; v1beta1 has the same shape).
 
+pub use crate::grpc_route::{GRPCRoute, GrpcMethodMatch, GrpcRouteMatch, GrpcRouteRule, GrpcRouteSpec};
 pub use crate::http_route::*;
 use crate::meta::{Meta, list, null_as_default, resource};
 pub use crate::stream_route::*;

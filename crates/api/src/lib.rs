@@ -8,6 +8,7 @@ pub mod core;
 pub mod discovery;
 pub mod extension;
 pub mod gateway;
+mod grpc_route;
 mod http_route;
 pub mod listener_set;
 pub mod meta;

@@ -14,7 +14,7 @@ pub(crate) struct Attached<R> {
     slots: HashMap<Place, Slot<R>>,
 }
 
-/// A route of any kind. Those of one listener are all of one kind.
+/// A route of any kind.
 pub(crate) trait Attachable {
     /// The object.
     fn origin(&self) -> &Origin;
@@ -51,7 +51,13 @@ impl<R> Default for Slot<R> {
 
 impl<R: Attachable> Attached<R> {
     /// Replaces what a route gave before by what it gives now. Whether that makes a difference.
-    pub fn replace(&mut self, key: &Key, old: Option<&RouteUnit<R>>, new: Option<&RouteUnit<R>>) -> bool {
+    pub fn replace(
+        &mut self,
+        kind: &str,
+        key: &Key,
+        old: Option<&RouteUnit<R>>,
+        new: Option<&RouteUnit<R>>,
+    ) -> bool {
         if let (Some(old), Some(new)) = (old, new)
             && old.route.as_ref().map(Arc::as_ptr) == new.route.as_ref().map(Arc::as_ptr)
             && old.attached == new.attached
@@ -65,7 +71,7 @@ impl<R: Attachable> Attached<R> {
             }
             for place in &*old.attached {
                 let slot = self.slot(place);
-                slot.touched |= slot.routes.remove(|route| order(route, key));
+                slot.touched |= slot.routes.remove(|route| order(route, kind, key));
             }
         }
         if let Some(new) = new {
@@ -78,7 +84,8 @@ impl<R: Attachable> Attached<R> {
                 .flat_map(|place| new.route.iter().map(move |route| (place, route)))
             {
                 let slot = self.slot(place);
-                slot.routes.insert(|other| order(other, key), Arc::clone(route));
+                slot.routes
+                    .insert(|other| order(other, kind, key), Arc::clone(route));
                 slot.touched = true;
             }
         }
@@ -113,11 +120,13 @@ impl<R: Attachable> Attached<R> {
     }
 }
 
-/// Order of a route and a key.
-fn order(route: &impl Attachable, key: &Key) -> Ordering {
+/// Order of a route and another one, by key and kind.
+fn order(route: &impl Attachable, kind: &str, key: &Key) -> Ordering {
     let origin = route.origin();
     let namespace = origin.namespace.cmp(&key.namespace);
-    namespace.then_with(|| origin.name.cmp(&key.name))
+    namespace
+        .then_with(|| origin.name.cmp(&key.name))
+        .then_with(|| (*origin.kind).cmp(kind))
 }
 
 impl Attachable for Route {

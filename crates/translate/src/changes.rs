@@ -90,6 +90,8 @@ pub(crate) struct Changes {
     pub udp_routes: BTreeSet<Key>,
     /// TLSRoutes likewise.
     pub tls_routes: BTreeSet<Key>,
+    /// GRPCRoutes likewise.
+    pub grpc_routes: BTreeSet<Key>,
     /// Gateways likewise.
     pub gateways: BTreeSet<Key>,
     /// ListenerSets likewise.
@@ -127,7 +129,7 @@ macro_rules! marks {
 
 marks! {
     services, endpoint_slices, secrets, config_maps, namespaces, ingresses, ingress_classes, gateway_classes, gateways,
-    listener_sets, http_routes, tcp_routes, udp_routes, tls_routes, reference_grants, backend_tls_policies,
+    listener_sets, http_routes, grpc_routes, tcp_routes, udp_routes, tls_routes, reference_grants, backend_tls_policies,
     definitions,
 }
 
@@ -219,6 +221,7 @@ impl Seen {
         changes.gateways = changed.gateways;
         changes.listener_sets = changed.listener_sets;
         changes.http_routes = changed.http_routes;
+        changes.grpc_routes = changed.grpc_routes;
         changes.tcp_routes = changed.tcp_routes;
         changes.udp_routes = changed.udp_routes;
         changes.tls_routes = changed.tls_routes;

@@ -5,7 +5,7 @@ use api::core::{ConfigMap, Namespace, Secret, Service, ServiceType};
 use api::discovery::EndpointSlice;
 use api::extension::CustomResourceDefinition;
 use api::gateway::{
-    Gateway, GatewayClass, HTTPRoute, LabelSelector, ReferenceGrant, TCPRoute, TLSRoute, UDPRoute,
+    GRPCRoute, Gateway, GatewayClass, HTTPRoute, LabelSelector, ReferenceGrant, TCPRoute, TLSRoute, UDPRoute,
 };
 use api::listener_set::ListenerSet;
 use api::networking::{Ingress, IngressClass};
@@ -293,6 +293,7 @@ kinds! {
     gateways: Gateway,
     listener_sets: ListenerSet,
     http_routes: HTTPRoute,
+    grpc_routes: GRPCRoute,
     tcp_routes: TCPRoute,
     udp_routes: UDPRoute,
     tls_routes: TLSRoute,

@@ -18,6 +18,7 @@ mod conditions;
 pub mod gateway;
 pub mod grants;
 pub mod hosts;
+mod http_routes;
 pub mod ingress;
 mod ingress_listeners;
 mod input;
@@ -70,6 +71,7 @@ pub struct Translator {
     claims: Claims,
     ingresses: Memo<Key, IngressResult>,
     routes: Memo<Key, RouteUnit>,
+    grpc_routes: Memo<Key, RouteUnit>,
     stream_routes: StreamRoutes,
     assigned: pool::Assigned,
     gateways: Memo<Key, GatewayUnit>,
@@ -121,6 +123,7 @@ impl Translator {
             claims: Claims::new(),
             ingresses: Memo::default(),
             routes: Memo::default(),
+            grpc_routes: Memo::default(),
             stream_routes: StreamRoutes::default(),
             assigned: pool::Assigned::new(),
             gateways: Memo::default(),
@@ -160,6 +163,7 @@ impl Translator {
         self.claims(objects, &mut changes);
         self.ingresses(objects, &changes);
         self.gateway_api(objects, &changes);
+        self.http_routes(objects, &changes);
         self.stream_routes(objects, &changes);
         self.policies(objects, &changes);
         self.port_services(objects, &changes);
@@ -316,23 +320,6 @@ impl Translator {
             });
             replace(&mut self.listener_sets, &mut self.ledger, key, result);
             self.binds.changed();
-        }
-        for key in dirty(&self.routes, changes, &changes.http_routes, &objects.http_routes) {
-            let previous = self.routes.get(&key);
-            let result = objects.http_routes.get(&key).map(|route| {
-                run!(self, objects, |scope| gateway::route::translate(
-                    scope, route, previous
-                ))
-            });
-            let new = result.as_ref().map(|(unit, _)| unit);
-            self.binds.route_changed(&key, previous, new);
-            let status = |unit: Option<&RouteUnit>| unit.and_then(|unit| unit.status.clone());
-            move_status(
-                &mut self.statuses,
-                status(previous).as_ref(),
-                status(new).as_ref(),
-            );
-            replace(&mut self.routes, &mut self.ledger, key, result);
         }
     }
 

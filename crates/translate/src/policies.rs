@@ -55,8 +55,10 @@ impl Translator {
             .iter()
             .map(|service| Read::Service(service.clone()).id())
             .collect();
-        let routes = self.routes.readers_of(&ids);
-        let routes = routes.iter().filter_map(|key| self.routes.get(key));
+        let routes = [&self.routes, &self.grpc_routes].into_iter().flat_map(|memo| {
+            let keys = memo.readers_of(&ids).into_iter();
+            keys.filter_map(|key| memo.get(&key))
+        });
         routes
             .flat_map(|route| route.attached.iter())
             .filter_map(|place| self.gateway_of(place))

@@ -32,11 +32,12 @@ impl StreamListeners {
     /// Replaces what a route gave before by what it gives now. Whether that makes a difference.
     pub fn replace(
         &mut self,
+        kind: &str,
         key: &Key,
         old: Option<&RouteUnit<StreamRoute>>,
         new: Option<&RouteUnit<StreamRoute>>,
     ) -> bool {
-        self.attached.replace(key, old, new)
+        self.attached.replace(kind, key, old, new)
     }
 
     /// Accepted routes of a listener.

@@ -34,7 +34,7 @@ fn tests(bed: &Bed, program: &Path, suite: &str, wanted: &Wanted) -> Outcome {
         "-test.timeout=50m",
         "-test.v",
         "--gateway-class=narthex",
-        "--conformance-profiles=GATEWAY-HTTP,GATEWAY-TLS,GATEWAY-TCP,GATEWAY-UDP",
+        "--conformance-profiles=GATEWAY-HTTP,GATEWAY-GRPC,GATEWAY-TLS,GATEWAY-TCP,GATEWAY-UDP",
         "--unusable-address=198.18.199.250",
     ]);
     // Of the pool, or of the bed's load balancer.

@@ -5,7 +5,9 @@ use api::Resource;
 use api::core::{Namespace, Service};
 use api::discovery::EndpointSlice;
 use api::extension::{CustomResourceDefinition, GATEWAY_CLASSES};
-use api::gateway::{Gateway, GatewayClass, HTTPRoute, ReferenceGrant, TCPRoute, TLSRoute, UDPRoute};
+use api::gateway::{
+    GRPCRoute, Gateway, GatewayClass, HTTPRoute, ReferenceGrant, TCPRoute, TLSRoute, UDPRoute,
+};
 use api::listener_set::ListenerSet;
 use api::networking::{Ingress, IngressClass};
 use api::policy::BackendTLSPolicy;
@@ -43,6 +45,7 @@ pub(super) const KINDS: &[Kind] = kinds! {
     Gateway = "gateways",
     ListenerSet = "listenersets",
     HTTPRoute = "httproutes",
+    GRPCRoute = "grpcroutes",
     TLSRoute = "tlsroutes",
     TCPRoute = "tcproutes",
     UDPRoute = "udproutes",

@@ -88,6 +88,8 @@ const OBJECTS: [&str; 16] = [
     "Gateway",
     "ListenerSet",
     "HTTPRoute",
+    "GRPCRoute",
+    "BackendTLSPolicy",
     "TCPRoute",
     "UDPRoute",
     "TLSRoute",

@@ -1,8 +1,8 @@
 //! Backends of a route: kind, permission and existence, in this order, so that an error tells nobody what
 //! exists in a namespace they may not refer to.
 
-use super::filters;
 use super::rule::{Look, Trouble, broken};
+use super::{filters, grpc_route};
 use crate::backends::{self, BackendError, PortRef, resolve};
 use crate::grants::{Referrer, permits};
 use crate::input::Key;
@@ -64,7 +64,7 @@ impl<'a> Referring<'a> for Look<'_, 'a> {
     }
 
     fn kind(&self) -> &'static str {
-        "HTTPRoute"
+        self.kind
     }
 
     fn namespace(&self) -> &Arc<str> {
@@ -72,12 +72,12 @@ impl<'a> Referring<'a> for Look<'_, 'a> {
     }
 
     fn resolve(&mut self, service: &Key, port: u16) -> Result<UpstreamId, BackendError> {
-        resolve(
-            self.scope,
-            service,
-            PortRef::Number(port),
-            UpstreamProtocol::Http1,
-        )
+        // gRPC is HTTP/2, whether the port says so or not.
+        let usual = match self.kind {
+            grpc_route::KIND => UpstreamProtocol::Http2,
+            _ => UpstreamProtocol::Http1,
+        };
+        resolve(self.scope, service, PortRef::Number(port), usual)
     }
 
     fn report(&mut self, code: Code, field: &str, message: &str, hint: &str) {

@@ -120,6 +120,9 @@ const WITH_ADDRESSES: &[&str] = &["GatewayAddressEmpty", "GatewayStaticAddresses
 pub(crate) const FEATURES: &[&str] = &[
     "BackendTLSPolicy",
     "BackendTLSPolicySANValidation",
+    "GRPCRoute",
+    "GRPCRouteNamedRouteRule",
+    "GRPCRouteRequestHeaderModifier",
     "Gateway",
     "GatewayHTTPListenerIsolation",
     "GatewayHTTPSListenerDetectMisdirectedRequests",

@@ -152,23 +152,25 @@ impl Look<'_, '_> {
 
     /// Kinds of routes that the listener serves: those of its protocol, narrowed to those it names.
     fn kinds(&mut self) -> Vec<RouteGroupKind> {
-        let Some(fitting) = fitting(&self.listener.protocol) else {
-            return Vec::new();
-        };
-        let served = RouteGroupKind {
+        let fitting = fitting(&self.listener.protocol);
+        let served = |kind: &&str| RouteGroupKind {
             group: Some(GROUP.to_owned()),
-            kind: fitting.to_owned(),
+            kind: (*kind).to_owned(),
         };
+        if fitting.is_empty() {
+            return Vec::new();
+        }
         let allowed = self.listener.allowed_routes.as_ref();
         let asked = allowed.map_or(&[][..], |allowed| &allowed.kinds);
         if asked.is_empty() {
-            return vec![served];
+            return fitting.iter().map(served).collect();
         }
         let mut kinds = Vec::new();
         for (index, kind) in asked.iter().enumerate() {
-            if is_kind(kind, fitting) {
-                if kinds.is_empty() {
-                    kinds.push(served.clone());
+            if let Some(fits) = fitting.iter().find(|fitting| is_kind(kind, fitting)) {
+                let served = served(fits);
+                if !kinds.contains(&served) {
+                    kinds.push(served);
                 }
                 continue;
             }
@@ -180,7 +182,7 @@ impl Look<'_, '_> {
                 Code::ListenerRouteKindInvalid,
                 &format!("allowedRoutes.kinds[{index}]"),
                 &message,
-                &format!("Name {fitting} only, or leave kinds out"),
+                &format!("Name {} only, or leave kinds out", fitting.join(" and ")),
             );
             self.unresolve("InvalidRouteKinds", message);
         }
@@ -418,17 +420,17 @@ impl Look<'_, '_> {
 
 /// Whether routes of a kind can attach to listeners of a protocol at all.
 pub(crate) fn fits(protocol: &Protocol, kind: &str) -> bool {
-    fitting(protocol) == Some(kind)
+    fitting(protocol).contains(&kind)
 }
 
-/// The kind of route that a protocol is for.
-fn fitting(protocol: &Protocol) -> Option<&'static str> {
+/// The kinds of routes that a protocol is for.
+fn fitting(protocol: &Protocol) -> &'static [&'static str] {
     match protocol {
-        Protocol::Http | Protocol::Https => Some("HTTPRoute"),
-        Protocol::Tls => Some("TLSRoute"),
-        Protocol::Tcp => Some("TCPRoute"),
-        Protocol::Udp => Some("UDPRoute"),
-        Protocol::Other(_) => None,
+        Protocol::Http | Protocol::Https => &["HTTPRoute", "GRPCRoute"],
+        Protocol::Tls => &["TLSRoute"],
+        Protocol::Tcp => &["TCPRoute"],
+        Protocol::Udp => &["UDPRoute"],
+        Protocol::Other(_) => &[],
     }
 }
 

@@ -12,6 +12,7 @@ mod filters;
 pub mod front;
 #[allow(clippy::module_inception)] // the Gateway object, as the other files here are named after theirs
 pub(crate) mod gateway;
+pub(crate) mod grpc_route;
 mod headers;
 mod holder;
 mod listener;

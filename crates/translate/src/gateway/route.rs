@@ -1,4 +1,4 @@
-//! HTTPRoute: where it attaches, its rules and its status.
+//! HTTPRoute, and GRPCRoute as one: where it attaches, its rules and its status.
 
 use super::attach::{Attaching, Attachment, attach};
 use super::{Place, RouteUnit, owners, rule};
@@ -13,15 +13,19 @@ use api::status::{Condition, RouteParentStatus, RouteStatus};
 use ir::{Action, Code, Diagnostic, Filter, HostPattern, Origin, Route, Rule, Target, UpstreamId};
 use std::collections::BTreeSet;
 
-/// Translates one HTTPRoute.
-pub(crate) fn translate(scope: &mut Scope<'_>, route: &HTTPRoute, previous: Option<&RouteUnit>) -> RouteUnit {
-    let origin = Key::of(&route.metadata).origin("HTTPRoute");
+/// Translates one HTTPRoute, or what another kind comes to as one.
+pub(crate) fn translate(
+    scope: &mut Scope<'_>,
+    (kind, route): (&'static str, &HTTPRoute),
+    previous: Option<&RouteUnit>,
+) -> RouteUnit {
+    let origin = Key::of(&route.metadata).origin(kind);
     if !serves(scope, &route.metadata.namespace) {
         return RouteUnit::foreign();
     }
     let hostnames = hostnames(scope, &route.spec.hostnames, &origin);
     let attaching = Attaching {
-        kind: "HTTPRoute",
+        kind,
         metadata: &route.metadata,
         parents: &route.spec.parent_refs,
         hostnames: hostnames.as_deref().unwrap_or(&[HostPattern::Any]),
@@ -31,7 +35,7 @@ pub(crate) fn translate(scope: &mut Scope<'_>, route: &HTTPRoute, previous: Opti
         // No parent of ours: not our business, and no word about its rules.
         return RouteUnit::foreign();
     }
-    let read = rules(scope, route);
+    let read = rules(scope, (kind, route));
     let refused = match &hostnames {
         Err(wrong) => Some(wrong.clone()),
         Ok(_) => read.refused.clone(),
@@ -197,7 +201,7 @@ struct Rules {
     unresolved: Option<Wrong>,
 }
 
-fn rules(scope: &mut Scope<'_>, route: &HTTPRoute) -> Rules {
+fn rules(scope: &mut Scope<'_>, (kind, route): (&'static str, &HTTPRoute)) -> Rules {
     let default = [HttpRouteRule::default()];
     let given: &[HttpRouteRule] = if route.spec.rules.is_empty() {
         &default
@@ -210,7 +214,7 @@ fn rules(scope: &mut Scope<'_>, route: &HTTPRoute) -> Rules {
     };
     let mut wrong: Vec<(usize, Wrong)> = Vec::new();
     for (index, rule) in given.iter().enumerate() {
-        let translated = rule::translate(scope, route, index, rule);
+        let translated = rule::translate(scope, (kind, route), index, rule);
         all.kept.extend(translated.rule);
         wrong.extend(translated.refused.map(|wrong| (index, wrong)));
         if all.unresolved.is_none() {

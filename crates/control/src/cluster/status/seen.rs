@@ -203,6 +203,7 @@ pub(super) fn written_kind(kind: &str) -> Option<&'static str> {
 
 const WRITTEN: &[&str] = &[
     "BackendTLSPolicy",
+    "GRPCRoute",
     "Gateway",
     "GatewayClass",
     "HTTPRoute",
