@@ -206,6 +206,7 @@ fn headers(tenant: String) -> Vec<(&'static str, String)> {
 
 fn bind(routes: Vec<Route>) -> Bind {
     let listener = Listener {
+        identity: None,
         origin: Origin::new("Gateway", "bench", "gateway"),
         layer: Layer::Gateway,
         hostname: HostPattern::Any,
@@ -214,10 +215,12 @@ fn bind(routes: Vec<Route>) -> Bind {
     };
     Bind {
         address: BindAddress { ip: None, port: 80 },
+        public_port: None,
         transport: Transport::Http,
         proxy_protocol: false,
         listeners: vec![Arc::new(listener)],
         default_certificates: vec![],
+        streams: Vec::new(),
     }
 }
 

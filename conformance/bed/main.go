@@ -1,8 +1,8 @@
 // The bed: a Kubernetes cluster without containers, in namespaces of its own.
 //
 // `cargo xtask bed` starts it as the first process of a new network, pid and mount namespace; when it ends, whatever
-// the reason, the kernel ends everything in there. It runs etcd, the API server and the controllers as children, and
-// the Pods as processes in network namespaces of theirs.
+// the reason, the kernel ends everything in there. It runs etcd, the API server and the controllers as children, the
+// Pods as processes in network namespaces of theirs, and a load balancer.
 package main
 
 import (
@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"narthex.dev/conformance/bed/balancer"
 	"narthex.dev/conformance/bed/runner"
 )
 
@@ -78,6 +79,9 @@ func (o *options) run() error {
 	})
 	if err != nil {
 		return fmt.Errorf("pods: %w", err)
+	}
+	if err := balancer.Start(filepath.Join(o.dir, "admin.kubeconfig"), balancerRange); err != nil {
+		return fmt.Errorf("load balancer: %w", err)
 	}
 	if err := serveControl(filepath.Join(o.dir, "control"), parts, pods); err != nil {
 		return err

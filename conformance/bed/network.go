@@ -16,7 +16,9 @@ const (
 	serviceRange = "198.19.0.0/16"
 	// gatewayRange is bindable as a whole, as a local route: no address is added per Gateway.
 	gatewayRange = "198.18.200.0/21"
-	apiPort      = 26443
+	// balancerRange likewise, for Services of type LoadBalancer.
+	balancerRange = "198.18.208.0/21"
+	apiPort       = 26443
 )
 
 // layNetwork makes the bridge that the Pods hang on, and makes the addresses of Gateways local.
@@ -45,10 +47,6 @@ func layNetwork() error {
 	if err := netlink.LinkSetUp(bridge); err != nil {
 		return err
 	}
-	_, gateways, err := net.ParseCIDR(gatewayRange)
-	if err != nil {
-		return err
-	}
 	for _, setting := range []struct{ name, value string }{
 		// Pods on this network may listen on port 80 without being root, as in a network of their own.
 		{"ip_unprivileged_port_start", "0"},
@@ -59,9 +57,23 @@ func layNetwork() error {
 			return err
 		}
 	}
+	for _, addresses := range []string{gatewayRange, balancerRange} {
+		if err := makeLocal(lo, addresses); err != nil {
+			return fmt.Errorf("%s: %w", addresses, err)
+		}
+	}
+	return nil
+}
+
+// makeLocal has a whole network belong to this host.
+func makeLocal(lo netlink.Link, network string) error {
+	_, addresses, err := net.ParseCIDR(network)
+	if err != nil {
+		return err
+	}
 	return netlink.RouteAdd(&netlink.Route{
 		LinkIndex: lo.Attrs().Index,
-		Dst:       gateways,
+		Dst:       addresses,
 		Table:     255, // local
 		Type:      2,   // RTN_LOCAL
 		Scope:     netlink.SCOPE_HOST,

@@ -24,6 +24,15 @@ check_no_listing_of_secrets() {
     [ "$($K auth can-i '*' '*' -A --as=$ACCOUNT 2>/dev/null)" = no ] || fail "may do everything"
 }
 
+# A Service for each Gateway takes rights that the default installation does not have.
+check_no_writing_of_services() {
+    local verb
+    for verb in create update patch delete; do
+        [ "$($K auth can-i $verb services -A --as=$ACCOUNT 2>/dev/null)" = no ] || fail "may $verb Services"
+        [ "$($K auth can-i $verb endpointslices -A --as=$ACCOUNT 2>/dev/null)" = no ] || fail "may $verb EndpointSlices"
+    done
+}
+
 # RBAC cannot say "only those that are referred to": `get` by name is what it can say. That Narthex asks for no others
 # shows in the API server's own count of requests.
 check_only_secrets_referred_to() {

@@ -1,16 +1,22 @@
 #!/usr/bin/env bash
 # Checks on a real API server of what no public suite looks at: rights, bad input, a cluster in trouble.
-# `cargo xtask conformance checks [NAME]` runs it in the bed.
+# `cargo xtask conformance checks [NAME]` runs it in the bed: `run.sh SET [NAME]`, where the set tells how Gateways get
+# their addresses.
 set -euo pipefail
 cd "$(dirname "$0")"
 . ./lib.sh
-for file in rights.sh input.sh trouble.sh; do . "./$file"; done
+for file in rights.sh input.sh trouble.sh services.sh; do . "./$file"; done
 
-CHECKS="columns no_listing_of_secrets only_secrets_referred_to longest_name most_matches big_secret revoked_grant \
-flipping foreign_writer unknown_fields crds_come_later restart_without_api_server api_server_away"
+case $1 in
+pool) CHECKS="columns no_listing_of_secrets no_writing_of_services only_secrets_referred_to longest_name most_matches big_secret revoked_grant \
+flipping foreign_writer unknown_fields crds_come_later restart_without_api_server api_server_away" ;;
+services) CHECKS="service_columns service_rights service_made service_metadata service_ports service_of_listener_set \
+service_foreign service_deleted service_restart service_leader_gone service_elsewhere service_ends" ;;
+*) fail "no such set: $1" ;;
+esac
 
 prepare
-for check in ${1:-$CHECKS}; do
+for check in ${2:-$CHECKS}; do
     start=$SECONDS
     "check_$check"
     answers "$FRONT/" 200 steady.example || fail "$check: the steady route does not answer any more"

@@ -1,19 +1,23 @@
-//! What is fuzzed: every parser of bytes from the network or from users. Each target is a plain function that panics
+//! What is fuzzed: every parser of bytes from the network or from users, and the table that strangers fill. Each target is a plain function that panics
 //! when a property does not hold, so that it runs under libFuzzer and, over the corpus, in the tests.
 
 mod bytes;
 mod chunks;
 mod fields;
+mod flows;
 mod frames;
 mod heads;
+mod hello;
 mod objects;
 mod routes;
 mod spelling;
 
 pub use chunks::chunked;
 pub use fields::http2_head;
+pub use flows::flows;
 pub use frames::http2;
 pub use heads::{proxy_header, request_head, response_head};
+pub use hello::client_hello;
 pub use objects::yaml;
 pub use routes::router;
 pub use spelling::uri;
@@ -22,7 +26,7 @@ pub use spelling::uri;
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their corpus.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("request_head", request_head),
     ("response_head", response_head),
     ("chunked", chunked),
@@ -32,4 +36,6 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("uri", uri),
     ("yaml", yaml),
     ("router", router),
+    ("client_hello", client_hello),
+    ("flows", flows),
 ];

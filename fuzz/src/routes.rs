@@ -126,10 +126,12 @@ fn bind(bytes: &mut Bytes<'_>, regexes: bool) -> Bind {
     }
     Bind {
         address: BindAddress { ip: None, port: 80 },
+        public_port: None,
         transport: Transport::Http,
         proxy_protocol: false,
         listeners,
         default_certificates: Vec::new(),
+        streams: Vec::new(),
     }
 }
 
@@ -139,6 +141,7 @@ fn listener(bytes: &mut Bytes<'_>, name: &str, layer: Layer, regexes: bool) -> L
         .map(|number| Arc::new(route(bytes, number, name, layer, regexes)))
         .collect();
     Listener {
+        identity: None,
         origin: Origin::new("Gateway", "n", name),
         layer,
         hostname,

@@ -69,6 +69,7 @@ fn host(number: usize) -> String {
 
 fn bind() -> Bind {
     let listener = Listener {
+        identity: None,
         origin: Origin::new("Gateway", "bench", "gateway"),
         layer: Layer::Gateway,
         hostname: HostPattern::Any,
@@ -77,10 +78,12 @@ fn bind() -> Bind {
     };
     Bind {
         address: BindAddress { ip: None, port: 80 },
+        public_port: None,
         transport: Transport::Http,
         proxy_protocol: false,
         listeners: vec![Arc::new(listener)],
         default_certificates: vec![],
+        streams: Vec::new(),
     }
 }
 

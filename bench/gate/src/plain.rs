@@ -170,6 +170,7 @@ pub fn work(origin: &str) -> Result<(), String> {
                 ip: Some(Ipv4Addr::LOCALHOST.into()),
                 port: 0,
             },
+            public_port: None,
             ..Bind::clone(bind)
         })
     });

@@ -124,10 +124,21 @@ fn describe(bind: &ir::Bind, sockets: &[OpenSocket]) -> Value {
         .collect();
     json!({
         "address": bind.address,
+        "publicPort": bind.public_port,
         "open": open,
         "transport": bind.transport,
         "proxyProtocol": bind.proxy_protocol,
         "listeners": listeners,
+        "streams": bind.streams.iter().map(|listener| stream(listener)).collect::<Vec<_>>(),
+    })
+}
+
+fn stream(listener: &ir::StreamListener) -> Value {
+    json!({
+        "origin": listener.origin,
+        "hostname": listener.hostname,
+        "tls": listener.tls,
+        "routes": listener.routes.iter().map(|route| &route.origin).collect::<Vec<_>>(),
     })
 }
 

@@ -79,6 +79,7 @@ fn snapshot() -> ir::Snapshot {
         fingerprint: "00".into(),
     };
     let listener = ir::Listener {
+        identity: None,
         origin: ir::Origin::new("Gateway", "shop", "front").section("https"),
         layer: ir::Layer::Gateway,
         hostname: ir::HostPattern::Any,
@@ -90,10 +91,12 @@ fn snapshot() -> ir::Snapshot {
     };
     let bind = ir::Bind {
         address: ADDRESS,
+        public_port: None,
         transport: ir::Transport::Https,
         proxy_protocol: false,
         listeners: vec![Arc::new(listener)],
         default_certificates: vec![],
+        streams: Vec::new(),
     };
     ir::Snapshot {
         binds: vec![Arc::new(bind)],

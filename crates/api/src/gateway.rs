@@ -1,7 +1,9 @@
-//! gateway.networking.k8s.io: GatewayClass, Gateway, HTTPRoute, ReferenceGrant (v1; v1beta1 has the same shape).
+//! gateway.networking.k8s.io: GatewayClass, Gateway, HTTPRoute, TCPRoute, UDPRoute, TLSRoute, ReferenceGrant (v1; v1beta1 has the same shape).
 
+pub use crate::grpc_route::{GRPCRoute, GrpcMethodMatch, GrpcRouteMatch, GrpcRouteRule, GrpcRouteSpec};
 pub use crate::http_route::*;
 use crate::meta::{Meta, list, null_as_default, resource};
+pub use crate::stream_route::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -95,6 +97,12 @@ pub struct GatewaySpec {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Infrastructure {
+    /// Labels of what is made for the Gateway.
+    #[serde(deserialize_with = "null_as_default")]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of what is made for the Gateway.
+    #[serde(deserialize_with = "null_as_default")]
+    pub annotations: BTreeMap<String, String>,
     /// Settings of the Gateway.
     pub parameters_ref: Option<ParametersRef>,
 }

@@ -8,11 +8,14 @@ pub mod core;
 pub mod discovery;
 pub mod extension;
 pub mod gateway;
+mod grpc_route;
 mod http_route;
 pub mod listener_set;
 pub mod meta;
 pub mod networking;
+pub mod policy;
 pub mod status;
+mod stream_route;
 
 pub use meta::{Meta, Resource};
 

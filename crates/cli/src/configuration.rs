@@ -78,6 +78,9 @@ impl Configuration {
             + objects.gateways.len()
             + objects.listener_sets.len()
             + objects.http_routes.len()
+            + objects.tcp_routes.len()
+            + objects.udp_routes.len()
+            + objects.tls_routes.len()
             + objects.reference_grants.len()
             + objects.definitions.len()
     }

@@ -84,7 +84,12 @@ fn spelling(flag: &Arg) -> String {
         if flag.get_action().takes_values()
             && let Some(value) = value_name(flag)
         {
-            add(&mut text, format_args!(" {}", value.replace('|', "\\|")));
+            let value = value.replace('|', "\\|");
+            if flag.is_require_equals_set() {
+                add(&mut text, format_args!("[={value}]"));
+            } else {
+                add(&mut text, format_args!(" {value}"));
+            }
         }
         text.push('`');
     }

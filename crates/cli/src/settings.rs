@@ -1,9 +1,9 @@
 //! Flags to the settings of a translation, and the certificate for hosts that have none.
 
-use crate::flags::{Balance, Forwarded, SettingsFlags};
+use crate::flags::{Balance, Forwarded, ServiceKind, SettingsFlags};
 use crate::values::ObjectName;
 use ir::{Certificate, CertificateId, Origin, PrivateKey};
-use translate::{Key, Settings};
+use translate::{GatewayServices, Key, ServiceType, Settings};
 
 /// The settings that the flags ask for.
 pub fn from_flags(flags: &SettingsFlags, fallback_certificate: Certificate) -> Settings {
@@ -16,19 +16,31 @@ pub fn from_flags(flags: &SettingsFlags, fallback_certificate: Certificate) -> S
         ingress_class: flags.ingress_class.clone(),
         watch_ingress_without_class: flags.ingress_class.is_none(),
         namespace_selector: flags.watch_namespace_selector.clone(),
+        tcp_services: flags.tcp_services_configmap.as_ref().map(key),
+        udp_services: flags.udp_services_configmap.as_ref().map(key),
         default_certificate: flags.default_certificate.as_ref().map(key),
         fallback_certificate: Some(fallback_certificate),
         proxy_protocol_ports: flags.proxy_protocol.clone(),
         allow_local_external_names: flags.allow_local_external_names,
         http: http(flags),
+        udp_idle_timeout: flags.udp_timeout.0,
         upstream: upstream(flags),
         address_pool: flags.address_pool.clone(),
         status_addresses: flags.status_address.clone(),
         publish_service: flags.publish_service.as_ref().map(key),
+        gateway_services: flags.gateway_service.map(|kind| GatewayServices {
+            kind: match kind {
+                ServiceKind::LoadBalancer => ServiceType::LoadBalancer,
+                ServiceKind::NodePort => ServiceType::NodePort,
+                ServiceKind::ClusterIp => ServiceType::ClusterIP,
+            },
+            ports: flags.gateway_service_ports.0.clone(),
+        }),
     }
 }
 
-fn key(name: &ObjectName) -> Key {
+/// Its key.
+pub fn key(name: &ObjectName) -> Key {
     Key::new(name.namespace.as_str(), name.name.as_str())
 }
 
@@ -148,6 +160,7 @@ mod tests {
         assert_eq!(settings.http, ir::HttpSettings::default());
         assert_eq!(settings.upstream, ir::UpstreamSettings::default());
         let default = translate::Settings::default();
+        assert_eq!(settings.udp_idle_timeout, default.udp_idle_timeout);
         assert_eq!(settings.gateway_controller, default.gateway_controller);
         assert_eq!(settings.ingress_controller, default.ingress_controller);
     }

@@ -34,7 +34,7 @@ pub struct StatusShown {
 /// The status of one object.
 #[derive(Debug, Serialize, JsonSchema)]
 struct ObjectShown {
-    /// `Gateway`, `ListenerSet`, `HTTPRoute`, `Ingress` or `GatewayClass`.
+    /// `Gateway`, `ListenerSet`, `Ingress`, `GatewayClass` or a kind of route.
     kind: String,
     /// Namespace; empty for a GatewayClass.
     namespace: String,
@@ -94,16 +94,22 @@ pub fn status(flags: &Shown) -> Exit {
 fn sockets(snapshot: &ir::Snapshot) -> String {
     let mut text = format!(
         "{}, {}, {}\n",
-        counted(snapshot.binds.len(), "socket"),
+        counted(snapshot.binds.len() + snapshot.udp.len(), "socket"),
         counted(snapshot.upstreams.len(), "upstream"),
         counted(snapshot.certificates.len(), "certificate")
     );
     for bind in &snapshot.binds {
         let scheme = match bind.transport {
             ir::Transport::Http => "http",
+            ir::Transport::Https if bind.listeners.is_empty() => "tls",
             ir::Transport::Https => "https",
+            ir::Transport::Tcp => "tcp",
         };
-        add(&mut text, format_args!("{scheme}://{}\n", bind.address));
+        add(&mut text, format_args!("{scheme}://{}", bind.address));
+        if let Some(port) = bind.public_port {
+            add(&mut text, format_args!(", port {port} for clients"));
+        }
+        text.push('\n');
         for listener in &bind.listeners {
             let routes = counted(listener.routes.len(), "route");
             add(
@@ -111,6 +117,13 @@ fn sockets(snapshot: &ir::Snapshot) -> String {
                 format_args!("  {} for {}: {routes}\n", listener.origin, listener.hostname),
             );
         }
+        for stream in &bind.streams {
+            add(&mut text, format_args!("{}", stream_line(stream)));
+        }
+    }
+    for bind in &snapshot.udp {
+        let line = stream_line(&bind.listener);
+        add(&mut text, format_args!("udp://{}\n{line}", bind.address));
     }
     for upstream in snapshot.upstreams.values() {
         let endpoints: Vec<_> = upstream.endpoints.iter().map(|e| e.address.to_string()).collect();
@@ -122,6 +135,11 @@ fn sockets(snapshot: &ir::Snapshot) -> String {
         add(&mut text, format_args!("{}: {endpoints}\n", upstream.id));
     }
     text
+}
+
+fn stream_line(listener: &ir::StreamListener) -> String {
+    let routes = counted(listener.routes.len(), "route");
+    format!("  {} for {}: {routes}\n", listener.origin, listener.hostname)
 }
 
 fn conditions(shown: &StatusShown) -> String {

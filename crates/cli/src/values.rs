@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 /// `500ms`, `30s`, `1m30s`, `1h`.
@@ -132,6 +133,24 @@ pub fn address_or_off(text: &str) -> Result<OrOff<SocketAddr>, String> {
         .map_err(|_| format!("`{text}` is neither ADDRESS:PORT nor off"))
 }
 
+/// `20000-29999`: ports from the first to the last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortRange(pub RangeInclusive<u16>);
+
+impl FromStr for PortRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ports = text
+            .split_once('-')
+            .and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
+        match ports {
+            Some((first, last)) if 0 < first && first <= last => Ok(Self(first..=last)),
+            _ => Err(format!("`{text}` is not a range of ports such as 20000-29999")),
+        }
+    }
+}
+
 /// `10.0.0.0/8`, or one address.
 pub fn network(text: &str) -> Result<IpNet, String> {
     text.parse()
@@ -141,7 +160,7 @@ pub fn network(text: &str) -> Result<IpNet, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, OrOff, Size, address_or_off, network};
+    use super::{Duration, OrOff, PortRange, Size, address_or_off, network};
 
     #[test]
     fn durations_are_read_as_they_are_printed() {
@@ -181,6 +200,15 @@ mod tests {
             ("99999999999g", None),
         ] {
             assert_eq!(text.parse::<Size>().ok().map(|size| size.0), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn ports_go_from_the_first_to_the_last() {
+        let read = |text: &str| text.parse::<PortRange>().ok().map(|range| range.0);
+        assert_eq!(read("20000-20001"), Some(20000..=20001));
+        for text in ["", "80", "0-9", "9-8", "1-65536", "-5", "a-b"] {
+            assert_eq!(read(text), None, "{text}");
         }
     }
 

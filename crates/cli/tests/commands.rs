@@ -52,6 +52,35 @@ fn explain_shows_a_redirect_as_the_answer_it_gives() {
 }
 
 #[test]
+fn explain_finds_the_socket_behind_the_port_of_a_gateways_service() {
+    let file = "crates/translate/tests/golden/services/a-gateway-listens-where-its-service-leads/in.yaml";
+    let answer = run(&[
+        "explain",
+        "-f",
+        file,
+        "--gateway-service",
+        "GET",
+        "http://shop.example/x",
+    ]);
+    for part in ["listener    *:20017 Gateway shop/front#web", "302"] {
+        assert!(answer.out.contains(part), "{part} in\n{}", answer.out);
+    }
+    let answer = run(&[
+        "explain",
+        "-f",
+        file,
+        "--gateway-service",
+        "GET",
+        "http://shop.example:8082/x",
+    ]);
+    assert!(
+        answer.out.contains("*:20018 ListenerSet shop/more#more"),
+        "{}",
+        answer.out
+    );
+}
+
+#[test]
 fn explain_answers_with_weights_and_the_certificate() {
     let answer = run(&[
         "explain",
@@ -92,6 +121,72 @@ fn explain_says_where_a_request_ends_that_no_rule_answers() {
         assert_eq!(answer.code, 1, "{answer:?}");
         assert!(answer.out.contains(part), "{part} in {}", answer.out);
         assert_eq!(answer.out.lines().count(), 1);
+    }
+}
+
+#[test]
+fn explain_answers_for_tcp_udp_and_tls_too() {
+    let ask = |url: &str| {
+        let answer = run(&["explain", "-f", "examples/tcp-udp-tls", "--output", "json", url]);
+        let json = answer.json();
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let (outcome, summary) = (text(&json["outcome"]), text(&json["summary"]));
+        (answer.code, outcome, summary, text(&json["listener"]["origin"]))
+    };
+    for (url, code, outcome, summary, listener) in [
+        (
+            "tcp://:5432",
+            0,
+            "forwarded",
+            "90 % infra/postgres:5432, 10 % infra/postgres-next:5432 by TCPRoute infra/postgres#rules[0]",
+            "postgres",
+        ),
+        (
+            "udp://:5353",
+            0,
+            "forwarded",
+            "infra/dns:53/udp by UDPRoute infra/dns#rules[0]",
+            "dns",
+        ),
+        (
+            "tls://vault.localhost:8443",
+            0,
+            "forwarded",
+            "infra/vault:8200 by TLSRoute infra/vault#rules[0]",
+            "vault",
+        ),
+        (
+            "https://queue.localhost:8443/x",
+            0,
+            "forwarded",
+            "infra/queue:5672 by TLSRoute infra/queue#rules[0]",
+            "queue",
+        ),
+        (
+            "tls://other.localhost:8443",
+            1,
+            "noRule",
+            "closed before TLS begins: no listener is for other.localhost",
+            "",
+        ),
+        (
+            "udp://:5432",
+            1,
+            "noListener",
+            "nothing listens for UDP on port 5432; UDP is on port 5353",
+            "",
+        ),
+    ] {
+        let listener = if listener.is_empty() {
+            String::new()
+        } else {
+            format!("Gateway infra/front#{listener}")
+        };
+        assert_eq!(
+            ask(url),
+            (code, outcome.into(), summary.into(), listener),
+            "{url}"
+        );
     }
 }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use telemetry::Telemetry;
 use tokio::time::MissedTickBehavior;
-use translate::{ObjectStatus, Settings, Translator};
+use translate::{ObjectStatus, Services, Settings, Translator};
 
 /// Adds to the settings what takes time to make.
 pub type Completion = Box<dyn FnOnce(&mut Settings) + Send>;
@@ -145,6 +145,7 @@ struct Latest {
     generation: u64,
     snapshot: Arc<Snapshot>,
     statuses: List<ObjectStatus>,
+    services: Arc<Services>,
     /// Of the translation alone.
     findings: Arc<[Diagnostic]>,
     report: ApplyReport,
@@ -365,7 +366,7 @@ impl<P: Publish> Control<'_, P> {
         // What refers to a Secret for the first time would be without it for a moment, and would say so.
         for _ in 0..MOST_ROUNDS {
             let Some(inbox) = &mut self.inbox else { break };
-            if !inbox.want(&translation.secrets).await {
+            if !inbox.want(&translation.named).await {
                 break;
             }
             if self.take_news().objects {
@@ -375,6 +376,7 @@ impl<P: Publish> Control<'_, P> {
         self.names.want(&translation.external_names);
         self.latest.snapshot = Arc::new(translation.snapshot);
         self.latest.statuses = translation.statuses;
+        self.latest.services = translation.services;
         self.latest.findings = translation.diagnostics;
         if let Some(telemetry) = &self.telemetry {
             telemetry.control().translated(started.elapsed());
@@ -429,6 +431,7 @@ impl<P: Publish> Control<'_, P> {
                 &self.latest.snapshot,
                 &self.latest.report.failed_binds,
             ),
+            services: Arc::clone(&self.latest.services),
             diagnostics: findings,
             locations: self.world.locations().clone(),
             files_parsed: self.world.parsed(),

@@ -44,7 +44,8 @@ fn version_read(kind: &str, version: &str) -> Option<&'static str> {
         ("Ingress" | "IngressClass", "networking.k8s.io" | "extensions") => Some("networking.k8s.io/v1"),
         ("EndpointSlice", "discovery.k8s.io") => Some("discovery.k8s.io/v1"),
         (
-            "GatewayClass" | "Gateway" | "ListenerSet" | "HTTPRoute" | "ReferenceGrant",
+            "GatewayClass" | "Gateway" | "ListenerSet" | "HTTPRoute" | "GRPCRoute" | "TCPRoute" | "UDPRoute"
+            | "TLSRoute" | "ReferenceGrant" | "BackendTLSPolicy",
             "gateway.networking.k8s.io" | "networking.x-k8s.io",
         ) => Some("gateway.networking.k8s.io/v1"),
         ("Service" | "Secret" | "ConfigMap" | "Namespace", "") => Some("v1"),

@@ -5,7 +5,7 @@ use arc_swap::ArcSwap;
 use ir::{Diagnostic, List, Snapshot};
 use std::sync::Arc;
 use tokio::sync::watch;
-use translate::ObjectStatus;
+use translate::{ObjectStatus, Services};
 
 /// The newest [`Live`], and a way to wait for the next.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub struct Live {
     pub snapshot: Arc<Snapshot>,
     /// The status that each object would get.
     pub statuses: List<ObjectStatus>,
+    /// Services that Gateways should have.
+    pub services: Arc<Services>,
     /// All findings, sorted.
     pub diagnostics: Arc<[Diagnostic]>,
     /// Where objects and findings stand in the files.

@@ -30,23 +30,37 @@ fn unserved(
 ) -> BTreeMap<Origin, BTreeMap<Arc<str>, String>> {
     let mut unserved = BTreeMap::<Origin, BTreeMap<_, _>>::new();
     for (address, reason) in failed {
-        let binds = snapshot.binds.iter();
-        for bind in binds.filter(|bind| bind.address.to_string() == *address) {
-            for listener in bind
-                .listeners
-                .iter()
-                .filter(|listener| listener.layer == Layer::Gateway)
-            {
-                let Some(name) = &listener.origin.section else {
-                    continue;
-                };
-                let holder = listener.origin.object();
-                let why = format!("can't listen on {address}: {reason}");
-                unserved.entry(holder).or_default().insert(Arc::clone(name), why);
-            }
+        for listener in listeners(snapshot, address) {
+            let Some(name) = &listener.section else {
+                continue;
+            };
+            let why = format!("can't listen on {address}: {reason}");
+            unserved
+                .entry(listener.object())
+                .or_default()
+                .insert(Arc::clone(name), why);
         }
     }
     unserved
+}
+
+/// The listeners of Gateways and ListenerSets on an address, which has `/udp` behind it if it is one for UDP.
+fn listeners<'s>(snapshot: &'s Snapshot, address: &str) -> Vec<&'s Origin> {
+    if let Some(address) = address.strip_suffix("/udp") {
+        let binds = snapshot.udp.iter();
+        let binds = binds.filter(|bind| bind.address.to_string() == address);
+        return binds.map(|bind| &bind.listener.origin).collect();
+    }
+    let binds = snapshot.binds.iter();
+    let binds = binds.filter(|bind| bind.address.to_string() == address);
+    binds
+        .flat_map(|bind| {
+            let listeners = bind.listeners.iter();
+            let listeners = listeners.filter(|listener| listener.layer == Layer::Gateway);
+            let streams = bind.streams.iter().map(|stream| &stream.origin);
+            listeners.map(|listener| &listener.origin).chain(streams)
+        })
+        .collect()
 }
 
 fn marked(status: &ObjectStatus, unserved: &BTreeMap<Arc<str>, String>) -> Option<ObjectStatus> {

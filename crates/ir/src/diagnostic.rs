@@ -141,7 +141,7 @@ codes! {
     ParentNotFound = "0105" Warning "a parentRef names no Gateway, ListenerSet or listener that exists"
         "The route does not attach there. If it attaches nowhere else, it has no effect. A ListenerSet has none without its Gateway.";
     UnsupportedProtocol = "0106" Error "a Service port's appProtocol is not supported yet"
-        "HTTP/1.1 without TLS is spoken to backends for now.";
+        "http, kubernetes.io/h2c and kubernetes.io/ws are spoken; https, tls and kubernetes.io/wss with a BackendTLSPolicy.";
     ListenerConflict = "0201" Error "two listeners claim the same port with the same hostname or different protocols"
         "Of equal listeners the first in the oldest Gateway wins, then the first in the oldest ListenerSet; a different protocol on the port loses likewise.";
     ListenerProtocolUnsupported = "0202" Error "a listener's protocol is not supported"
@@ -149,7 +149,7 @@ codes! {
     ListenerTlsInvalid = "0203" Error "a listener's TLS settings can't be used"
         "HTTPS needs mode Terminate and at least one usable certificate.";
     ListenerRouteKindInvalid = "0204" Error "a listener allows a kind of route that it can't serve"
-        "HTTP and HTTPS listeners serve HTTPRoute.";
+        "HTTP and HTTPS listeners serve HTTPRoute, TLS listeners TLSRoute, TCP listeners TCPRoute, UDP listeners UDPRoute.";
     GatewayClassNotFound = "0205" Warning "a Gateway's class does not exist or belongs to another controller"
         "The Gateway is left alone.";
     GatewayAddressUnusable = "0206" Error "an address that a Gateway asks for can't be used"
@@ -162,6 +162,12 @@ codes! {
         "The listener is left out; other listeners of the Gateway work.";
     ListenerSetNotAllowed = "0210" Error "a Gateway does not admit a ListenerSet"
         "Its listeners are not served. A Gateway admits none unless its allowedListeners says so.";
+    GatewayServiceForeign = "0211" Error "a Service that is not ours has the name of a Gateway's Service"
+        "It is left as it is, and the Gateway can't be reached. Rename the Service or the Gateway.";
+    GatewayPortsTaken = "0212" Error "no port of ours is left for a port of a Gateway"
+        "The listener is not served. Widen --gateway-service-ports.";
+    InfrastructureInvalid = "0213" Warning "a label or annotation of infrastructure that Narthex sets itself"
+        "It is left out of what is made for the Gateway; the others are there.";
     RouteNotAllowed = "0301" Error "a listener does not allow the route to attach"
         "allowedRoutes of the listener must admit the route's namespace and kind.";
     RouteHostnameMismatch = "0302" Error "none of a route's hostnames is covered by the listener"
@@ -185,9 +191,13 @@ codes! {
     NameRepeated = "0311" Warning "a name that stands twice in a list where the first one counts"
         "The later one is ignored, as the specification of HTTPRoute asks for.";
     WeightInvalid = "0312" Error "a backend's weight is out of range"
-        "The rule answers 500. Weights go from 0 to 1000000.";
+        "The rule answers 500; a backend of a TCPRoute, UDPRoute or TLSRoute gets nothing. Weights go from 0 to 1000000.";
     RetryInvalid = "0313" Error "a setting of a rule's retry is out of range or not a duration"
         "The setting is not applied, the rest of retry is. Codes go from 400 to 599, attempts from 0; durations look like 25ms, 1s.";
+    StreamRouteWithoutBackend = "0320" Warning "a TCPRoute, UDPRoute or TLSRoute without a backend that gets anything"
+        "Every connection is closed at once, every datagram dropped.";
+    StreamRuleIgnored = "0321" Warning "a TCPRoute, UDPRoute or TLSRoute with more than one rule"
+        "Nothing tells the streams of one rule from those of another; the first rule has them all.";
     IngressClassUnknown = "0401" Warning "an Ingress names a class that does not exist or belongs to another controller"
         "The Ingress is left alone.";
     IngressClassMissing = "0402" Warning "an Ingress without a class, and no class is the default"
@@ -204,6 +214,10 @@ codes! {
         "The rule is left out, other rules of the Ingress work.";
     PathClaimedTwice = "0408" Warning "two Ingresses claim the same host and path"
         "The oldest Ingress wins, then the first by namespace and name.";
+    PortServiceInvalid = "0420" Error "an entry of a tcp-services or udp-services ConfigMap can't be used"
+        "The port is left out, other ports of the ConfigMap work.";
+    PortServicesNotFound = "0421" Warning "a flag names a ConfigMap of ports that does not exist"
+        "Nothing is served for it until there is one.";
     SecretNotFound = "0501" Error "a certificate's Secret does not exist"
         "Ingress hosts get the default certificate, a Gateway listener none.";
     CertificateInvalid = "0502" Error "a Secret does not hold a usable certificate and key"
@@ -214,6 +228,14 @@ codes! {
         "Clients will refuse the connection.";
     CertificateExpiresSoon = "0505" Warning "a certificate expires within 30 days"
         "Renew it.";
+    AuthorityInvalid = "0506" Error "certificates of authorities that can't be had from where they should be"
+        "Nobody is believed by them. They stand as PEM in the entry ca.crt of a ConfigMap or Secret.";
+    PolicyInvalid = "0507" Error "a BackendTLSPolicy that can't be followed"
+        "Requests to what it is for are answered with 502: what is to be protected is not sent in the clear.";
+    PolicyConflict = "0508" Error "two policies have the same target"
+        "The older one is in force, then the first by namespace and name.";
+    PolicyTargetInvalid = "0509" Error "a policy's target is nothing that it can be attached to"
+        "It has no effect there. Services are targets of BackendTLSPolicy.";
     NoEndpoints = "0601" Warning "a Service that a rule refers to has no endpoint"
         "Requests for it are answered with 503 until there is one.";
     ExternalNameUnresolved = "0602" Warning "the name of an ExternalName Service can't be resolved"

@@ -18,6 +18,8 @@ pub mod origin;
 pub mod path;
 pub mod route;
 pub mod settings;
+pub mod stream;
+pub mod tls;
 pub mod upstream;
 
 pub use certificate::{Certificate, CertificateId, PrivateKey};
@@ -31,6 +33,8 @@ pub use route::{
     Action, Backend, Match, PathMatch, Retry, Route, Rule, StringMatch, Target, Timeouts, ValueMatch,
 };
 pub use settings::{ForwardedHeaders, HttpSettings, Limits, PathPolicy, ServerTimeouts};
+pub use stream::{StreamBackend, StreamListener, StreamRoute, StreamTarget, StreamTls, UdpBind};
+pub use tls::{AltName, Trust, UpstreamTls};
 pub use upstream::{
     Balance, Endpoint, ProxyProtocol, Upstream, UpstreamId, UpstreamProtocol, UpstreamSettings, Upstreams,
 };
@@ -44,6 +48,9 @@ use std::sync::Arc;
 pub struct Snapshot {
     /// Sockets to open, sorted by address. No two have the same address.
     pub binds: Vec<Arc<Bind>>,
+    /// UDP sockets to open, likewise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub udp: Vec<Arc<UdpBind>>,
     /// Upstreams that some rule or filter refers to.
     pub upstreams: Upstreams,
     /// Certificates that some listener refers to.

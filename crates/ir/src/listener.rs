@@ -1,6 +1,6 @@
 //! Sockets and the listeners that share them.
 
-use crate::{CertificateId, HostPattern, List, Origin, Route};
+use crate::{CertificateId, HostPattern, List, Origin, Route, StreamListener};
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -11,7 +11,10 @@ use std::sync::Arc;
 pub struct Bind {
     /// Where to listen.
     pub address: BindAddress,
-    /// Plain or TLS; one per address.
+    /// The port that clients connect to, where something in front of us maps it to the one of the address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_port: Option<u16>,
+    /// What is spoken; one per address.
     pub transport: Transport,
     /// Whether each connection must start with a PROXY protocol header (v1 or v2).
     pub proxy_protocol: bool,
@@ -19,6 +22,25 @@ pub struct Bind {
     pub listeners: Vec<Arc<Listener>>,
     /// Certificates for a client whose SNI no listener covers. Empty: such a handshake is refused.
     pub default_certificates: Vec<CertificateId>,
+    /// Listeners whose connections are forwarded as streams of bytes: the only one of a TCP socket, and on a TLS socket those
+    /// that are chosen by SNI beside the HTTPS listeners. Sorted most specific hostname first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub streams: Vec<Arc<StreamListener>>,
+}
+
+impl Bind {
+    /// The port that clients connect to.
+    pub fn port(&self) -> u16 {
+        self.public_port.unwrap_or(self.address.port)
+    }
+
+    /// Our end of a connection as the client has it.
+    pub fn seen(&self, mut local: SocketAddr) -> SocketAddr {
+        if let Some(port) = self.public_port {
+            local.set_port(port);
+        }
+        local
+    }
 }
 
 /// Address of a socket.
@@ -51,8 +73,10 @@ impl Serialize for BindAddress {
 pub enum Transport {
     /// Plain HTTP.
     Http,
-    /// HTTP over TLS, terminated here.
+    /// TLS: HTTP over it, terminated here, or streams, by SNI.
     Https,
+    /// TCP, whatever it carries.
+    Tcp,
 }
 
 /// A set of routes that share a hostname and certificates.
@@ -69,6 +93,9 @@ pub struct Listener {
     pub hostname: HostPattern,
     /// Certificates by SNI; empty on plain HTTP.
     pub tls: Vec<TlsHost>,
+    /// What we show to upstreams that ask who we are, for requests that came here (`Gateway.spec.tls.backend`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<CertificateId>,
     /// Routes attached to it, in no particular order.
     pub routes: List<Route>,
 }

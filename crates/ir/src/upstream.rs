@@ -1,6 +1,6 @@
 //! Upstreams: resolved groups of endpoints with their settings.
 
-use crate::{List, Origin, duration};
+use crate::{List, Origin, UpstreamTls, duration};
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::net::SocketAddr;
@@ -122,6 +122,9 @@ pub struct UpstreamSettings {
     pub balance: Balance,
     /// What is spoken to the endpoints.
     pub protocol: UpstreamProtocol,
+    /// TLS to them; unset: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Arc<UpstreamTls>>,
     /// PROXY protocol header sent at the start of each connection. Such connections are not shared between
     /// downstream connections.
     pub proxy_protocol: Option<ProxyProtocol>,
@@ -158,6 +161,7 @@ impl Default for UpstreamSettings {
         Self {
             balance: Balance::RoundRobin,
             protocol: UpstreamProtocol::Http1,
+            tls: None,
             proxy_protocol: None,
             host: None,
             connect_timeout: Duration::from_secs(5),

@@ -7,7 +7,12 @@ pub use control::{Control, Idle, Occupation, Wait};
 use crate::connections::Seat;
 use crate::exchange;
 use crate::fault::Fault;
+use crate::forwarded::Ends;
+use crate::http::buffer::Buffer;
 use crate::http::proxy_protocol::{self, Header, Parsed};
+use crate::l4::record::Record;
+use crate::l4::sni::{self, Arriving, Entry};
+use crate::l4::tcp::{self, Incoming};
 use crate::stream::Stream;
 use crate::tls;
 use crate::worker::WorkerState;
@@ -22,7 +27,7 @@ use std::time::Duration;
 use telemetry::{Handshake, TlsVersion};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// A connection that is ready for HTTP, and what is known about it.
 #[derive(Debug)]
@@ -109,14 +114,22 @@ pub fn begin(worker: &Rc<WorkerState>, accepted: Accepted<TcpStream>) {
 async fn run(guard: Guard, accepted: Accepted<TcpStream>, control: Rc<Control>) {
     let worker = Rc::clone(&guard.worker);
     // Boxed: what comes before the first request shall not make the future larger that waits between requests.
-    let downstream = match ready_at_once(&worker, accepted, &control) {
-        Ok(downstream) => Some(downstream),
+    let ready = match ready_at_once(&worker, accepted, &control) {
+        Ok(downstream) => Some(Ready::Http(downstream)),
         Err(accepted) => Box::pin(prepare_or_close(&worker, accepted, control)).await,
     };
-    if let Some(downstream) = downstream {
-        exchange::serve(worker, downstream).await;
+    match ready {
+        Some(Ready::Http(downstream)) => exchange::serve(worker, downstream).await,
+        Some(Ready::Stream(incoming)) => Box::pin(tcp::serve(&worker, incoming)).await,
+        None => {}
     }
     drop(guard);
+}
+
+/// What is to be done with a connection.
+enum Ready {
+    Http(Downstream),
+    Stream(Box<Incoming>),
 }
 
 /// Where HTTP comes first, there is nothing to prepare.
@@ -133,7 +146,7 @@ fn ready_at_once(
             Ok(Downstream {
                 stream: Stream::Plain(accepted.tcp),
                 peer: canonical(accepted.peer),
-                local: canonical(local),
+                local: canonical(socket.bind.seen(local)),
                 slot: accepted.slot,
                 tls: None,
                 control: Rc::clone(control),
@@ -147,7 +160,7 @@ async fn prepare_or_close(
     worker: &Rc<WorkerState>,
     accepted: Accepted<TcpStream>,
     control: Rc<Control>,
-) -> Option<Downstream> {
+) -> Option<Ready> {
     // Who has not even shaken hands makes room for others like who waits between requests.
     let since = worker.clock.now();
     control.set(Occupation::Idle {
@@ -165,12 +178,13 @@ async fn prepare_or_close(
     prepared
 }
 
-/// From a socket to something that HTTP can be spoken on. None: the connection was closed.
+/// From a socket to something that HTTP can be spoken on, or that bytes can be passed on from. None: the connection was
+/// closed.
 async fn prepare(
     worker: &Rc<WorkerState>,
     accepted: Accepted<TcpStream>,
     control: Rc<Control>,
-) -> Option<Downstream> {
+) -> Option<Ready> {
     let Accepted {
         mut tcp, peer, slot, ..
     } = accepted;
@@ -178,15 +192,16 @@ async fn prepare(
         Some(local) => local,
         None => tcp.local_addr().ok()?,
     };
+    let plan = worker.plan();
+    let socket = Arc::clone(plan.socket(slot)?);
+    let within = plan.http.timeouts.handshake;
+    drop(plan);
+    let local = socket.bind.seen(local);
     let mut addresses = Header::Proxied {
         source: peer,
         destination: local,
     };
-    let plan = worker.plan();
-    let bind = Arc::clone(&plan.socket(slot)?.bind);
-    let within = plan.http.timeouts.handshake;
-    drop(plan);
-    if bind.proxy_protocol {
+    if socket.bind.proxy_protocol {
         match timeout(within, read_proxy_header(&mut tcp)).await {
             Ok(Ok(Header::Own)) => {}
             Ok(Ok(header)) => addresses = header,
@@ -201,11 +216,37 @@ async fn prepare(
             }
         }
     }
-    let (stream, tls) = match bind.transport {
+    let (peer, local) = match addresses {
+        Header::Proxied { source, destination } => (canonical(source), canonical(destination)),
+        Header::Own => (canonical(peer), canonical(local)),
+    };
+    let (stream, tls) = match socket.bind.transport {
         ir::Transport::Http => (Stream::Plain(tcp), None),
+        ir::Transport::Tcp => {
+            let incoming = stream(worker, tcp, (peer, local), slot, control)?;
+            return Some(Ready::Stream(incoming));
+        }
         ir::Transport::Https => {
             let newest = || worker.plan().socket(slot)?.tls.clone();
-            let (stream, facts) = match timeout(within, tls::accept(tcp, newest)).await {
+            let deadline = Instant::now() + within;
+            let shaken = if socket.streams.is_some() {
+                let arriving = Arriving {
+                    tcp,
+                    peer,
+                    local,
+                    slot,
+                    control: Rc::clone(&control),
+                    deadline,
+                };
+                match sni::enter(worker, arriving).await {
+                    Entry::Https(opened) => timeout_at(deadline, tls::accept::shake(*opened, newest)).await,
+                    Entry::Stream(incoming) => return Some(Ready::Stream(incoming)),
+                    Entry::Closed => return None,
+                }
+            } else {
+                timeout_at(deadline, tls::accept(tcp, newest)).await
+            };
+            let (stream, facts) = match shaken {
                 Ok(Ok(accepted)) => accepted,
                 failure => {
                     worker.shard.tls_handshake(Handshake::Failed);
@@ -220,18 +261,45 @@ async fn prepare(
             (Stream::Tls(stream), Some(Rc::from(facts)))
         }
     };
-    let (peer, local) = match addresses {
-        Header::Proxied { source, destination } => (canonical(source), canonical(destination)),
-        Header::Own => (canonical(peer), canonical(local)),
-    };
-    Some(Downstream {
+    Some(Ready::Http(Downstream {
         stream,
         peer,
         local,
         slot,
         tls,
         control,
-    })
+    }))
+}
+
+/// A connection to a TCP listener. None: it was refused.
+fn stream(
+    worker: &Rc<WorkerState>,
+    tcp: TcpStream,
+    (peer, local): (SocketAddr, SocketAddr),
+    slot: SocketSlot,
+    control: Rc<Control>,
+) -> Option<Box<Incoming>> {
+    let began = worker.clock.now();
+    let plan = worker.plan();
+    let routes = plan.socket(slot)?.streams.as_ref()?.only()?;
+    let mut record = Record::new(peer, local, "TCP");
+    let Some(cell) = tcp::choose(worker, &mut record, routes.listener(), routes.first(), began) else {
+        tcp::reset_tcp(&tcp);
+        return None;
+    };
+    Some(Box::new(Incoming {
+        client: Stream::Plain(tcp),
+        sent: Buffer::default(),
+        ends: Ends {
+            peer,
+            local,
+            tls: false,
+        },
+        control,
+        cell,
+        record,
+        began,
+    }))
 }
 
 /// Reads the PROXY header and not a byte more: what follows belongs to TLS or HTTP.
@@ -282,7 +350,8 @@ impl Drop for Guard {
 }
 
 impl TlsFacts {
-    fn handshake(&self) -> Handshake {
+    /// For the metrics.
+    pub(crate) fn handshake(&self) -> Handshake {
         let version = match self.version {
             rustls::ProtocolVersion::TLSv1_2 => TlsVersion::Tls12,
             _ => TlsVersion::Tls13,
@@ -346,6 +415,7 @@ mod tests {
             access_log: None,
             random: 1,
             default_connections: 10,
+            tls_clients: Arc::default(),
             peers: Arc::default(),
         };
         let runtime = Builder::new_current_thread()

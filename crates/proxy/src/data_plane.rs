@@ -2,12 +2,13 @@
 
 use crate::drain::DrainOutcome;
 use crate::handoff::Peers;
+use crate::l4::udp;
 use crate::listener;
 use crate::plan::{Builder, Plan};
 use crate::sys;
-use crate::tls::BrokenCertificate;
+use crate::tls::{BrokenCertificate, TlsClients};
 use crate::upstream::UpstreamState;
-use crate::worker::{self, Command, Seed, WorkerState};
+use crate::worker::{self, Command, Opened, Seed, WorkerState};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -60,6 +61,8 @@ pub struct Applied {
 pub struct BindFailure {
     /// Which.
     pub address: ir::BindAddress,
+    /// For UDP, not TCP.
+    pub udp: bool,
     /// Why, such as `PermissionDenied` on port 80 or `AddrInUse`.
     pub error: io::Error,
 }
@@ -73,6 +76,7 @@ struct Publisher {
     /// have to free all of it between two requests.
     retired: Vec<Arc<Plan>>,
     listening: BTreeMap<ir::BindAddress, SocketAddr>,
+    listening_udp: BTreeMap<ir::BindAddress, SocketAddr>,
 }
 
 impl DataPlane {
@@ -89,6 +93,7 @@ impl DataPlane {
         let builder = Builder::new(Arc::clone(&telemetry));
         let (workers, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
         let peers = Peers::new(&workers);
+        let tls_clients = Arc::<TlsClients>::default();
         for (index, commands) in inboxes.into_iter().enumerate() {
             let seed = Seed {
                 index,
@@ -97,6 +102,7 @@ impl DataPlane {
                 access_log: access_log.clone(),
                 random: RandomState::new().hash_one(index),
                 default_connections,
+                tls_clients: Arc::clone(&tls_clients),
                 peers: Arc::clone(&peers),
             };
             // If one can't be started, those before it end with their channels.
@@ -107,6 +113,7 @@ impl DataPlane {
             plan: Arc::default(),
             retired: Vec::new(),
             listening: BTreeMap::new(),
+            listening_udp: BTreeMap::new(),
         };
         let publisher = Arc::new(Mutex::new(publisher));
         report_upstreams(&telemetry, &publisher);
@@ -142,10 +149,7 @@ impl DataPlane {
         let mut waiting = Vec::with_capacity(self.workers.len());
         for (index, worker) in self.workers.iter().enumerate() {
             let (done, acknowledged) = oneshot::channel();
-            let opened = opened
-                .iter_mut()
-                .filter_map(|(address, listeners)| Some((*address, listeners.pop()?)))
-                .collect();
+            let opened = opened.pop().unwrap_or_default();
             let plan = Arc::clone(&publisher.plan);
             // A worker that has ended serves nothing, so there is nothing to wait for: `acknowledged` fails.
             let _ = worker.send(Command::Publish { plan, opened, done });
@@ -180,6 +184,13 @@ impl DataPlane {
             .collect()
     }
 
+    /// The same for UDP.
+    pub fn local_udp_addresses(&self) -> Vec<(ir::BindAddress, SocketAddr)> {
+        let publisher = lock(&self.publisher);
+        let listening = publisher.listening_udp.iter();
+        listening.map(|(bind, local)| (*bind, *local)).collect()
+    }
+
     /// The newest plan.
     pub fn plan(&self) -> Arc<Plan> {
         Arc::clone(&lock(&self.publisher).plan)
@@ -202,7 +213,10 @@ impl DataPlane {
             });
             waiting.push(outcome);
         }
-        lock(&self.publisher).listening.clear();
+        let mut publisher = lock(&self.publisher);
+        publisher.listening.clear();
+        publisher.listening_udp.clear();
+        drop(publisher);
         async move {
             let mut total = DrainOutcome::default();
             for outcome in waiting {
@@ -228,39 +242,46 @@ impl Drop for DataPlane {
     }
 }
 
-type Opened = Vec<(ir::BindAddress, Vec<std::net::TcpListener>)>;
-
 impl Publisher {
+    /// What could not be compiled, what could not be opened, and what each worker has to take over.
     fn publish(
         &mut self,
         snapshot: &ir::Snapshot,
         generation: u64,
         workers: usize,
-    ) -> (Vec<BrokenCertificate>, Vec<BindFailure>, Opened) {
+    ) -> (Vec<BrokenCertificate>, Vec<BindFailure>, Vec<Opened>) {
         let built = self.builder.build(snapshot, generation, &self.plan);
         self.retired.push(std::mem::replace(&mut self.plan, built.plan));
-        self.listening
-            .retain(|address, _| snapshot.binds.iter().any(|bind| bind.address == *address));
-        let (mut failed, mut opened) = (Vec::new(), Vec::new());
-        for bind in &snapshot.binds {
-            if self.listening.contains_key(&bind.address) {
-                continue;
+        let mut opened: Vec<Opened> = (0..workers).map(|_| Opened::default()).collect();
+        let mut failed = Vec::new();
+        let tcp: Vec<_> = snapshot.binds.iter().map(|bind| bind.address).collect();
+        let unopened = open_new(&tcp, &mut self.listening, |address, alone| {
+            let listeners = listener::open(address, workers, alone)?;
+            let local = listeners[0].local_addr()?;
+            for (opened, listener) in opened.iter_mut().zip(listeners) {
+                opened.tcp.push((address, listener));
             }
-            let address = bind.address;
-            let alone = !snapshot
-                .binds
-                .iter()
-                .any(|other| other.address != address && other.address.port == address.port);
-            let listeners = listener::open(address, workers, alone)
-                .and_then(|listeners| Ok((listeners[0].local_addr()?, listeners)));
-            match listeners {
-                Ok((local, listeners)) => {
-                    self.listening.insert(address, local);
-                    opened.push((address, listeners));
-                }
-                Err(error) => failed.push(BindFailure { address, error }),
+            Ok(local)
+        });
+        failed.extend(unopened.into_iter().map(|(address, error)| BindFailure {
+            address,
+            udp: false,
+            error,
+        }));
+        let udp: Vec<_> = snapshot.udp.iter().map(|bind| bind.address).collect();
+        let unopened = open_new(&udp, &mut self.listening_udp, |address, alone| {
+            let sockets = udp::open(address, workers, alone)?;
+            let local = sockets[0].local_addr()?;
+            for (opened, socket) in opened.iter_mut().zip(sockets) {
+                opened.udp.push((address, socket));
             }
-        }
+            Ok(local)
+        });
+        failed.extend(unopened.into_iter().map(|(address, error)| BindFailure {
+            address,
+            udp: true,
+            error,
+        }));
         (built.broken, failed, opened)
     }
 
@@ -273,8 +294,39 @@ impl Publisher {
 
 impl fmt::Display for BindFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.address, self.error)
+        write!(f, "{}: {}", self.name(), self.error)
     }
+}
+
+impl BindFailure {
+    /// `*:80`, or `*:53/udp`.
+    pub fn name(&self) -> String {
+        let udp = if self.udp { "/udp" } else { "" };
+        format!("{}{udp}", self.address)
+    }
+}
+
+/// Opens the addresses that are not listened on yet, and forgets those that are gone. `alone`: no other of them has the
+/// port. What could not be opened.
+fn open_new(
+    addresses: &[ir::BindAddress],
+    listening: &mut BTreeMap<ir::BindAddress, SocketAddr>,
+    mut open: impl FnMut(ir::BindAddress, bool) -> io::Result<SocketAddr>,
+) -> Vec<(ir::BindAddress, io::Error)> {
+    listening.retain(|address, _| addresses.contains(address));
+    let mut failed = Vec::new();
+    for address in addresses {
+        if listening.contains_key(address) {
+            continue;
+        }
+        let mut others = addresses.iter().filter(|other| *other != address);
+        let alone = !others.any(|other| other.port == address.port);
+        match open(*address, alone) {
+            Ok(local) => drop(listening.insert(*address, local)),
+            Err(error) => failed.push((*address, error)),
+        }
+    }
+    failed
 }
 
 /// A panic while it was held left at worst an old plan in place.

@@ -16,6 +16,7 @@ pub mod filter;
 pub mod forwarded;
 mod handoff;
 pub mod http;
+pub mod l4;
 pub mod listener;
 pub mod plan;
 pub mod respond;

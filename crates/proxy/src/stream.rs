@@ -19,6 +19,8 @@ pub enum Stream {
     Plain(TcpStream),
     /// TLS that this side accepted. Boxed: a TLS session is some kilobytes, and plain connections are many.
     Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+    /// TLS that this side asked for.
+    TlsClient(Box<tokio_rustls::client::TlsStream<TcpStream>>),
     /// What a client asks on a connection that it shares with other requests of its own.
     Inbound(Box<Inbound>),
     /// What is asked of an endpoint on a connection that other requests share.
@@ -31,6 +33,7 @@ impl Stream {
         match self {
             Self::Plain(tcp) => Some(tcp),
             Self::Tls(tls) => Some(tls.get_ref().0),
+            Self::TlsClient(tls) => Some(tls.get_ref().0),
             Self::Inbound(_) | Self::Outbound(_) => None,
         }
     }
@@ -45,7 +48,7 @@ impl Stream {
     #[inline]
     pub fn is_finished(&self) -> bool {
         match self {
-            Self::Plain(_) | Self::Tls(_) => true,
+            Self::Plain(_) | Self::Tls(_) | Self::TlsClient(_) => true,
             Self::Inbound(stream) => stream.is_over(),
             Self::Outbound(stream) => stream.is_over(),
         }
@@ -59,7 +62,9 @@ impl Stream {
         written: &mut u64,
     ) -> Poll<io::Result<()>> {
         let outgoing = match self {
-            Self::Plain(_) | Self::Tls(_) => return content.poll_drain(cx, self, written),
+            Self::Plain(_) | Self::Tls(_) | Self::TlsClient(_) => {
+                return content.poll_drain(cx, self, written);
+            }
             Self::Inbound(stream) => &mut stream.outgoing,
             Self::Outbound(stream) => &mut stream.outgoing,
         };
@@ -74,7 +79,7 @@ impl Stream {
     /// Trailer fields that came behind the content, where it does not carry them itself.
     pub fn take_trailer(&mut self) -> Option<HeaderMap> {
         match self {
-            Self::Plain(_) | Self::Tls(_) => None,
+            Self::Plain(_) | Self::Tls(_) | Self::TlsClient(_) => None,
             Self::Inbound(stream) => stream.incoming.take_trailer(),
             Self::Outbound(stream) => stream.incoming.as_mut()?.take_trailer(),
         }
@@ -83,7 +88,7 @@ impl Stream {
     /// Trailer fields to be told with the end, where the content does not carry them itself.
     pub fn set_trailer(&mut self, trailer: HeaderMap) {
         let outgoing = match self {
-            Self::Plain(_) | Self::Tls(_) => return,
+            Self::Plain(_) | Self::Tls(_) | Self::TlsClient(_) => return,
             Self::Inbound(stream) => &mut stream.outgoing,
             Self::Outbound(stream) => &mut stream.outgoing,
         };
@@ -96,7 +101,7 @@ impl Stream {
     pub fn plain(&self) -> Option<&TcpStream> {
         match self {
             Self::Plain(tcp) => Some(tcp),
-            Self::Tls(_) | Self::Inbound(_) | Self::Outbound(_) => None,
+            Self::Tls(_) | Self::TlsClient(_) | Self::Inbound(_) | Self::Outbound(_) => None,
         }
     }
 
@@ -108,6 +113,14 @@ impl Stream {
             Self::Tls(tls) => {
                 let (tcp, session) = tls.get_mut();
                 // rustls wants no more ciphertext while plaintext waits to be taken.
+                if session.wants_read() {
+                    tcp.poll_read_ready(cx)
+                } else {
+                    Poll::Ready(Ok(()))
+                }
+            }
+            Self::TlsClient(tls) => {
+                let (tcp, session) = tls.get_mut();
                 if session.wants_read() {
                     tcp.poll_read_ready(cx)
                 } else {
@@ -129,6 +142,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
+            Self::TlsClient(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
             Self::Inbound(stream) => stream.incoming.poll_read(cx, buf),
             Self::Outbound(stream) => match &mut stream.incoming {
                 Some(incoming) => incoming.poll_read(cx, buf),
@@ -147,6 +161,7 @@ impl AsyncWrite for Stream {
                 done => Poll::Ready(done),
             },
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
+            Self::TlsClient(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
             Self::Inbound(stream) => write(&mut stream.outgoing, cx, buf),
             Self::Outbound(stream) => write(&mut stream.outgoing, cx, buf),
         }
@@ -156,6 +171,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
+            Self::TlsClient(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
             // The connection's own task does.
             Self::Inbound(_) | Self::Outbound(_) => Poll::Ready(Ok(())),
         }
@@ -165,6 +181,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
+            Self::TlsClient(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
             stream @ (Self::Inbound(_) | Self::Outbound(_)) => {
                 stream.poll_finish(cx, &mut Buffer::default(), &mut 0)
             }
@@ -179,6 +196,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write_vectored(cx, bufs),
+            Self::TlsClient(tls) => Pin::new(tls.as_mut()).poll_write_vectored(cx, bufs),
             stream @ (Self::Inbound(_) | Self::Outbound(_)) => {
                 let first = bufs.iter().find(|buf| !buf.is_empty());
                 Pin::new(stream).poll_write(cx, first.map_or(&[], |buf| buf))
@@ -190,6 +208,7 @@ impl AsyncWrite for Stream {
         match self {
             Self::Plain(tcp) => tcp.is_write_vectored(),
             Self::Tls(tls) => tls.is_write_vectored(),
+            Self::TlsClient(tls) => tls.is_write_vectored(),
             Self::Inbound(_) | Self::Outbound(_) => false,
         }
     }

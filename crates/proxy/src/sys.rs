@@ -3,6 +3,8 @@
 
 #![allow(unsafe_code)]
 
+pub mod datagrams;
+
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 

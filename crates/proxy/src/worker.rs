@@ -5,8 +5,10 @@ use crate::connection::{self, Accepted};
 use crate::connections::Connections;
 use crate::drain::{Drain, DrainOutcome, Step};
 use crate::handoff::{self, Peers};
+use crate::l4::udp::{self, UdpListening};
 use crate::listener::{self, Listening, Stop};
 use crate::plan::Plan;
+use crate::tls::TlsClients;
 use crate::upstream::Upstreams;
 use hashbrown::HashMap;
 use std::cell::{Cell, RefCell};
@@ -39,6 +41,8 @@ pub struct WorkerState {
     pub unrouted: Arc<RouteMetrics>,
     /// Where exchanges are written down, if anywhere.
     pub access_log: Option<AccessLog>,
+    /// TLS to endpoints.
+    pub(crate) tls_clients: Arc<TlsClients>,
     /// The other workers.
     pub(crate) peers: Arc<Peers>,
     plan: RefCell<PlanPin>,
@@ -55,6 +59,7 @@ pub(crate) struct Seed {
     pub(crate) random: u64,
     /// Connections if the snapshot does not say.
     pub(crate) default_connections: usize,
+    pub(crate) tls_clients: Arc<TlsClients>,
     pub(crate) peers: Arc<Peers>,
 }
 
@@ -64,8 +69,7 @@ pub(crate) enum Command {
     /// Serve by this plan from now on.
     Publish {
         plan: Arc<Plan>,
-        /// Sockets for addresses that are new.
-        opened: Vec<(ir::BindAddress, std::net::TcpListener)>,
+        opened: Opened,
         done: oneshot::Sender<()>,
     },
     /// Serve a connection that another worker accepted.
@@ -79,6 +83,13 @@ pub(crate) enum Command {
     Stop,
 }
 
+/// Sockets for addresses that are new.
+#[derive(Debug, Default)]
+pub(crate) struct Opened {
+    pub(crate) tcp: Vec<(ir::BindAddress, std::net::TcpListener)>,
+    pub(crate) udp: Vec<(ir::BindAddress, std::net::UdpSocket)>,
+}
+
 impl WorkerState {
     pub(crate) fn new(seed: Seed) -> Rc<Self> {
         Rc::new(Self {
@@ -90,6 +101,7 @@ impl WorkerState {
             shard: seed.telemetry.shard(seed.index),
             unrouted: seed.telemetry.unrouted(),
             access_log: seed.access_log,
+            tls_clients: seed.tls_clients,
             peers: seed.peers,
             plan: RefCell::new(PlanPin::new(Arc::default())),
             draining: Cell::new(false),
@@ -127,6 +139,7 @@ pub(crate) async fn run(
         worker,
         default_connections,
         listening: HashMap::default(),
+        udp: HashMap::default(),
     };
     work.run(commands).await;
 }
@@ -135,6 +148,7 @@ struct Work {
     worker: Rc<WorkerState>,
     default_connections: usize,
     listening: HashMap<ir::BindAddress, (Rc<Listening>, JoinHandle<()>), foldhash::fast::RandomState>,
+    udp: HashMap<ir::BindAddress, Rc<UdpListening>, foldhash::fast::RandomState>,
 }
 
 impl Work {
@@ -161,6 +175,7 @@ impl Work {
                 },
                 now = tick.tick() => {
                     self.worker.connections.expire(now);
+                    self.expire_flows(now);
                     ticks = ticks.wrapping_add(1);
                     if ticks.is_multiple_of(TICKS_PER_SWEEP) {
                         self.worker.upstreams.sweep(now);
@@ -170,7 +185,47 @@ impl Work {
         }
     }
 
-    fn publish(&mut self, plan: &Arc<Plan>, opened: Vec<(ir::BindAddress, std::net::TcpListener)>) {
+    fn expire_flows(&self, now: Instant) {
+        for listening in self.udp.values() {
+            listening.expire(&self.worker, now);
+        }
+    }
+
+    /// Flows that go on.
+    fn busy_flows(&self) -> usize {
+        let now = Instant::now();
+        self.udp.values().map(|listening| listening.busy(now)).sum()
+    }
+
+    fn publish_udp(&mut self, plan: &Plan, opened: Vec<(ir::BindAddress, std::net::UdpSocket)>) {
+        let worker = &self.worker;
+        let of = |address: &ir::BindAddress| plan.udp().iter().find(|udp| udp.bind.address == *address);
+        self.udp.retain(|address, listening| match of(address) {
+            Some(udp) => {
+                listening.follow(udp);
+                true
+            }
+            None => {
+                listening.stop(worker);
+                false
+            }
+        });
+        let capacity = udp::MOST_FLOWS.min(self.default_connections / 2);
+        for (address, socket) in opened {
+            let Some(udp) = of(&address) else { continue };
+            match UdpListening::new(socket, Arc::clone(udp), capacity) {
+                Ok(listening) => {
+                    tokio::task::spawn_local(udp::run(Rc::clone(worker), Rc::clone(&listening)));
+                    if let Some(before) = self.udp.insert(address, listening) {
+                        before.stop(worker);
+                    }
+                }
+                Err(error) => tracing::error!(%address, %error, "cannot listen for UDP"),
+            }
+        }
+    }
+
+    fn publish(&mut self, plan: &Arc<Plan>, opened: Opened) {
         let worker = &self.worker;
         let limit = match plan.http.limits.connections {
             0 => self.default_connections,
@@ -193,7 +248,7 @@ impl Work {
                 }
             }
         });
-        for (address, listener) in opened {
+        for (address, listener) in opened.tcp {
             let Some(socket) = plan.sockets().find(|socket| socket.bind.address == address) else {
                 continue;
             };
@@ -212,6 +267,7 @@ impl Work {
                 Err(error) => tracing::error!(%address, %error, "cannot listen"),
             }
         }
+        self.publish_udp(plan, opened.udp);
     }
 
     fn adopt(&self, accepted: Accepted<std::net::TcpStream>) {
@@ -238,7 +294,8 @@ impl Work {
         }
         let mut tick = tokio::time::interval(TICK);
         loop {
-            let until = match drain.step(Instant::now(), connections.open(), connections.ended()) {
+            let open = connections.open() + self.busy_flows();
+            let until = match drain.step(Instant::now(), open, connections.ended()) {
                 Step::Done(outcome) => {
                     // Another worker may have handed one over before it knew.
                     match commands.try_recv() {
@@ -258,7 +315,10 @@ impl Work {
             tokio::select! {
                 () = connections.changed() => {}
                 () = tokio::time::sleep_until(until) => {}
-                now = tick.tick() => connections.expire(now),
+                now = tick.tick() => {
+                    connections.expire(now);
+                    self.expire_flows(now);
+                }
                 command = commands.recv() => match command {
                     Some(Command::Publish { plan, opened, done }) => {
                         self.publish(&plan, opened);

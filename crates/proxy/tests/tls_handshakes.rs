@@ -19,6 +19,7 @@ fn tls_snapshot(hosts: &[(&str, &[&Arc<Certificate>])], default: &[&Arc<Certific
     let default_certificates = default.iter().map(|certificate| certificate.id.clone()).collect();
     let bind = Bind {
         default_certificates,
+        streams: Vec::new(),
         ..bind(0, Transport::Https, listeners)
     };
     let all = hosts

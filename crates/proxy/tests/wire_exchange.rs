@@ -62,6 +62,19 @@ fn the_upstream_gets_the_request_with_forwarding_fields_and_without_hop_by_hop_o
 }
 
 #[test]
+fn behind_a_service_that_maps_ports_the_upstream_gets_the_port_of_the_client() {
+    let origin = Server::start(mirror);
+    let plane = Plane::start(1);
+    let mut snapshot = forwarding(upstream("app", &[origin.address]));
+    let mut bind = ir::Bind::clone(&snapshot.binds[0]);
+    bind.public_port = Some(80);
+    snapshot.binds = vec![bind.into()];
+    let mut client = Peer::connect(plane.serve(&snapshot));
+    let (_, seen) = client.get("a").expect("a response");
+    assert_eq!(field(&seen, "x-forwarded-port"), Some("80"));
+}
+
+#[test]
 fn connection_can_not_take_away_host_or_forwarding_fields() {
     let (_plane, mut client) = gate(mirror);
     client.send(

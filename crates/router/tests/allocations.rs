@@ -54,6 +54,7 @@ fn bind() -> Bind {
             .enumerate()
             .map(|(n, host)| Arc::new(route(n, host)));
         Arc::new(Listener {
+            identity: None,
             origin: Origin::new("Gateway", "gw", "gw"),
             layer,
             hostname: HostPattern::Any,
@@ -68,6 +69,7 @@ fn bind() -> Bind {
     let hosts = || (0..50).map(|n| HostPattern::Exact(format!("host{n}.example.com")));
     Bind {
         address: BindAddress { ip: None, port: 80 },
+        public_port: None,
         transport: Transport::Http,
         proxy_protocol: false,
         listeners: vec![
@@ -78,6 +80,7 @@ fn bind() -> Bind {
             listener(Layer::Ingress, hosts().chain([wildcard(true)]).collect()),
         ],
         default_certificates: vec![],
+        streams: Vec::new(),
     }
 }
 

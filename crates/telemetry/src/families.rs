@@ -72,6 +72,14 @@ families! {
         "Bytes of requests received from clients, heads included.";
     SENT = Counter "narthex_response_sent_bytes_total" ["route_kind", "route_namespace", "route", "rule"] Stable
         "Bytes of responses sent to clients, heads included.";
+    STREAMS = Counter "narthex_streams_total" ["route_kind", "route_namespace", "route", "rule", "fault"] Stable
+        "Streams (TCP and TLS connections, UDP flows) that ended, by rule and by the stable code of what went wrong, if anything did.";
+    STREAM_DURATION = Histogram "narthex_stream_duration_seconds" ["route_kind", "route_namespace", "route", "rule"] Stable
+        "Time from the beginning of a stream to its end.";
+    STREAM_RECEIVED = Counter "narthex_stream_received_bytes_total" ["route_kind", "route_namespace", "route", "rule"] Stable
+        "Bytes received from clients on streams that ended.";
+    STREAM_SENT = Counter "narthex_stream_sent_bytes_total" ["route_kind", "route_namespace", "route", "rule"] Stable
+        "Bytes sent to clients on streams that ended.";
     CONNECTIONS = Counter "narthex_downstream_connections_total" [] Stable
         "Connections accepted from clients.";
     OPEN_CONNECTIONS = Gauge "narthex_downstream_open_connections" [] Stable

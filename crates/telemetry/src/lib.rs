@@ -18,6 +18,7 @@ mod registry;
 mod route;
 mod scrape;
 mod shard;
+mod stream;
 mod upstream;
 
 pub use access::{AccessLog, AccessRecord};
@@ -26,6 +27,7 @@ pub use control::{CertificateExpiry, ControlMetrics, DiagnosticCount};
 pub use exposition::Format;
 pub use route::{Figures, Method, RouteLabels, RouteMetrics};
 pub use shard::{Handshake, Shard, TlsVersion};
+pub use stream::{StreamFigures, StreamMetrics};
 pub use upstream::{UpstreamGauges, UpstreamMetrics};
 
 use registry::Registry;
@@ -37,6 +39,7 @@ pub struct Telemetry {
     workers: usize,
     shards: Box<[Arc<shard::Cells>]>,
     routes: Registry<RouteMetrics>,
+    streams: Registry<StreamMetrics>,
     upstreams: Registry<UpstreamMetrics>,
     upstream_gauges: OnceLock<GaugeSource>,
     access_log: Arc<access::Lines>,
@@ -53,6 +56,7 @@ impl Telemetry {
             workers,
             shards: (0..workers).map(|_| Arc::default()).collect(),
             routes: Registry::new(),
+            streams: Registry::new(),
             upstreams: Registry::new(),
             upstream_gauges: OnceLock::new(),
             access_log: Arc::default(),
@@ -83,6 +87,13 @@ impl Telemetry {
     /// The metrics of requests that no rule matched, or that never got as far: all labels empty.
     pub fn unrouted(&self) -> Arc<RouteMetrics> {
         self.route(&RouteLabels::default())
+    }
+
+    /// The metrics of a stream route's rule. Lives as [`Telemetry::route`] says.
+    pub fn stream(&self, labels: &RouteLabels<'_>) -> Arc<StreamMetrics> {
+        self.streams.get(&StreamMetrics::key(labels), |key| {
+            StreamMetrics::new(key, self.workers)
+        })
     }
 
     /// The metrics of an upstream, by its id. Lives as [`Telemetry::route`] says.

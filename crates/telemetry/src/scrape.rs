@@ -10,6 +10,7 @@ use std::time::{Instant, SystemTime};
 pub(crate) fn scrape(telemetry: &Telemetry, format: Format) -> Vec<u8> {
     let mut page = format.page();
     routes(telemetry, &mut *page);
+    streams(telemetry, &mut *page);
     downstream(telemetry, &mut *page);
     upstreams(telemetry, &mut *page);
     control(telemetry, &mut *page);
@@ -40,6 +41,30 @@ fn routes(telemetry: &Telemetry, page: &mut dyn Page) {
     page.family(&families::SENT);
     for route in &routes {
         page.number(&route.labels(), route.bytes().1 as f64);
+    }
+}
+
+fn streams(telemetry: &Telemetry, page: &mut dyn Page) {
+    let mut streams = telemetry.streams.all(Instant::now());
+    streams.retain(|stream| stream.is_used());
+    page.family(&families::STREAMS);
+    for stream in &streams {
+        let [kind, namespace, name, rule] = stream.labels();
+        for (fault, count) in stream.streams() {
+            page.number(&[kind, namespace, name, rule, fault], count as f64);
+        }
+    }
+    page.family(&families::STREAM_DURATION);
+    for stream in &streams {
+        page.durations(&stream.labels(), &stream.duration());
+    }
+    page.family(&families::STREAM_RECEIVED);
+    for stream in &streams {
+        page.number(&stream.labels(), stream.bytes().0 as f64);
+    }
+    page.family(&families::STREAM_SENT);
+    for stream in &streams {
+        page.number(&stream.labels(), stream.bytes().1 as f64);
     }
 }
 

@@ -94,6 +94,11 @@ impl Gateway {
         self.ports.address(port)
     }
 
+    /// Where a UDP port of the objects is open.
+    pub fn udp_address(&self, port: u16) -> SocketAddr {
+        self.ports.udp_address(port)
+    }
+
     /// Whether a port of the objects is open.
     pub fn listens_on(&self, port: u16) -> bool {
         self.ports.find(port).is_some()

@@ -2,7 +2,7 @@
 
 use admin::{OpenSocket, PlacedDiagnostic, Readiness, Source};
 use control::{ApplyReport, Publish, Published, State};
-use ir::{Bind, BindAddress, Snapshot};
+use ir::{Bind, BindAddress, Snapshot, UdpBind};
 use proxy::DataPlane;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -14,6 +14,7 @@ use telemetry::Telemetry;
 #[derive(Debug, Default)]
 pub(crate) struct Ports {
     open: Mutex<HashMap<BindAddress, SocketAddr>>,
+    udp: Mutex<HashMap<BindAddress, SocketAddr>>,
 }
 
 impl Ports {
@@ -23,6 +24,16 @@ impl Ports {
             Some(address) => address,
             None => panic!("nothing listens on port {port}"),
         }
+    }
+
+    /// Where a UDP port of the objects is open.
+    pub(crate) fn udp_address(&self, port: u16) -> SocketAddr {
+        let open = self.udp.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = open.iter().find(|(bind, _)| bind.port == port);
+        found.map_or_else(
+            || panic!("nothing listens on UDP port {port}"),
+            |(_, address)| *address,
+        )
     }
 
     pub(crate) fn find(&self, port: u16) -> Option<SocketAddr> {
@@ -72,8 +83,23 @@ impl Publish for ToLoopback {
             .iter()
             .map(|bind| self.move_bind(bind))
             .collect();
+        let udp = published.snapshot.udp.iter().map(|bind| {
+            // A port of its own for each; the address stays the same, so that flows do.
+            let ip = Some(IpAddr::V4(Ipv4Addr::new(
+                127,
+                0,
+                (bind.address.port >> 8) as u8,
+                bind.address.port as u8,
+            )));
+            Arc::new(UdpBind {
+                address: BindAddress { ip, port: 0 },
+                ..UdpBind::clone(bind)
+            })
+        });
+        let udp: Vec<_> = udp.collect();
         let snapshot = Snapshot {
             binds,
+            udp,
             ..Snapshot::clone(&published.snapshot)
         };
         let applied = self.data_plane.publish(&snapshot, published.generation).await;
@@ -81,11 +107,15 @@ impl Publish for ToLoopback {
         let open = published.snapshot.binds.iter().zip(&snapshot.binds);
         let open = open.filter_map(|(bind, moved)| Some((bind.address, *local.get(&moved.address)?)));
         *self.ports.open.lock().unwrap_or_else(PoisonError::into_inner) = open.collect();
+        let local: HashMap<_, _> = self.data_plane.local_udp_addresses().into_iter().collect();
+        let open = published.snapshot.udp.iter().zip(&snapshot.udp);
+        let open = open.filter_map(|(bind, moved)| Some((bind.address, *local.get(&moved.address)?)));
+        *self.ports.udp.lock().unwrap_or_else(PoisonError::into_inner) = open.collect();
         ApplyReport {
             failed_binds: applied
                 .failed
                 .iter()
-                .map(|failure| (failure.address.to_string(), failure.error.to_string()))
+                .map(|failure| (failure.name(), failure.error.to_string()))
                 .collect(),
         }
     }

@@ -3,31 +3,61 @@
 
 use crate::gateway::{Place, RouteUnit};
 use crate::input::Key;
-use ir::{List, Route};
+use ir::{List, Origin, Route, StreamRoute};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Routes by listener.
-#[derive(Debug, Default)]
-pub(crate) struct Attached {
-    slots: HashMap<Place, Slot>,
+#[derive(Debug)]
+pub(crate) struct Attached<R> {
+    slots: HashMap<Place, Slot<R>>,
+}
+
+/// A route of any kind.
+pub(crate) trait Attachable {
+    /// The object.
+    fn origin(&self) -> &Origin;
 }
 
 /// The routes of one listener.
-#[derive(Debug, Default)]
-struct Slot {
+#[derive(Debug)]
+struct Slot<R> {
     /// In order of their keys.
-    routes: List<Route>,
+    routes: List<R>,
     /// Accepted routes, the number that the status shows.
     count: i32,
     /// Whether `routes` changed since they were last listed.
     touched: bool,
 }
 
-impl Attached {
+impl<R> Default for Attached<R> {
+    fn default() -> Self {
+        Self {
+            slots: HashMap::new(),
+        }
+    }
+}
+
+impl<R> Default for Slot<R> {
+    fn default() -> Self {
+        Self {
+            routes: List::default(),
+            count: 0,
+            touched: false,
+        }
+    }
+}
+
+impl<R: Attachable> Attached<R> {
     /// Replaces what a route gave before by what it gives now. Whether that makes a difference.
-    pub fn replace(&mut self, key: &Key, old: Option<&RouteUnit>, new: Option<&RouteUnit>) -> bool {
+    pub fn replace(
+        &mut self,
+        kind: &str,
+        key: &Key,
+        old: Option<&RouteUnit<R>>,
+        new: Option<&RouteUnit<R>>,
+    ) -> bool {
         if let (Some(old), Some(new)) = (old, new)
             && old.route.as_ref().map(Arc::as_ptr) == new.route.as_ref().map(Arc::as_ptr)
             && old.attached == new.attached
@@ -41,7 +71,7 @@ impl Attached {
             }
             for place in &*old.attached {
                 let slot = self.slot(place);
-                slot.touched |= slot.routes.remove(|route| order(route, key));
+                slot.touched |= slot.routes.remove(|route| order(route, kind, key));
             }
         }
         if let Some(new) = new {
@@ -54,7 +84,8 @@ impl Attached {
                 .flat_map(|place| new.route.iter().map(move |route| (place, route)))
             {
                 let slot = self.slot(place);
-                slot.routes.insert(|other| order(other, key), Arc::clone(route));
+                slot.routes
+                    .insert(|other| order(other, kind, key), Arc::clone(route));
                 slot.touched = true;
             }
         }
@@ -67,13 +98,13 @@ impl Attached {
     }
 
     /// The routes of a listener, in order of their keys; `None` if they are what they were when last asked for.
-    pub fn list(&mut self, place: &Place) -> Option<List<Route>> {
+    pub fn list(&mut self, place: &Place) -> Option<List<R>> {
         let slot = self.slots.get_mut(place)?;
         std::mem::take(&mut slot.touched).then(|| slot.routes.clone())
     }
 
     /// The routes of a listener, whether they changed or not.
-    pub fn list_anyway(&self, place: &Place) -> List<Route> {
+    pub fn list_anyway(&self, place: &Place) -> List<R> {
         let slot = self.slots.get(place);
         slot.map(|slot| slot.routes.clone()).unwrap_or_default()
     }
@@ -84,14 +115,28 @@ impl Attached {
             .retain(|_, slot| slot.count > 0 || !slot.routes.is_empty());
     }
 
-    fn slot(&mut self, place: &Place) -> &mut Slot {
+    fn slot(&mut self, place: &Place) -> &mut Slot<R> {
         self.slots.entry(place.clone()).or_default()
     }
 }
 
-/// Order of a route and a key.
-fn order(route: &Route, key: &Key) -> Ordering {
-    let origin = &route.origin;
+/// Order of a route and another one, by key and kind.
+fn order(route: &impl Attachable, kind: &str, key: &Key) -> Ordering {
+    let origin = route.origin();
     let namespace = origin.namespace.cmp(&key.namespace);
-    namespace.then_with(|| origin.name.cmp(&key.name))
+    namespace
+        .then_with(|| origin.name.cmp(&key.name))
+        .then_with(|| (*origin.kind).cmp(kind))
+}
+
+impl Attachable for Route {
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+}
+
+impl Attachable for StreamRoute {
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
 }

@@ -6,6 +6,7 @@
 mod external;
 mod slices;
 
+use crate::gateway::backend_tls;
 use crate::input::Key;
 use crate::scope::Scope;
 use api::core::{IntOrString, Service, ServicePort as Port, ServiceType};
@@ -23,19 +24,48 @@ pub struct ServicePort {
     pub service: Key,
     /// Number of its port (not the target port).
     pub port: u16,
-    /// What is spoken there.
+    /// What the port is for.
+    pub carrier: Carrier,
+    /// What is spoken there, as far as it is HTTP.
     pub protocol: UpstreamProtocol,
 }
 
+/// What carries the bytes of a port.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Carrier {
+    /// TCP.
+    #[default]
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl Carrier {
+    /// Whether a port of this `protocol` is for it.
+    fn has(self, protocol: Option<&str>) -> bool {
+        match self {
+            Self::Tcp => matches!(protocol, None | Some("" | "TCP")),
+            Self::Udp => protocol == Some("UDP"),
+        }
+    }
+}
+
 impl ServicePort {
-    /// `namespace/service:port`, and `+h2c` behind it for HTTP/2: a port may be spoken to in both ways, by an HTTPRoute
-    /// and a GRPCRoute.
+    /// `namespace/service:port`, with `/udp` behind it for a UDP port, and `+h2c` for HTTP/2: a port may be spoken to in both
+    /// ways, by an HTTPRoute and a GRPCRoute.
     pub fn id(&self) -> UpstreamId {
         let protocol = match self.protocol {
             UpstreamProtocol::Http1 => "",
             UpstreamProtocol::Http2 => "+h2c",
         };
-        UpstreamId(format!("{}:{}{protocol}", self.service, self.port).into())
+        UpstreamId(format!("{}:{}{protocol}", self.service, self.section()).into())
+    }
+
+    fn section(&self) -> String {
+        match self.carrier {
+            Carrier::Tcp => self.port.to_string(),
+            Carrier::Udp => format!("{}/udp", self.port),
+        }
     }
 }
 
@@ -72,7 +102,7 @@ impl fmt::Display for BackendError {
             Self::PortNotFound { ports } if ports.is_empty() => f.write_str("its Service has no ports"),
             Self::PortNotFound { ports } => write!(f, "its Service has only the ports {ports}"),
             Self::UnsupportedProtocol { app_protocol } => {
-                write!(f, "appProtocol {app_protocol} is not supported yet")
+                write!(f, "appProtocol {app_protocol} can't be spoken")
             }
         }
     }
@@ -89,31 +119,61 @@ pub fn resolve(
     usual: UpstreamProtocol,
 ) -> Result<UpstreamId, BackendError> {
     let found = scope.service(service).ok_or(BackendError::NotFound)?;
-    let (number, protocol) = match (find_port(found, port), port) {
+    let (number, protocol) = match (find_port(found, port, Carrier::Tcp), port) {
         (Some(port), _) => match port.app_protocol.as_deref() {
             None | Some("" | "http") => (port.port, usual),
             Some("kubernetes.io/ws") => (port.port, UpstreamProtocol::Http1),
             // Neither name is Kubernetes' own; both are common, and gRPC without TLS is h2c.
             Some("kubernetes.io/h2c" | "h2c" | "grpc") => (port.port, UpstreamProtocol::Http2),
+            // Not in the clear, then: a policy says whom to believe.
+            Some(secured) if is_secured(secured) && scope.policies(service).next().is_some() => {
+                (port.port, usual)
+            }
             Some(other) => {
                 return Err(BackendError::UnsupportedProtocol {
                     app_protocol: other.to_owned(),
                 });
             }
         },
-        // The ports of an ExternalName are for documentation: Kubernetes itself never looks at them.
-        (None, PortRef::Number(number)) if found.spec.kind == ServiceType::ExternalName => (number, usual),
-        (None, _) => {
-            return Err(BackendError::PortNotFound {
-                ports: list_ports(found),
-            });
-        }
+        (None, _) => (unlisted(found, port, Carrier::Tcp)?, usual),
     };
     Ok(scope.use_upstream(ServicePort {
         service: service.clone(),
         port: number,
+        carrier: Carrier::Tcp,
         protocol,
     }))
+}
+
+/// The same for a port over which bytes are passed without a look at them, whatever its appProtocol says.
+pub fn resolve_stream(
+    scope: &mut Scope<'_>,
+    service: &Key,
+    port: PortRef<'_>,
+    carrier: Carrier,
+) -> Result<UpstreamId, BackendError> {
+    let found = scope.service(service).ok_or(BackendError::NotFound)?;
+    let number = match find_port(found, port, carrier) {
+        Some(port) => port.port,
+        None => unlisted(found, port, carrier)?,
+    };
+    Ok(scope.use_upstream(ServicePort {
+        service: service.clone(),
+        port: number,
+        carrier,
+        protocol: UpstreamProtocol::Http1,
+    }))
+}
+
+/// The number of a port that the Service does not list.
+fn unlisted(service: &Service, port: PortRef<'_>, carrier: Carrier) -> Result<u16, BackendError> {
+    match port {
+        // The ports of an ExternalName are for documentation: Kubernetes itself never looks at them.
+        PortRef::Number(number) if service.spec.kind == ServiceType::ExternalName => Ok(number),
+        _ => Err(BackendError::PortNotFound {
+            ports: list_ports(service, carrier),
+        }),
+    }
 }
 
 /// The port of a Service whose target port has this number or name. ingress-nginx takes such a number for the
@@ -121,7 +181,7 @@ pub fn resolve(
 pub fn port_of_target(scope: &mut Scope<'_>, service: &Key, target: u16) -> Option<u16> {
     let service = scope.service(service)?;
     let number = IntOrString::Int(i32::from(target));
-    let mut ports = service.spec.ports.iter().filter(|port| is_tcp(port));
+    let mut ports = ports_of(service, Carrier::Tcp);
     ports
         .find(|port| port.target_port.as_ref() == Some(&number))
         .map(|port| port.port)
@@ -138,9 +198,9 @@ pub fn upstream(
     let origin = port.service.origin("Service");
     let (settings, mut endpoints) = match service {
         Some(service) => {
-            let settings = settings(scope, service, &origin, port.protocol, previous);
+            let settings = settings(scope, service, &origin, port, previous);
             let endpoints = match service.spec.kind {
-                ServiceType::ExternalName => external::endpoints(scope, service, &origin, port.port),
+                ServiceType::ExternalName => external::endpoints(scope, service, &origin, port),
                 _ => slices::endpoints(scope, service, &origin, port),
             };
             (settings, endpoints)
@@ -156,7 +216,7 @@ pub fn upstream(
     };
     let upstream = Upstream {
         id: port.id(),
-        origin: origin.section(port.port.to_string()),
+        origin: origin.section(port.section()),
         settings,
         endpoints,
     };
@@ -171,12 +231,18 @@ fn settings(
     scope: &mut Scope<'_>,
     service: &Service,
     origin: &Origin,
-    protocol: UpstreamProtocol,
+    port: &ServicePort,
     previous: Option<&Arc<Upstream>>,
 ) -> Arc<UpstreamSettings> {
+    let ports = service.spec.ports.iter();
+    let named = { ports }
+        .find(|candidate| candidate.port == port.port && port.carrier.has(candidate.protocol.as_deref()));
+    let name = named.and_then(|port| port.name.as_deref());
+    let tls = backend_tls::of_port(scope, &port.service, name);
     let default = scope.upstream_settings();
     let mut settings = UpstreamSettings {
-        protocol,
+        protocol: port.protocol,
+        tls,
         ..UpstreamSettings::clone(default)
     };
     for (name, value) in &service.metadata.annotations {
@@ -223,23 +289,29 @@ fn settings(
     }
 }
 
-/// The port that a reference means. Ports that are not TCP don't count: HTTP can't be spoken on them.
-fn find_port<'s>(service: &'s Service, port: PortRef<'_>) -> Option<&'s Port> {
-    let mut ports = service.spec.ports.iter().filter(|port| is_tcp(port));
-    ports.find(|candidate| match port {
+/// The port that a reference means, among those for one carrier.
+fn find_port<'s>(service: &'s Service, port: PortRef<'_>, carrier: Carrier) -> Option<&'s Port> {
+    ports_of(service, carrier).find(|candidate| match port {
         PortRef::Number(number) => candidate.port == number,
         PortRef::Name(name) => candidate.name.as_deref() == Some(name),
     })
 }
 
-fn is_tcp(port: &Port) -> bool {
-    matches!(port.protocol.as_deref(), None | Some("" | "TCP"))
+/// Whether a word for a protocol means that TLS comes first. None of them is Kubernetes' own but `wss`.
+pub(crate) fn is_secured(app_protocol: &str) -> bool {
+    ["https", "tls", "kubernetes.io/wss", "grpcs"]
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(app_protocol))
+}
+
+fn ports_of(service: &Service, carrier: Carrier) -> impl Iterator<Item = &Port> {
+    let ports = service.spec.ports.iter();
+    ports.filter(move |port| carrier.has(port.protocol.as_deref()))
 }
 
 /// `80 (http), 8443`
-fn list_ports(service: &Service) -> String {
-    let ports = service.spec.ports.iter().filter(|port| is_tcp(port));
-    let words = ports.map(|port| match port.name.as_deref() {
+fn list_ports(service: &Service, carrier: Carrier) -> String {
+    let words = ports_of(service, carrier).map(|port| match port.name.as_deref() {
         None | Some("") => port.port.to_string(),
         Some(name) => format!("{} ({name})", port.port),
     });

@@ -3,18 +3,25 @@
 
 use crate::IngressResult;
 use crate::attached::Attached;
+use crate::backends::Carrier;
+use crate::conditions::Wrong;
+use crate::gateway::front;
 use crate::gateway::overlap::Overlaps;
 use crate::gateway::set_status::{self, SetStanding};
 use crate::gateway::status::{self, Standing};
-use crate::gateway::{GatewayUnit, Holder, ListenerUnit, Place, RouteUnit, SetUnit};
+use crate::gateway::{GatewayUnit, Holder, ListenerUnit, Place, RouteUnit, SetUnit, Speaks};
 use crate::ingress_listeners::Ingresses;
 use crate::input::{Key, Settings};
 use crate::memo::Memo;
-use crate::output::{ObjectStatus, share_with};
-use crate::sockets::{Socket, bind_addresses, claim, share_bind};
+use crate::output::{ObjectStatus, Services, share_with};
+use crate::ports::{Ports, Target};
+use crate::sockets::{Conflict, Socket, bind_addresses, claim, share_bind};
+use crate::stream_listeners::{self, StreamListeners, UdpSockets, claim_udp};
+use crate::stream_services::PortService;
 use api::gateway::Gateway;
 use ir::{
-    Bind, BindAddress, CertificateId, Code, Diagnostic, Layer, List, Listener, Route, TlsHost, Transport,
+    Bind, BindAddress, CertificateId, Code, Diagnostic, Layer, List, Listener, Route, StreamListener,
+    StreamRoute, TlsHost, Transport, UdpBind,
 };
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -26,8 +33,11 @@ pub(crate) struct Binds {
     by_address: BTreeMap<BindAddress, Arc<Bind>>,
     listeners: BTreeMap<Place, Arc<Listener>>,
     statuses: BTreeMap<Holder, Arc<ObjectStatus>>,
-    attached: Attached,
+    attached: Attached<Route>,
+    streams: StreamListeners,
+    port_services: BTreeMap<Carrier, Vec<PortService>>,
     ingress: Ingresses,
+    services: Arc<Services>,
     /// The last assembly, as long as nothing that goes into it changed.
     assembled: Option<Assembled>,
 }
@@ -37,8 +47,11 @@ pub(crate) struct Binds {
 pub(crate) struct Assembled {
     /// Sorted by address.
     pub binds: Vec<Arc<Bind>>,
+    /// Likewise, for UDP.
+    pub udp: Vec<Arc<UdpBind>>,
     /// Of Gateways and ListenerSets, sorted.
     pub gateway_statuses: Vec<Arc<ObjectStatus>>,
+    pub services: Arc<Services>,
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -55,8 +68,29 @@ impl Binds {
     }
 
     /// Says what a route gives now and what it gave before.
-    pub fn route_changed(&mut self, key: &Key, old: Option<&RouteUnit>, new: Option<&RouteUnit>) {
-        if self.attached.replace(key, old, new) {
+    pub fn route_changed(&mut self, kind: &str, key: &Key, old: Option<&RouteUnit>, new: Option<&RouteUnit>) {
+        if self.attached.replace(kind, key, old, new) {
+            self.assembled = None;
+        }
+    }
+
+    /// The same for a TCPRoute, UDPRoute or TLSRoute.
+    pub fn stream_route_changed(
+        &mut self,
+        kind: &str,
+        key: &Key,
+        old: Option<&RouteUnit<StreamRoute>>,
+        new: Option<&RouteUnit<StreamRoute>>,
+    ) {
+        if self.streams.replace(kind, key, old, new) {
+            self.assembled = None;
+        }
+    }
+
+    /// Says what the ConfigMap of TCP or UDP ports gives now.
+    pub fn port_services_changed(&mut self, carrier: Carrier, services: Vec<PortService>) {
+        if self.port_services.get(&carrier) != Some(&services) {
+            self.port_services.insert(carrier, services);
             self.assembled = None;
         }
     }
@@ -90,7 +124,7 @@ impl Binds {
         if with_ingress {
             for ip in addresses(settings) {
                 for (port, transport) in ingress_ports(settings) {
-                    sockets.insert(BindAddress { ip, port }, Socket::new(transport));
+                    sockets.insert(BindAddress { ip, port }, Socket::new(transport, None));
                 }
             }
         }
@@ -100,12 +134,22 @@ impl Binds {
             Vec::new()
         };
         let mut assembled = Assembled::default();
+        let mut udp = UdpSockets::new();
+        for service in self.port_services.values().flatten() {
+            stream_listeners::claim_port(
+                service,
+                settings,
+                &mut sockets,
+                &mut udp,
+                &mut assembled.diagnostics,
+            );
+        }
         self.gateways(
             settings,
             gateways,
             listener_sets,
             &reserved,
-            &mut sockets,
+            (&mut sockets, udp),
             &mut assembled,
         );
         let ingress = with_ingress.then(|| self.ingress.listeners(ingresses));
@@ -150,7 +194,7 @@ impl Binds {
         gateways: &Memo<Key, GatewayUnit>,
         listener_sets: &Memo<Key, Option<SetUnit>>,
         reserved: &[(u16, Transport)],
-        sockets: &mut BTreeMap<BindAddress, Socket>,
+        (sockets, udp): (&mut BTreeMap<BindAddress, Socket>, UdpSockets),
         assembled: &mut Assembled,
     ) {
         let mut ours: Vec<_> = gateways
@@ -163,18 +207,22 @@ impl Binds {
             .filter_map(|(key, unit)| Some((key, unit.as_ref()?)))
             .collect();
         sets.sort_by_key(|(key, unit)| (unit.set.metadata.created, *key));
+        let units: Vec<_> = ours.iter().map(|(key, unit, _)| (*key, *unit)).collect();
         let mut contest = Contest {
+            ports: &Ports::assign(settings, &units, &sets),
             reserved,
             sockets,
+            udp,
             diagnostics: &mut assembled.diagnostics,
             served: BTreeMap::new(),
+            streams: BTreeMap::new(),
         };
         let mut merged = BTreeMap::new();
         for (key, unit, gateway) in ours {
             let holder = Holder::Gateway(key.clone());
             let standings = self.stand(
                 &holder,
-                unit,
+                (key, unit),
                 &unit.listeners,
                 unit.refused.is_none(),
                 &mut contest,
@@ -187,10 +235,21 @@ impl Binds {
             };
             let accepted = status::is_accepted(gateway.unit, &gateway.standings);
             let holder = Holder::ListenerSet(key.clone());
-            let listeners = self.stand(&holder, gateway.unit, &set.listeners, accepted, &mut contest);
+            let listeners = self.stand(
+                &holder,
+                (&set.gateway, gateway.unit),
+                &set.listeners,
+                accepted,
+                &mut contest,
+            );
             gateway.join(key, set, listeners, accepted);
         }
         self.listeners = contest.served;
+        self.streams.keep(contest.streams);
+        assembled.udp = self.streams.udp(contest.udp, settings);
+        let services = services(settings, gateways, &merged, contest.ports);
+        self.services = share_with(services, Some(&self.services));
+        assembled.services = Arc::clone(&self.services);
         let mut statuses = BTreeMap::new();
         for (key, gateway) in &merged {
             for (holder, status) in gateway.statuses(settings, key) {
@@ -208,7 +267,7 @@ impl Binds {
     fn stand(
         &mut self,
         holder: &Holder,
-        gateway: &GatewayUnit,
+        (key, gateway): (&Key, &GatewayUnit),
         listeners: &[ListenerUnit],
         accepted: bool,
         contest: &mut Contest<'_>,
@@ -218,29 +277,35 @@ impl Binds {
             let place = holder.place(index);
             let mut standing = Standing {
                 conflict: None,
-                attached_routes: self.attached.count(&place),
+                attached_routes: self.attached.count(&place) + self.streams.count(&place),
                 programmed: false,
+                waits: None,
             };
-            if accepted && (listener.refused.is_none() || !listener.excludes.is_empty()) {
-                match claim(gateway, listener, contest.reserved, contest.sockets) {
-                    Ok(()) if !gateway.addresses.is_empty() && listener.can_serve() => {
-                        standing.programmed = true;
-                        let ir = self.listener(&place, listener);
-                        contest.serve(gateway, listener, place, ir);
+            if let Some(speaks) = listener.speaks
+                && accepted
+                && listener.refused.is_none()
+            {
+                match contest.claim((key, gateway), listener, speaks, index) {
+                    Ok(Some(target)) if !gateway.addresses.is_empty() && listener.can_serve() => {
+                        if !target.open {
+                            let message = "The Gateway's Service does not have the port yet";
+                            standing.waits = Some(Wrong::new("Pending", message));
+                        } else if matches!(speaks, Speaks::Http | Speaks::Https) {
+                            standing.programmed = true;
+                            let ir = self.listener(&place, listener);
+                            contest.serve(gateway, target.port, place, ir);
+                        } else {
+                            standing.programmed = true;
+                            let ir = self.streams.listener(&place, listener);
+                            contest.serve_stream(gateway, speaks, target.port, place, ir);
+                        }
                     }
-                    Ok(()) => {}
-                    Err(conflict) => {
-                        contest.diagnostics.push(
-                            Diagnostic::new(
-                                Code::ListenerConflict,
-                                listener.origin.clone(),
-                                format!("spec.listeners[{index}]"),
-                                conflict.wrong.message.clone(),
-                            )
-                            .hint(conflict.hint),
-                        );
-                        standing.conflict = Some(conflict.wrong);
+                    Ok(Some(_)) => {}
+                    Ok(None) => {
+                        let message = "No port of ours is left for it";
+                        standing.waits = Some(Wrong::new("NoResources", message));
                     }
+                    Err(conflict) => standing.conflict = Some(conflict),
                 }
             }
             standings.push(standing);
@@ -251,16 +316,80 @@ impl Binds {
 
 /// What listeners compete for, and what came of it.
 struct Contest<'a> {
+    ports: &'a Ports,
     /// Ports of Ingress, with what they speak.
     reserved: &'a [(u16, Transport)],
     sockets: &'a mut BTreeMap<BindAddress, Socket>,
+    udp: UdpSockets,
     diagnostics: &'a mut Vec<Diagnostic>,
     served: BTreeMap<Place, Arc<Listener>>,
+    streams: BTreeMap<Place, Arc<StreamListener>>,
 }
 
 impl Contest<'_> {
-    fn serve(&mut self, gateway: &GatewayUnit, listener: &ListenerUnit, place: Place, ir: Arc<Listener>) {
-        for address in bind_addresses(gateway, listener) {
+    /// Where we listen for a listener, unless another one has what it asks for; `None`: nowhere. What is wrong is reported.
+    fn claim(
+        &mut self,
+        (key, gateway): (&Key, &GatewayUnit),
+        listener: &ListenerUnit,
+        speaks: Speaks,
+        index: usize,
+    ) -> Result<Option<Target>, Wrong> {
+        let target = self.ports.target(key, (listener.protocol(), listener.port));
+        let Some(port) = target.map(|target| target.port) else {
+            let message = format!("no port of ours is left for port {}", listener.port);
+            let hint = "Widen --gateway-service-ports";
+            self.report(Code::GatewayPortsTaken, listener, index, message, hint);
+            return Ok(None);
+        };
+        let claimed = match speaks.transport() {
+            Some(transport) => claim(gateway, listener, transport, port, self.reserved, self.sockets),
+            None => claim_udp(gateway, listener, port, &mut self.udp),
+        };
+        match claimed {
+            Ok(()) => Ok(target),
+            Err(Conflict { wrong, hint }) => {
+                self.report(
+                    Code::ListenerConflict,
+                    listener,
+                    index,
+                    wrong.message.clone(),
+                    hint,
+                );
+                Err(wrong)
+            }
+        }
+    }
+
+    fn report(&mut self, code: Code, listener: &ListenerUnit, index: usize, message: String, hint: &str) {
+        let field = format!("spec.listeners[{index}]");
+        let finding = Diagnostic::new(code, listener.origin.clone(), field, message);
+        self.diagnostics.push(finding.hint(hint));
+    }
+
+    fn serve_stream(
+        &mut self,
+        gateway: &GatewayUnit,
+        speaks: Speaks,
+        port: u16,
+        place: Place,
+        ir: Arc<StreamListener>,
+    ) {
+        for address in bind_addresses(gateway, port) {
+            if speaks == Speaks::Udp {
+                let socket = self.udp.get_mut(&address);
+                if let Some((_, answers)) = socket {
+                    *answers = Some(Arc::clone(&ir));
+                }
+            } else if let Some(socket) = self.sockets.get_mut(&address) {
+                socket.streams.push(Arc::clone(&ir));
+            }
+        }
+        self.streams.insert(place, ir);
+    }
+
+    fn serve(&mut self, gateway: &GatewayUnit, port: u16, place: Place, ir: Arc<Listener>) {
+        for address in bind_addresses(gateway, port) {
             if let Some(socket) = self.sockets.get_mut(&address) {
                 socket.listeners.push(Arc::clone(&ir));
             }
@@ -323,8 +452,28 @@ impl<'a> Merged<'a> {
     }
 }
 
+/// The Services that Gateways should have.
+fn services(
+    settings: &Settings,
+    gateways: &Memo<Key, GatewayUnit>,
+    merged: &BTreeMap<&Key, Merged<'_>>,
+    ports: &Ports,
+) -> Services {
+    let wanted = merged.iter().filter_map(|(key, gateway)| {
+        let joined = gateway.sets.iter().flat_map(|(_, set, _)| &set.listeners);
+        let ports = ports.service(key, gateway.unit.listeners.iter().chain(joined));
+        front::wanted(settings, key, gateway.unit, ports)
+    });
+    let elsewhere = gateways.iter().filter(|(_, unit)| unit.elsewhere);
+    Services {
+        wanted: wanted.collect(),
+        elsewhere: elsewhere.map(|(key, _)| key.clone()).collect(),
+    }
+}
+
 fn gateway_listener(listener: &ListenerUnit, routes: List<Route>) -> Listener {
     Listener {
+        identity: None,
         origin: listener.origin.clone(),
         layer: Layer::Gateway,
         hostname: listener.hostname.clone(),

@@ -6,6 +6,7 @@ use crate::ingress::Claim;
 use crate::input::{Key, Objects, Resolved};
 use crate::shelf::{Mark, Shelf};
 use api::discovery::{EndpointSlice, SERVICE_NAME_LABEL};
+use api::policy::BackendTLSPolicy;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub enum Read {
     Namespace(Arc<str>),
     /// The ReferenceGrants of a namespace.
     Grants(Arc<str>),
+    /// The policies of a Service.
+    Policies(Key),
     /// A GatewayClass, by name.
     GatewayClass(Arc<str>),
     /// A Gateway.
@@ -66,6 +69,10 @@ pub(crate) struct Seen {
     services: BTreeMap<Key, Key>,
     /// ReferenceGrants by their namespace.
     pub grants: BTreeMap<Arc<str>, BTreeMap<Key, Arc<api::gateway::ReferenceGrant>>>,
+    /// Policies by the Services that are their targets.
+    pub policies: BTreeMap<Key, BTreeMap<Key, Arc<BackendTLSPolicy>>>,
+    /// The targets of each policy.
+    targets: BTreeMap<Key, BTreeSet<Key>>,
 }
 
 /// What is different from the last translation.
@@ -77,6 +84,14 @@ pub(crate) struct Changes {
     pub reads: HashSet<ReadId>,
     /// HTTPRoutes that were added, changed or removed.
     pub http_routes: BTreeSet<Key>,
+    /// TCPRoutes likewise.
+    pub tcp_routes: BTreeSet<Key>,
+    /// UDPRoutes likewise.
+    pub udp_routes: BTreeSet<Key>,
+    /// TLSRoutes likewise.
+    pub tls_routes: BTreeSet<Key>,
+    /// GRPCRoutes likewise.
+    pub grpc_routes: BTreeSet<Key>,
     /// Gateways likewise.
     pub gateways: BTreeSet<Key>,
     /// ListenerSets likewise.
@@ -87,6 +102,8 @@ pub(crate) struct Changes {
     pub ingresses: BTreeSet<Key>,
     /// Secrets likewise.
     pub secrets: BTreeSet<Key>,
+    /// Policies likewise.
+    pub backend_tls_policies: BTreeSet<Key>,
 }
 
 /// Declares [`Marks`] and how they are moved, with one row per kind.
@@ -112,7 +129,8 @@ macro_rules! marks {
 
 marks! {
     services, endpoint_slices, secrets, config_maps, namespaces, ingresses, ingress_classes, gateway_classes, gateways,
-    listener_sets, http_routes, reference_grants, definitions,
+    listener_sets, http_routes, grpc_routes, tcp_routes, udp_routes, tls_routes, reference_grants, backend_tls_policies,
+    definitions,
 }
 
 fn keys<T>(shelf: &Shelf<T>, mark: &mut Option<Mark>) -> Option<BTreeSet<Key>> {
@@ -130,6 +148,11 @@ impl Seen {
             self.slices.clear();
             self.services.clear();
             self.grants.clear();
+            self.policies.clear();
+            self.targets.clear();
+            for key in new.backend_tls_policies.keys() {
+                self.policy(new, key);
+            }
             for key in new.endpoint_slices.keys() {
                 self.slice(new, key);
             }
@@ -171,6 +194,11 @@ impl Seen {
             self.grant(new, &key);
             read(Read::Grants(key.namespace));
         }
+        for key in &changed.backend_tls_policies {
+            for service in self.policy(new, key) {
+                read(Read::Policies(service));
+            }
+        }
         if !changed.ingress_classes.is_empty() {
             read(Read::IngressClasses);
         }
@@ -193,8 +221,13 @@ impl Seen {
         changes.gateways = changed.gateways;
         changes.listener_sets = changed.listener_sets;
         changes.http_routes = changed.http_routes;
+        changes.grpc_routes = changed.grpc_routes;
+        changes.tcp_routes = changed.tcp_routes;
+        changes.udp_routes = changed.udp_routes;
+        changes.tls_routes = changed.tls_routes;
         changes.ingresses = changed.ingresses;
         changes.secrets = changed.secrets;
+        changes.backend_tls_policies = changed.backend_tls_policies;
     }
 
     /// Files a slice under its Service as it is now. The Services that it belonged and belongs to.
@@ -220,6 +253,30 @@ impl Seen {
         services
     }
 
+    /// Files a policy under its targets as they are now. The Services that were and are its targets.
+    fn policy(&mut self, objects: &Objects, key: &Key) -> BTreeSet<Key> {
+        let before = self.targets.remove(key).unwrap_or_default();
+        for service in &before {
+            if let Some(policies) = self.policies.get_mut(service) {
+                policies.remove(key);
+                if policies.is_empty() {
+                    self.policies.remove(service);
+                }
+            }
+        }
+        let Some(policy) = objects.backend_tls_policies.get(key) else {
+            return before;
+        };
+        let now = services_of(policy);
+        for service in &now {
+            let policies = self.policies.entry(service.clone()).or_default();
+            policies.insert(key.clone(), Arc::clone(policy));
+        }
+        let touched = before.union(&now).cloned().collect();
+        self.targets.insert(key.clone(), now);
+        touched
+    }
+
     fn grant(&mut self, objects: &Objects, key: &Key) {
         let grants = self.grants.entry(Arc::clone(&key.namespace)).or_default();
         match objects.reference_grants.get(key) {
@@ -230,6 +287,14 @@ impl Seen {
             self.grants.remove(&key.namespace);
         }
     }
+}
+
+fn services_of(policy: &BackendTLSPolicy) -> BTreeSet<Key> {
+    let targets = policy.spec.target_refs.iter();
+    targets
+        .filter(|target| target.group.is_empty() && target.kind == "Service")
+        .map(|target| Key::new(Arc::clone(&policy.metadata.namespace), target.name.as_str()))
+        .collect()
 }
 
 fn service_of(slice: &EndpointSlice) -> Option<Key> {

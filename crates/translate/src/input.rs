@@ -1,12 +1,15 @@
 //! What goes into a translation: Kubernetes objects by kind and key, and the settings that flags gave.
 
 use crate::shelf::Shelf;
-use api::core::{ConfigMap, Namespace, Secret, Service};
+use api::core::{ConfigMap, Namespace, Secret, Service, ServiceType};
 use api::discovery::EndpointSlice;
 use api::extension::CustomResourceDefinition;
-use api::gateway::{Gateway, GatewayClass, HTTPRoute, LabelSelector, ReferenceGrant};
+use api::gateway::{
+    GRPCRoute, Gateway, GatewayClass, HTTPRoute, LabelSelector, ReferenceGrant, TCPRoute, TLSRoute, UDPRoute,
+};
 use api::listener_set::ListenerSet;
 use api::networking::{Ingress, IngressClass};
+use api::policy::BackendTLSPolicy;
 use api::{Meta, Resource};
 use ipnet::IpNet;
 use ir::Origin;
@@ -14,7 +17,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 /// Namespace and name; the namespace of cluster-scoped objects is empty.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,6 +104,10 @@ pub struct Settings {
     pub watch_ingress_without_class: bool,
     /// Labels of namespaces whose Gateways, routes and Ingresses are served; unset: of all.
     pub namespace_selector: Option<LabelSelector>,
+    /// ConfigMap of TCP ports, as ingress-nginx has it.
+    pub tcp_services: Option<Key>,
+    /// ConfigMap of UDP ports, likewise.
+    pub udp_services: Option<Key>,
     /// Secret with the certificate for hosts that have none.
     pub default_certificate: Option<Key>,
     /// Certificate to use when `default_certificate` is unset or unusable (self-signed, made at start).
@@ -109,6 +118,8 @@ pub struct Settings {
     pub allow_local_external_names: bool,
     /// Settings of the downstream side.
     pub http: ir::HttpSettings,
+    /// How long a UDP flow lasts after its last datagram.
+    pub udp_idle_timeout: Duration,
     /// Settings of upstreams that nothing else sets.
     pub upstream: ir::UpstreamSettings,
     /// Addresses of which each Gateway gets one that asks for none; empty: all listen on `bind`.
@@ -117,6 +128,17 @@ pub struct Settings {
     pub status_addresses: Vec<IpAddr>,
     /// Service whose addresses those are instead.
     pub publish_service: Option<Key>,
+    /// Each Gateway has a Service of its own; unset: none has.
+    pub gateway_services: Option<GatewayServices>,
+}
+
+/// What the Services of Gateways are like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GatewayServices {
+    /// Their type.
+    pub kind: ServiceType,
+    /// Ports of ours that they lead to, one for each port of each Gateway.
+    pub ports: RangeInclusive<u16>,
 }
 
 impl Default for Settings {
@@ -130,15 +152,20 @@ impl Default for Settings {
             ingress_class: None,
             watch_ingress_without_class: false,
             namespace_selector: None,
+            tcp_services: None,
+            udp_services: None,
             default_certificate: None,
             fallback_certificate: None,
             proxy_protocol_ports: Vec::new(),
             allow_local_external_names: false,
             http: ir::HttpSettings::default(),
+            // DNS takes a moment; QUIC and WireGuard say something at least every 30 s. Envoy 60 s, nginx 10 min.
+            udp_idle_timeout: Duration::from_secs(60),
             upstream: ir::UpstreamSettings::default(),
             address_pool: Vec::new(),
             status_addresses: Vec::new(),
             publish_service: None,
+            gateway_services: None,
         }
     }
 }
@@ -266,7 +293,12 @@ kinds! {
     gateways: Gateway,
     listener_sets: ListenerSet,
     http_routes: HTTPRoute,
+    grpc_routes: GRPCRoute,
+    tcp_routes: TCPRoute,
+    udp_routes: UDPRoute,
+    tls_routes: TLSRoute,
     reference_grants: ReferenceGrant,
+    backend_tls_policies: BackendTLSPolicy,
     definitions: CustomResourceDefinition,
 }
 

@@ -4,6 +4,7 @@
 use crate::backends::ServicePort;
 use crate::input::Key;
 use crate::memo::Counted;
+use crate::output::Named;
 use crate::scope::{Kept, Left};
 use ir::{Certificate, CertificateId, Code, Diagnostic, Origin, UpstreamId};
 use std::cmp::Ordering;
@@ -20,9 +21,9 @@ pub(crate) struct Ledger {
     /// The certificates as they were handed out last; unset once they are different.
     handed_out: Option<Arc<BTreeMap<CertificateId, Arc<Certificate>>>>,
     external_names: Counted<String, ()>,
-    secrets: Counted<Key, ()>,
-    /// The Secrets as they were handed out last; unset once they are different.
-    secrets_handed_out: Option<Arc<BTreeSet<Key>>>,
+    named: Counted<(Named, Key), ()>,
+    /// These as they were handed out last; unset once they are different.
+    named_handed_out: Option<Arc<BTreeSet<(Named, Key)>>>,
     findings: Counted<Finding, ()>,
     /// What was told last, and the findings of others in it; unset once `findings` is different.
     told: Option<(Arc<[Diagnostic]>, Vec<Diagnostic>)>,
@@ -43,9 +44,9 @@ impl Ledger {
         for name in &new.external_names {
             self.external_names.add(name.clone(), ());
         }
-        for key in &new.secrets {
-            if self.secrets.add(key.clone(), ()) {
-                self.secrets_handed_out = None;
+        for named in &new.named {
+            if self.named.add(named.clone(), ()) {
+                self.named_handed_out = None;
             }
         }
         for diagnostic in &new.diagnostics {
@@ -69,9 +70,9 @@ impl Ledger {
         for name in &rare.external_names {
             self.external_names.drop_one(name);
         }
-        for key in &rare.secrets {
-            if self.secrets.drop_one(key) {
-                self.secrets_handed_out = None;
+        for named in &rare.named {
+            if self.named.drop_one(named) {
+                self.named_handed_out = None;
             }
         }
         for diagnostic in &rare.diagnostics {
@@ -113,12 +114,12 @@ impl Ledger {
             .collect()
     }
 
-    /// Every Secret that some unit refers to. The same allocation as long as nothing changes.
-    pub fn secrets(&mut self) -> Arc<BTreeSet<Key>> {
-        let secrets = self.secrets.iter();
+    /// Every Secret and ConfigMap that some unit refers to. The same allocation as long as nothing changes.
+    pub fn named(&mut self) -> Arc<BTreeSet<(Named, Key)>> {
+        let named = self.named.iter();
         let handed_out = self
-            .secrets_handed_out
-            .get_or_insert_with(|| Arc::new(secrets.map(|(key, ())| key.clone()).collect()));
+            .named_handed_out
+            .get_or_insert_with(|| Arc::new(named.map(|(named, ())| named.clone()).collect()));
         Arc::clone(handed_out)
     }
 

@@ -1,9 +1,12 @@
 //! Kubernetes objects to a snapshot, statuses and diagnostics. Pure: no clock, no I/O, same input, same bytes.
 //!
-//! The work is cut into units: one per HTTPRoute, Ingress, Gateway, ListenerSet and upstream. Each unit reaches the rest of
+//! The work is cut into units: one per route, Ingress, Gateway, ListenerSet and upstream. Each unit reaches the rest of
 //! the world through a [`Scope`], which records what it looked at; [`changes`] tells what is different from the
 //! last time, and only units concerned by that are translated again. What comes out equal to before is handed
 //! out as the same allocation, so that whoever compiles the snapshot recognises it by pointer.
+
+#[macro_use]
+mod unit;
 
 mod attached;
 pub mod backends;
@@ -15,58 +18,46 @@ mod conditions;
 pub mod gateway;
 pub mod grants;
 pub mod hosts;
+mod http_routes;
 pub mod ingress;
 mod ingress_listeners;
 mod input;
 mod ledger;
 mod memo;
 mod output;
+mod policies;
 mod pool;
+mod ports;
 mod reached;
 pub mod scope;
 pub mod selector;
 mod shelf;
 mod sockets;
+mod stream_listeners;
+mod stream_routes;
+mod stream_services;
 
-pub use input::{Key, Object, Objects, Resolved, Settings};
-pub use output::{ObjectStatus, Status, Translation};
+pub use api::core::ServiceType;
+pub use gateway::front::{GIVEN, OWNER_LABEL, label_value, mapped_ports};
+pub use input::{GatewayServices, Key, Object, Objects, Resolved, Settings};
+pub use output::{GatewayService, MappedPort, Named, ObjectStatus, Protocol, Services, Status, Translation};
 pub use scope::Scope;
 pub use shelf::Shelf;
 
 use crate::binds::Binds;
 use crate::changes::{Changes, Read, Seen};
+use crate::gateway::backend_tls::PolicyUnit;
 use crate::gateway::{GatewayUnit, RouteUnit, SetUnit};
 use crate::ingress::{Claim, Claimant, Claims, IngressUnit};
 use crate::ledger::Ledger;
 use crate::memo::Memo;
 use crate::output::{insert_status, move_status, remove_status};
-use crate::scope::{Left, Shared, World};
+use crate::scope::{Left, Shared};
+use crate::stream_routes::StreamRoutes;
 use ir::{HttpSettings, List, Route, Snapshot, Upstream, UpstreamId, UpstreamSettings, Upstreams};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Runs a unit within a scope and hands back its result with what it left behind.
-macro_rules! run {
-    ($self:ident, $objects:expr, |$scope:ident| $body:expr) => {{
-        let world = World {
-            objects: $objects,
-            seen: &$self.seen,
-            settings: &$self.settings,
-            upstream_settings: &$self.upstream_settings,
-            fallback_certificate: $self.fallback_certificate.as_ref(),
-            claims: &$self.claims,
-            assigned: &$self.assigned,
-            ledger: &$self.ledger,
-        };
-        $self.visited += 1;
-        let mut scope = Scope::new(&world, &mut $self.certificates, &mut $self.shared);
-        let result = {
-            let $scope = &mut scope;
-            $body
-        };
-        (result, scope.finish())
-    }};
-}
 /// Translates objects, and remembers what it made of them for the next time.
 #[derive(Debug)]
 pub struct Translator {
@@ -80,11 +71,16 @@ pub struct Translator {
     claims: Claims,
     ingresses: Memo<Key, IngressResult>,
     routes: Memo<Key, RouteUnit>,
+    grpc_routes: Memo<Key, RouteUnit>,
+    stream_routes: StreamRoutes,
     assigned: pool::Assigned,
     gateways: Memo<Key, GatewayUnit>,
     listener_sets: Memo<Key, Option<SetUnit>>,
+    policies: Memo<Key, PolicyUnit>,
+    policy_statuses: Vec<Arc<ObjectStatus>>,
     classes: Memo<Key, Option<Arc<ObjectStatus>>>,
     defaults: Memo<(), Vec<ir::CertificateId>>,
+    port_services: Memo<backends::Carrier, ()>,
     upstreams: Memo<UpstreamId, Arc<Upstream>>,
     ledger: Ledger,
     binds: Binds,
@@ -127,11 +123,16 @@ impl Translator {
             claims: Claims::new(),
             ingresses: Memo::default(),
             routes: Memo::default(),
+            grpc_routes: Memo::default(),
+            stream_routes: StreamRoutes::default(),
             assigned: pool::Assigned::new(),
             gateways: Memo::default(),
             listener_sets: Memo::default(),
+            policies: Memo::default(),
+            policy_statuses: Vec::new(),
             classes: Memo::default(),
             defaults: Memo::default(),
+            port_services: Memo::default(),
             upstreams: Memo::default(),
             ledger: Ledger::default(),
             binds: Binds::default(),
@@ -162,6 +163,10 @@ impl Translator {
         self.claims(objects, &mut changes);
         self.ingresses(objects, &changes);
         self.gateway_api(objects, &changes);
+        self.http_routes(objects, &changes);
+        self.stream_routes(objects, &changes);
+        self.policies(objects, &changes);
+        self.port_services(objects, &changes);
         self.upstreams(objects, &changes);
         let default_certificates = self.defaults.get(&()).cloned().unwrap_or_default();
         let assembled = self.binds.assemble(
@@ -171,7 +176,9 @@ impl Translator {
             &self.ingresses,
             &default_certificates,
         );
-        let (binds, gateway_statuses) = (assembled.binds.clone(), &assembled.gateway_statuses);
+        let (binds, udp) = (assembled.binds.clone(), assembled.udp.clone());
+        let gateway_statuses = &assembled.gateway_statuses;
+        let services = Arc::clone(&assembled.services);
         let mut findings = assembled.diagnostics.clone();
         if !same(&self.gateway_statuses, gateway_statuses) {
             let before = std::mem::replace(&mut self.gateway_statuses, gateway_statuses.clone());
@@ -188,6 +195,7 @@ impl Translator {
         Translation {
             snapshot: Snapshot {
                 binds,
+                udp,
                 upstreams: self.all_upstreams.clone(),
                 certificates,
                 http: Arc::clone(&self.http),
@@ -195,7 +203,8 @@ impl Translator {
             statuses: self.statuses.clone(),
             diagnostics: self.ledger.diagnostics(findings),
             external_names: self.ledger.external_names(),
-            secrets: self.ledger.secrets(),
+            named: self.ledger.named(),
+            services,
         }
     }
 
@@ -311,23 +320,6 @@ impl Translator {
             });
             replace(&mut self.listener_sets, &mut self.ledger, key, result);
             self.binds.changed();
-        }
-        for key in dirty(&self.routes, changes, &changes.http_routes, &objects.http_routes) {
-            let previous = self.routes.get(&key);
-            let result = objects.http_routes.get(&key).map(|route| {
-                run!(self, objects, |scope| gateway::route::translate(
-                    scope, route, previous
-                ))
-            });
-            let new = result.as_ref().map(|(unit, _)| unit);
-            self.binds.route_changed(&key, previous, new);
-            let status = |unit: Option<&RouteUnit>| unit.and_then(|unit| unit.status.clone());
-            move_status(
-                &mut self.statuses,
-                status(previous).as_ref(),
-                status(new).as_ref(),
-            );
-            replace(&mut self.routes, &mut self.ledger, key, result);
         }
     }
 

@@ -17,7 +17,7 @@ pub(crate) fn reached(scope: &mut Scope<'_>) -> Vec<LoadBalancerIngress> {
 }
 
 /// Addresses of a Service, by its type: as `--publish-service` of ingress-nginx has it.
-fn of(service: &Service) -> Vec<LoadBalancerIngress> {
+pub(crate) fn of(service: &Service) -> Vec<LoadBalancerIngress> {
     let spec = &service.spec;
     let external = || spec.external_ips.iter().map(by_number);
     let own = || spec.cluster_ip.iter().filter(|ip| *ip != "None").map(by_number);

@@ -11,12 +11,14 @@ use crate::gateway::Place;
 use crate::ingress::{Claim, Claimant, Claims};
 use crate::input::{Key, Objects, Resolved, Settings};
 use crate::ledger::Ledger;
-use api::core::{Namespace, Secret, Service};
+use crate::output::Named;
+use api::core::{ConfigMap, Namespace, Secret, Service};
 use api::discovery::EndpointSlice;
 use api::extension::CustomResourceDefinition;
 use api::gateway::{Gateway, GatewayClass, ReferenceGrant};
 use api::listener_set::ListenerSet;
 use api::networking::IngressClass;
+use api::policy::BackendTLSPolicy;
 use api::status::RouteStatus;
 use ir::{Certificate, CertificateId, Diagnostic, UpstreamId, UpstreamSettings};
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,8 +70,8 @@ pub(crate) struct Left {
     pub certificates: BTreeMap<CertificateId, Arc<Certificate>>,
     /// Names that must be resolved.
     pub external_names: BTreeSet<String>,
-    /// Secrets that it refers to, whether they exist or not.
-    pub secrets: BTreeSet<Key>,
+    /// Secrets and ConfigMaps that it refers to, whether they exist or not.
+    pub named: BTreeSet<(Named, Key)>,
 }
 
 /// [`Left`] as it is kept: in as little room as will do to take it back.
@@ -87,7 +89,7 @@ pub(crate) struct Rare {
     pub diagnostics: Vec<Diagnostic>,
     pub certificates: Vec<CertificateId>,
     pub external_names: Vec<String>,
-    pub secrets: Vec<Key>,
+    pub named: Vec<(Named, Key)>,
 }
 
 impl Left {
@@ -96,13 +98,13 @@ impl Left {
         let nothing_rare = self.diagnostics.is_empty()
             && self.certificates.is_empty()
             && self.external_names.is_empty()
-            && self.secrets.is_empty();
+            && self.named.is_empty();
         let rare = (!nothing_rare).then(|| {
             Box::new(Rare {
                 diagnostics: self.diagnostics,
                 certificates: self.certificates.into_keys().collect(),
                 external_names: self.external_names.into_iter().collect(),
-                secrets: self.secrets.into_iter().collect(),
+                named: self.named.into_iter().collect(),
             })
         });
         Kept {
@@ -145,6 +147,16 @@ impl<'a> Scope<'a> {
         self.left.diagnostics.push(diagnostic);
     }
 
+    /// Looks at something whose findings are told elsewhere, if `quiet`.
+    pub(crate) fn quietly<T>(&mut self, quiet: bool, look: impl FnOnce(&mut Self) -> T) -> T {
+        let told = self.left.diagnostics.len();
+        let found = look(self);
+        if quiet {
+            self.left.diagnostics.truncate(told);
+        }
+        found
+    }
+
     /// Settings that flags gave. They never change, so reading them needs no record.
     pub fn settings(&self) -> &'a Settings {
         self.world.settings
@@ -176,8 +188,22 @@ impl<'a> Scope<'a> {
     /// A Secret.
     pub fn secret(&mut self, key: &Key) -> Option<&'a Arc<Secret>> {
         self.read(&Read::Secret(key.clone()));
-        self.left.secrets.insert(key.clone());
+        self.left.named.insert((Named::Secret, key.clone()));
         self.world.objects.secrets.get(key)
+    }
+
+    /// A ConfigMap.
+    pub fn config_map(&mut self, key: &Key) -> Option<&'a Arc<ConfigMap>> {
+        self.read(&Read::ConfigMap(key.clone()));
+        self.left.named.insert((Named::ConfigMap, key.clone()));
+        self.world.objects.config_maps.get(key)
+    }
+
+    /// The policies that have a Service for a target, or a part of it.
+    pub fn policies(&mut self, service: &Key) -> impl Iterator<Item = &'a Arc<BackendTLSPolicy>> + use<'a> {
+        self.read(&Read::Policies(service.clone()));
+        let policies = self.world.seen.policies.get(service);
+        policies.into_iter().flat_map(BTreeMap::values)
     }
 
     /// A Namespace.

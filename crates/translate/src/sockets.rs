@@ -1,10 +1,10 @@
 //! One socket: which listeners claim it, and what becomes of it.
 
 use crate::conditions::Wrong;
-use crate::gateway::{GatewayUnit, ListenerUnit};
+use crate::gateway::{GatewayUnit, ListenerUnit, Speaks};
 use crate::ingress_listeners::IngressListeners;
 use crate::input::Settings;
-use ir::{Bind, BindAddress, CertificateId, HostPattern, Listener, Origin, Transport};
+use ir::{Bind, BindAddress, CertificateId, HostPattern, Listener, Origin, StreamListener, Transport};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -12,19 +12,28 @@ use std::sync::Arc;
 pub(crate) struct Socket {
     /// What it speaks.
     pub transport: Transport,
+    /// The port that clients connect to, if it is another one.
+    public_port: Option<u16>,
     /// Who has which hostname.
-    hostnames: HashMap<HostPattern, Origin>,
+    pub hostnames: HashMap<HostPattern, Origin>,
     /// Gateway listeners that are served there.
     pub listeners: Vec<Arc<Listener>>,
+    /// Whether connections begin with a PROXY protocol header, whatever the flags say.
+    pub proxy_protocol: bool,
+    /// Stream listeners that are served there.
+    pub streams: Vec<Arc<StreamListener>>,
 }
 
 impl Socket {
     /// One without listeners.
-    pub fn new(transport: Transport) -> Self {
+    pub fn new(transport: Transport, public_port: Option<u16>) -> Self {
         Self {
             transport,
+            public_port,
             hostnames: HashMap::new(),
             listeners: Vec::new(),
+            proxy_protocol: false,
+            streams: Vec::new(),
         }
     }
 
@@ -32,6 +41,12 @@ impl Socket {
     fn first(&self) -> String {
         let owner = self.hostnames.values().min();
         owner.map_or_else(|| "Ingress".to_owned(), Origin::to_string)
+    }
+
+    /// Its address as clients have it.
+    fn address(&self, BindAddress { ip, port }: BindAddress) -> BindAddress {
+        let port = self.public_port.unwrap_or(port);
+        BindAddress { ip, port }
     }
 
     /// `None` if nothing answers there.
@@ -48,22 +63,30 @@ impl Socket {
                 .specificity(&b.hostname)
                 .then_with(|| a.origin.cmp(&b.origin))
         });
+        let mut streams = self.streams;
+        streams.sort_by(|a, b| {
+            a.hostname
+                .specificity(&b.hostname)
+                .then_with(|| a.origin.cmp(&b.origin))
+        });
         let mut defaults = &[][..];
-        if let Some(ingress) = ingress {
-            if self.transport == Transport::Https {
+        match (ingress, self.transport) {
+            (Some(ingress), Transport::Http) => listeners.push(Arc::clone(&ingress.http)),
+            (Some(ingress), Transport::Https) => {
                 defaults = default_certificates;
+                listeners.push(Arc::clone(&ingress.https));
             }
-            listeners.push(Arc::clone(match self.transport {
-                Transport::Http => &ingress.http,
-                Transport::Https => &ingress.https,
-            }));
+            _ => {}
         }
-        (!listeners.is_empty()).then(|| Bind {
+        let port = self.public_port.unwrap_or(address.port);
+        (!listeners.is_empty() || !streams.is_empty()).then(|| Bind {
             address,
+            public_port: self.public_port,
             transport: self.transport,
-            proxy_protocol: settings.proxy_protocol_ports.contains(&address.port),
+            proxy_protocol: self.proxy_protocol || settings.proxy_protocol_ports.contains(&port),
             listeners,
             default_certificates: defaults.to_vec(),
+            streams,
         })
     }
 }
@@ -76,48 +99,59 @@ pub(crate) struct Conflict {
     pub hint: &'static str,
 }
 
-/// Takes the listener's port and hostname on every address of its Gateway, or says who has them already.
+/// Takes the listener's port and hostname on every address of its Gateway, or says who has them already. `port` is where
+/// we listen for it.
 pub(crate) fn claim(
     unit: &GatewayUnit,
     listener: &ListenerUnit,
+    transport: Transport,
+    port: u16,
     reserved: &[(u16, Transport)],
     sockets: &mut BTreeMap<BindAddress, Socket>,
 ) -> Result<(), Conflict> {
-    let Some(transport) = listener.transport else {
-        return beside(unit, listener, sockets);
-    };
-    let port = listener.port;
-    if reserved
-        .iter()
-        .any(|(other, speaks)| *other == port && *speaks != transport)
-    {
+    let mut reserved = reserved.iter();
+    if let Some((_, speaks)) = reserved.find(|(other, speaks)| *other == port && *speaks != transport) {
         return Err(Conflict {
             wrong: Wrong::new(
                 "ProtocolConflict",
-                format!("port {port} speaks {} for Ingress", speaks(other(transport))),
+                format!("port {port} speaks {} for Ingress", speaks_word(*speaks)),
             ),
             hint: "Use another port for the listener, or for Ingress with --http-port and --https-port",
         });
     }
-    for address in bind_addresses(unit, listener) {
+    for address in bind_addresses(unit, port) {
         let Some(socket) = sockets.get(&address) else {
             continue;
         };
         if socket.transport != transport {
             return Err(other_protocol(address, socket));
         }
-        if let Some(owner) = socket.hostnames.get(&listener.hostname) {
+        let Some(owner) = socket.hostnames.get(&listener.hostname) else {
+            continue;
+        };
+        let address = socket.address(address);
+        if listener.speaks == Some(Speaks::Tcp) {
             return Err(Conflict {
                 wrong: Wrong::new(
-                    "HostnameConflict",
-                    format!("{address} with hostname {} belongs to {owner}", listener.hostname),
+                    "ProtocolConflict",
+                    format!("TCP port {address} belongs to {owner}"),
                 ),
-                hint: "Give one of the two listeners another port, hostname or address",
+                hint: "Give one of the two listeners another port or address",
             });
         }
+        return Err(Conflict {
+            wrong: Wrong::new(
+                "HostnameConflict",
+                format!("{address} with hostname {} belongs to {owner}", listener.hostname),
+            ),
+            hint: "Give one of the two listeners another port, hostname or address",
+        });
     }
-    for address in bind_addresses(unit, listener) {
-        let socket = sockets.entry(address).or_insert_with(|| Socket::new(transport));
+    let public_port = (port != listener.port).then_some(listener.port);
+    for address in bind_addresses(unit, port) {
+        let socket = sockets
+            .entry(address)
+            .or_insert_with(|| Socket::new(transport, public_port));
         socket
             .hostnames
             .insert(listener.hostname.clone(), listener.origin.clone());
@@ -125,25 +159,11 @@ pub(crate) fn claim(
     Ok(())
 }
 
-/// Whether a listener that is not served could be, beside what is spoken on its port.
-fn beside(
-    unit: &GatewayUnit,
-    listener: &ListenerUnit,
-    sockets: &BTreeMap<BindAddress, Socket>,
-) -> Result<(), Conflict> {
-    for address in bind_addresses(unit, listener) {
-        let socket = sockets.get(&address);
-        if let Some(socket) = socket.filter(|socket| listener.excludes.contains(&socket.transport)) {
-            return Err(other_protocol(address, socket));
-        }
-    }
-    Ok(())
-}
-
 fn other_protocol(address: BindAddress, socket: &Socket) -> Conflict {
+    let address = socket.address(address);
     let message = format!(
         "{address} speaks {} already, for {}",
-        speaks(socket.transport),
+        speaks_word(socket.transport),
         socket.first()
     );
     Conflict {
@@ -152,26 +172,16 @@ fn other_protocol(address: BindAddress, socket: &Socket) -> Conflict {
     }
 }
 
-fn speaks(transport: Transport) -> &'static str {
+fn speaks_word(transport: Transport) -> &'static str {
     match transport {
         Transport::Http => "HTTP",
         Transport::Https => "HTTPS",
+        Transport::Tcp => "TCP",
     }
 }
 
-fn other(transport: Transport) -> Transport {
-    match transport {
-        Transport::Http => Transport::Https,
-        Transport::Https => Transport::Http,
-    }
-}
-
-/// Where a listener listens.
-pub(crate) fn bind_addresses<'a>(
-    unit: &'a GatewayUnit,
-    listener: &ListenerUnit,
-) -> impl Iterator<Item = BindAddress> + use<'a> {
-    let port = listener.port;
+/// Where a port of ours is, for a Gateway.
+pub(crate) fn bind_addresses(unit: &GatewayUnit, port: u16) -> impl Iterator<Item = BindAddress> {
     unit.addresses.iter().map(move |&ip| BindAddress { ip, port })
 }
 
@@ -182,9 +192,12 @@ pub(crate) fn share_bind(new: Bind, previous: Option<&Arc<Bind>>) -> Arc<Bind> {
         previous.listeners.len() == new.listeners.len()
             && { listeners }.all(|(a, b)| Arc::ptr_eq(a, b))
             && previous.address == new.address
+            && previous.public_port == new.public_port
             && previous.transport == new.transport
             && previous.proxy_protocol == new.proxy_protocol
             && previous.default_certificates == new.default_certificates
+            && previous.streams.len() == new.streams.len()
+            && { previous.streams.iter().zip(&new.streams) }.all(|(a, b)| Arc::ptr_eq(a, b))
     });
     same.map_or_else(|| Arc::new(new), Arc::clone)
 }

@@ -1,11 +1,13 @@
 //! Golden translations: every directory `golden/<area>/<case>/` holds objects (`in.yaml`, whose first line says what
 //! the case shows), perhaps `settings.yaml`, and what the translation must make of them: `snapshot.yaml`,
-//! `status.yaml`, `diagnostics.yaml`. `cargo xtask bless` writes these three; read the difference before committing.
+//! `status.yaml`, `diagnostics.yaml`, and `services.yaml` where Gateways have Services. `cargo xtask bless` writes these; read the difference before committing.
 //!
 //! They are written for reading: an origin is one word (`HTTPRoute shop/cart#rules[0]`), a condition one line, and
 //! what is empty, unset, false or a default setting is left out.
 
-use narthex_translate::{Key, Object, Objects, Resolved, Settings, Translation, Translator};
+use narthex_translate::{
+    GatewayServices, Key, Object, Objects, Resolved, ServiceType, Settings, Translation, Translator,
+};
 use serde::Deserialize;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -44,9 +46,16 @@ struct CaseSettings {
     watch_ingress_without_class: bool,
     /// `namespace/name`
     default_certificate: Option<String>,
+    /// `namespace/name`
+    tcp_services: Option<String>,
+    /// `namespace/name`
+    udp_services: Option<String>,
     proxy_protocol_ports: Vec<u16>,
     allow_local_external_names: bool,
     status_addresses: Vec<IpAddr>,
+    address_pool: Vec<ipnet::IpNet>,
+    /// Type of the Services that Gateways have.
+    gateway_services: Option<String>,
     /// Answers for external names.
     resolved: std::collections::BTreeMap<String, Vec<IpAddr>>,
 }
@@ -79,7 +88,9 @@ fn run(case: &Path, bless: bool) -> Result<(), String> {
         if expected == got {
             continue;
         }
-        if bless {
+        if bless && got.is_empty() {
+            fs::remove_file(&path).map_err(|error| error.to_string())?;
+        } else if bless {
             fs::write(&path, got).map_err(|error| error.to_string())?;
         } else {
             let _ = writeln!(differences, "-- {name}\n{}", difference(&expected, &got));
@@ -113,14 +124,10 @@ fn case_settings(case: &Path) -> Result<CaseSettings, String> {
 
 fn settings(given: CaseSettings) -> Result<Settings, String> {
     let defaults = Settings::default();
-    let default_certificate = match &given.default_certificate {
-        Some(text) => {
-            let (namespace, name) = text
-                .split_once('/')
-                .ok_or("defaultCertificate is not namespace/name")?;
-            Some(Key::new(namespace, name))
-        }
-        None => None,
+    let key = |text: &Option<String>| match text.as_deref().map(|text| text.split_once('/')) {
+        None => Ok(None),
+        Some(Some((namespace, name))) => Ok(Some(Key::new(namespace, name))),
+        Some(None) => Err("a name in settings.yaml is not namespace/name"),
     };
     Ok(Settings {
         http_port: given.http_port.unwrap_or(defaults.http_port),
@@ -128,15 +135,22 @@ fn settings(given: CaseSettings) -> Result<Settings, String> {
         bind: given.bind,
         ingress_class: given.ingress_class,
         watch_ingress_without_class: given.watch_ingress_without_class,
-        default_certificate,
+        default_certificate: key(&given.default_certificate)?,
+        tcp_services: key(&given.tcp_services)?,
+        udp_services: key(&given.udp_services)?,
         proxy_protocol_ports: given.proxy_protocol_ports,
         allow_local_external_names: given.allow_local_external_names,
         status_addresses: given.status_addresses,
+        address_pool: given.address_pool,
+        gateway_services: given.gateway_services.map(|kind| GatewayServices {
+            kind: ServiceType::from(kind),
+            ports: 20000..=29999,
+        }),
         ..defaults
     })
 }
 
-fn render(translation: &Translation) -> [(&'static str, String); 3] {
+fn render(translation: &Translation) -> [(&'static str, String); 4] {
     let mut snapshot = serde_json::to_value(&translation.snapshot).expect("a snapshot is plain data");
     let http = serde_json::to_value(ir::HttpSettings::default()).expect("settings are plain data");
     let upstream = serde_json::to_value(ir::UpstreamSettings::default()).expect("settings are plain data");
@@ -152,13 +166,24 @@ fn render(translation: &Translation) -> [(&'static str, String); 3] {
     }
     let statuses = serde_json::to_value(&translation.statuses).expect("statuses are plain data");
     let diagnostics = serde_json::to_value(&translation.diagnostics).expect("diagnostics are plain data");
+    let services = translation.services.wanted.iter();
+    let mut services: Vec<_> = services
+        .map(|service| serde_json::to_value(service).expect("a Service is plain data"))
+        .collect();
+    for gateway in &translation.services.elsewhere {
+        services.push(Value::String(format!("none for Gateway {gateway}")));
+    }
     [
+        ("services.yaml", Value::Array(services)),
         ("snapshot.yaml", snapshot),
         ("status.yaml", statuses),
         ("diagnostics.yaml", diagnostics),
     ]
     .map(|(name, value)| {
         let value = readable(value).unwrap_or_else(|| Value::Array(Vec::new()));
+        if name == "services.yaml" && value.as_array().is_some_and(Vec::is_empty) {
+            return (name, String::new());
+        }
         let text = serde_saphyr::to_string(&value).expect("plain values can be written");
         (name, text)
     })

@@ -1,6 +1,6 @@
 //! The public Gateway API suite.
 
-use super::{INSTALL, INSTALLED, Parts, Wanted, in_bed, results, run_suite, version};
+use super::{INSTALL, INSTALL_SERVICES, INSTALLED, Parts, Wanted, in_bed, results, run_suite, version};
 use crate::Outcome;
 use crate::bed::Bed;
 use std::path::Path;
@@ -11,7 +11,8 @@ pub(super) fn run(wanted: &Wanted) -> Outcome {
         &format!("conformance/gateway-api/v{suite}"),
         &format!("gateway-api-{suite}.test"),
     )?;
-    in_bed(suite, INSTALL, wanted, |bed| tests(bed, &program, suite, wanted))
+    let install = if wanted.pool { INSTALL } else { INSTALL_SERVICES };
+    in_bed(suite, install, wanted, |bed| tests(bed, &program, suite, wanted))
 }
 
 /// The suite, with exactly the features that the GatewayClass claims.
@@ -33,10 +34,15 @@ fn tests(bed: &Bed, program: &Path, suite: &str, wanted: &Wanted) -> Outcome {
         "-test.timeout=50m",
         "-test.v",
         "--gateway-class=narthex",
-        "--conformance-profiles=GATEWAY-HTTP",
-        "--usable-address=198.18.207.250",
+        "--conformance-profiles=GATEWAY-HTTP,GATEWAY-GRPC,GATEWAY-TLS,GATEWAY-TCP,GATEWAY-UDP",
         "--unusable-address=198.18.199.250",
     ]);
+    // Of the pool, or of the bed's load balancer.
+    command.arg(if wanted.pool {
+        "--usable-address=198.18.207.250"
+    } else {
+        "--usable-address=198.18.215.250"
+    });
     command.arg(format!("--supported-features={claimed}"));
     if let Some(test) = &wanted.test {
         command.arg(format!("--run-test={test}"));

@@ -24,6 +24,7 @@ pub const USAGE: &str = "usage: cargo xtask conformance all [--if-possible]
   gateway-api       the public suite of Gateway API
   ingress           the scenarios of ingress-controller-conformance
 
+  --pool            the Gateway API suite with addresses of a pool instead of a Service for each Gateway
   --suite VERSION   version of the Gateway API suite (default 1.7.0)
   --run TEST        one test instead of all
   --keep            leaves the bed up afterwards, for a look
@@ -32,8 +33,10 @@ pub const USAGE: &str = "usage: cargo xtask conformance all [--if-possible]
                     etcd-restarted, routes, certificates, rolling-restart, scale
   --seconds N       length of a scenario, where it is free (default 60)";
 
-/// The default installation, as the bed wants it.
+/// The default installation, as the bed wants it: Gateways have addresses of a pool.
 const INSTALL: &str = "conformance/bed/install";
+/// One where Gateways have Services.
+const INSTALL_SERVICES: &str = "conformance/bed/install-services";
 
 /// What the words ask for.
 #[derive(Default)]
@@ -42,6 +45,7 @@ struct Wanted {
     test: Option<String>,
     keep: bool,
     report: bool,
+    pool: bool,
 }
 
 impl Wanted {
@@ -51,6 +55,7 @@ impl Wanted {
             match word {
                 "--keep" => wanted.keep = true,
                 "--report" => wanted.report = true,
+                "--pool" => wanted.pool = true,
                 "--suite" => wanted.suite = words.next().map(str::to_owned),
                 "--run" => wanted.test = words.next().map(str::to_owned),
                 _ => return Err(format!("{word}: unknown\n{USAGE}")),
@@ -104,13 +109,21 @@ fn in_bed(crds: &str, install: &str, wanted: &Wanted, suite: impl FnOnce(&Bed) -
     outcome.and(bed.down())
 }
 
-/// Our own checks on a real API server.
+/// Our own checks on a real API server: one by its name, or all of them, those of Services for Gateways in a bed of their
+/// own.
 fn checks(name: Option<&str>) -> Outcome {
-    in_bed(INSTALLED, INSTALL, &Wanted::default(), |bed| {
-        let mut command = bed.command("bash")?;
-        let script = root().join("conformance/checks/run.sh");
-        wait(command.arg(script).args(name).stdout(Stdio::null()))
-    })
+    let of_services = |name: &str| name.starts_with("service_");
+    for (set, install) in [("pool", INSTALL), ("services", INSTALL_SERVICES)] {
+        if name.is_some_and(|name| of_services(name) != (set == "services")) {
+            continue;
+        }
+        in_bed(INSTALLED, install, &Wanted::default(), |bed| {
+            let mut command = bed.command("bash")?;
+            let script = root().join("conformance/checks/run.sh");
+            wait(command.arg(script).arg(set).args(name).stdout(Stdio::null()))
+        })?;
+    }
+    Ok(())
 }
 
 /// Installs Narthex and waits until it serves.

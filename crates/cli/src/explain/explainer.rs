@@ -5,7 +5,7 @@ use super::answer::{
 };
 use super::effects::{self, Seen};
 use super::request::Request;
-use super::{sockets, words};
+use super::{sockets, streams, words};
 use crate::configuration::Configuration;
 use crate::echo::Imagined;
 use ir::{Action, Bind, Rule, Target};
@@ -62,6 +62,9 @@ impl<'c> Explainer<'c> {
 
     /// The phases of a request up to its backend. Fills in what it learns; `Err` where a request ends early.
     fn decide(&self, request: &Request, answer: &mut Answer) -> Result<Ending, Ending> {
+        if let Some(kind) = request.stream {
+            return Ok(streams::decide(self.configuration, request, kind, answer));
+        }
         let snapshot = &self.configuration.translation.snapshot;
         let chosen = sockets::choose(snapshot, request).map_err(|reason| (Outcome::NoListener, reason))?;
         let bind = &snapshot.binds[chosen.index];
@@ -72,6 +75,11 @@ impl<'c> Explainer<'c> {
             certificate: None,
             note: chosen.note,
         });
+        if request.tls
+            && let Some(ending) = streams::tls(self.configuration, bind, request, answer)
+        {
+            return Ok(ending);
+        }
         if request.method == "CONNECT" {
             let refused = "405 Method Not Allowed: CONNECT is refused, this is no forward proxy";
             return Err((Outcome::Refused, refused.into()));

@@ -6,6 +6,7 @@ mod effects;
 mod explainer;
 mod request;
 mod sockets;
+mod streams;
 mod text;
 mod words;
 

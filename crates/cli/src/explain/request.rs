@@ -11,6 +11,8 @@ pub struct Request {
     pub method: String,
     /// `https` rather than `http`.
     pub tls: bool,
+    /// Not HTTP at all.
+    pub stream: Option<StreamKind>,
     /// Host of the URL as given: what the client connects to, and its SNI.
     pub authority: String,
     /// Port of the URL, if it names one.
@@ -21,6 +23,17 @@ pub struct Request {
     pub query: Option<String>,
     /// Header fields; `Host` among them only if it was given.
     pub headers: Vec<(String, String)>,
+}
+
+/// What is asked about besides HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamKind {
+    /// `tls://name:port`
+    Tls,
+    /// `tcp://:port`
+    Tcp,
+    /// `udp://:port`
+    Udp,
 }
 
 /// A request as a line of JSON.
@@ -96,10 +109,13 @@ impl Request {
             ));
         }
         let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
-        let tls = match scheme.to_ascii_lowercase().as_str() {
-            "http" | "ws" => false,
-            "https" | "wss" => true,
-            other => return Err(format!("`{other}` is not http or https")),
+        let (tls, stream) = match scheme.to_ascii_lowercase().as_str() {
+            "http" | "ws" => (false, None),
+            "https" | "wss" => (true, None),
+            "tls" => (true, Some(StreamKind::Tls)),
+            "tcp" => (false, Some(StreamKind::Tcp)),
+            "udp" => (false, Some(StreamKind::Udp)),
+            other => return Err(format!("`{other}` is not http, https, tls, tcp or udp")),
         };
         // What follows `#` stays with the client (RFC 3986 §3.5).
         let rest = rest.split('#').next().unwrap_or_default();
@@ -107,7 +123,10 @@ impl Request {
         let (authority, target) = rest.split_at(end);
         let authority = authority.rsplit('@').next().unwrap_or_default();
         let (host, port) = split_port(authority)?;
-        if host.is_empty() {
+        if stream.is_some() && port.is_none() && !(tls && !host.is_empty()) {
+            return Err(format!("`{url}` names no port, as tcp://:5432 does"));
+        }
+        if host.is_empty() && (stream.is_none() || tls) {
             return Err(format!(
                 "`{url}` names no host; a URL looks like http://shop.example/cart"
             ));
@@ -117,8 +136,13 @@ impl Request {
             None => (target, None),
         };
         Ok(Self {
-            method: method.to_owned(),
+            method: if stream.is_some() {
+                "open".into()
+            } else {
+                method.to_owned()
+            },
             tls,
+            stream,
             authority: host.to_owned(),
             port,
             path: if path.is_empty() {
@@ -144,9 +168,15 @@ impl Request {
         }
     }
 
-    /// `http` or `https`
+    /// `http` or `https`, or what it is else.
     pub fn scheme(&self) -> &'static str {
-        if self.tls { "https" } else { "http" }
+        match self.stream {
+            Some(StreamKind::Tls) => "tls",
+            Some(StreamKind::Tcp) => "tcp",
+            Some(StreamKind::Udp) => "udp",
+            None if self.tls => "https",
+            None => "http",
+        }
     }
 
     /// The URL as it was understood.
@@ -157,7 +187,8 @@ impl Request {
             .as_ref()
             .map(|query| format!("?{query}"))
             .unwrap_or_default();
-        format!("{}://{}{port}{}{query}", self.scheme(), self.authority, self.path)
+        let path = if self.stream.is_some() { "" } else { &self.path };
+        format!("{}://{}{port}{path}{query}", self.scheme(), self.authority)
     }
 }
 

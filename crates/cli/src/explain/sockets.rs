@@ -26,9 +26,13 @@ pub fn choose(snapshot: &Snapshot, request: &Request) -> Result<Chosen, String> 
     let port = request.port.unwrap_or(default);
     let on_port = |port: u16| {
         let mut candidates: Vec<usize> = (0..snapshot.binds.len())
-            .filter(|&index| snapshot.binds[index].address.port == port)
+            .filter(|&index| snapshot.binds[index].port() == port)
             .collect();
-        candidates.sort_by_key(|&index| !is_addressed(&snapshot.binds[index], request));
+        // Gateways with a Service each have the same ports at addresses that are not known here.
+        candidates.sort_by_key(|&index| {
+            let bind = &snapshot.binds[index];
+            (!is_addressed(bind, request), !has_host(bind, request))
+        });
         candidates
     };
     if let Some(&index) = on_port(port).first() {
@@ -37,6 +41,7 @@ pub fn choose(snapshot: &Snapshot, request: &Request) -> Result<Chosen, String> 
             let speaks = match bind.transport {
                 Transport::Http => "plain HTTP",
                 Transport::Https => "HTTPS",
+                Transport::Tcp => return Err(format!("port {port} speaks TCP; ask for tcp://:{port}")),
             };
             return Err(format!(
                 "port {port} speaks {speaks}; ask for {}",
@@ -53,8 +58,9 @@ pub fn choose(snapshot: &Snapshot, request: &Request) -> Result<Chosen, String> 
         .binds
         .iter()
         .filter(|bind| bind.transport == wanted)
-        .map(|bind| bind.address.port)
+        .map(|bind| bind.port())
         .collect();
+    ports.sort_unstable();
     ports.dedup();
     match (request.port, ports.as_slice()) {
         (None, [only]) => Ok(Chosen {
@@ -118,6 +124,15 @@ fn is_addressed(bind: &Bind, request: &Request) -> bool {
         (Some(_), None) => false,
         (None, _) => true,
     }
+}
+
+/// Whether some route of the socket is for the host of the request.
+fn has_host(bind: &Bind, request: &Request) -> bool {
+    let host = request.authority.trim_end_matches('.').to_ascii_lowercase();
+    let listeners = bind.listeners.iter();
+    let fitting = listeners.filter(|listener| listener.hostname.matches(&host));
+    let mut routes = fitting.flat_map(|listener| listener.routes.iter());
+    routes.any(|route| route.hostnames.iter().any(|name| name.matches(&host)))
 }
 
 fn address(request: &Request) -> Option<IpAddr> {

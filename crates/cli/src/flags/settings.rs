@@ -1,6 +1,6 @@
 //! The flags that every command which reads objects has: listening, classes, what requests may look like, limits, times.
 
-use crate::values::{self, Duration, ObjectName, Size};
+use crate::values::{self, Duration, ObjectName, PortRange, Size};
 use clap::{ArgAction, Args, ValueEnum};
 use control::StaticEndpoint;
 use ipnet::IpNet;
@@ -35,6 +35,13 @@ pub struct SettingsFlags {
     /// Service that leads here: the status of Ingresses and Gateways shows its addresses, unless --status-address gives some.
     #[arg(long, value_name = "NAMESPACE/NAME", help_heading = LISTENING)]
     pub publish_service: Option<ObjectName>,
+    /// Make a Service for each Gateway, of type LoadBalancer unless another one is named; its addresses are the Gateway's. It
+    /// leads to the endpoints of --publish-service.
+    #[arg(long, value_name = "TYPE", num_args = 0..=1, require_equals = true, ignore_case = true, default_missing_value = "LoadBalancer", help_heading = LISTENING)]
+    pub gateway_service: Option<ServiceKind>,
+    /// Ports to listen on for the Services of Gateways, one for each port of each Gateway.
+    #[arg(long, value_name = "FIRST-LAST", default_value = "20000-29999", help_heading = LISTENING)]
+    pub gateway_service_ports: PortRange,
 
     /// Addresses of a Service's port, instead of its EndpointSlices (repeatable).
     #[arg(long, value_name = "NAMESPACE/SERVICE:PORT=ADDRESS[,ADDRESS]", help_heading = BACKENDS)]
@@ -45,6 +52,13 @@ pub struct SettingsFlags {
     /// Let ExternalName Services resolve to loopback and link-local addresses.
     #[arg(long, help_heading = BACKENDS)]
     pub allow_local_external_names: bool,
+
+    /// ConfigMap of TCP ports as ingress-nginx has it: `"9000": shop/db:5432`, perhaps with `:PROXY` behind it.
+    #[arg(long, value_name = "NAMESPACE/NAME", help_heading = LISTENING)]
+    pub tcp_services_configmap: Option<ObjectName>,
+    /// ConfigMap of UDP ports, likewise.
+    #[arg(long, value_name = "NAMESPACE/NAME", help_heading = LISTENING)]
+    pub udp_services_configmap: Option<ObjectName>,
 
     /// Labels of namespaces whose Gateways, routes and Ingresses are served, as `kubectl --selector` has them; by default all.
     #[arg(long, value_name = "SELECTOR", value_parser = translate::selector::parse, help_heading = CLASSES)]
@@ -121,9 +135,12 @@ pub struct SettingsFlags {
     /// Without progress of an endpoint's response body.
     #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = TIMEOUTS)]
     pub upstream_body_timeout: Duration,
-    /// Without a byte either way on a WebSocket or another upgraded connection.
+    /// Without a byte either way on a TCP or TLS stream, a WebSocket or another upgraded connection.
     #[arg(long, value_name = "DURATION", default_value = "1h", help_heading = TIMEOUTS)]
     pub tunnel_timeout: Duration,
+    /// Without a datagram either way before a UDP flow is forgotten.
+    #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = TIMEOUTS)]
+    pub udp_timeout: Duration,
     /// For an unused connection to an endpoint.
     #[arg(long, value_name = "DURATION", default_value = "55s", help_heading = TIMEOUTS)]
     pub upstream_keep_alive_timeout: Duration,
@@ -131,6 +148,20 @@ pub struct SettingsFlags {
     /// How an endpoint is chosen.
     #[arg(long, value_name = "HOW", default_value = "round-robin", help_heading = BACKENDS)]
     pub balance: Balance,
+}
+
+/// Type of a Service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ServiceKind {
+    /// With an address that a load balancer gives it.
+    #[value(name = "LoadBalancer")]
+    LoadBalancer,
+    /// With a port on every node.
+    #[value(name = "NodePort")]
+    NodePort,
+    /// With an address within the cluster.
+    #[value(name = "ClusterIP")]
+    ClusterIp,
 }
 
 /// Which forwarding fields backends get.

@@ -1,9 +1,11 @@
 //! Flags to a connection with a cluster.
 
 use crate::flags::Run;
+use crate::settings;
 use control::{Cluster, ClusterOptions, LeaderOptions, State, Where};
 use std::sync::Arc;
 use telemetry::Telemetry;
+use translate::Key;
 
 /// Which cluster is served; `None`: files are.
 pub fn server(flags: &Run) -> Result<Option<Where>, String> {
@@ -45,11 +47,30 @@ pub fn connect(
     };
     let options = ClusterOptions {
         server,
+        gateway_services: front(flags)?,
         namespaces: cluster.watch_namespaces.iter().cloned().collect(),
         gateway_controller: flags.settings.gateway_controller_name.clone(),
         leader,
     };
     Cluster::connect(options, Arc::clone(state), Arc::clone(telemetry)).map_err(|error| error.to_string())
+}
+
+/// The Service that leads to our own Pods, if each Gateway gets a Service.
+fn front(flags: &Run) -> Result<Option<Key>, String> {
+    if flags.settings.gateway_service.is_none() {
+        return Ok(None);
+    }
+    let Some(service) = &flags.settings.publish_service else {
+        return Err("--gateway-service makes Services that lead to this program's Pods, and nothing says which these are\n  hint: name the Service that selects them with --publish-service".to_owned());
+    };
+    let watched = &flags.cluster.watch_namespaces;
+    if !watched.is_empty() && !watched.contains(&service.namespace) {
+        return Err(format!(
+            "--gateway-service needs the endpoints of Service {}/{}, but its namespace is not watched\n  hint: add {} to --watch-namespaces",
+            service.namespace, service.name, service.namespace
+        ));
+    }
+    Ok(Some(settings::key(service)))
 }
 
 /// This process among all replicas: the Pod's or machine's name, and something that no other process has.

@@ -15,13 +15,14 @@ pub fn text(
     flags: &Run,
     live: &Live,
     open: &[(BindAddress, SocketAddr)],
+    open_udp: &[(BindAddress, SocketAddr)],
     admin: Option<SocketAddr>,
     more: &[Diagnostic],
 ) -> String {
     let snapshot = &live.snapshot;
     let mut text = String::new();
     let hosts = hosts(snapshot);
-    let sockets = counted(open.len(), "socket");
+    let sockets = counted(open.len() + open_udp.len(), "socket");
     let served = counted(hosts.len(), "host");
     let version = env!("CARGO_PKG_VERSION");
     add(
@@ -34,13 +35,13 @@ pub fn text(
         };
         let scheme = match bind.transport {
             Transport::Http => "http",
+            Transport::Https if bind.listeners.is_empty() => "tls",
             Transport::Https => "https",
+            Transport::Tcp => "tcp",
         };
-        let listeners: Vec<String> = bind
-            .listeners
-            .iter()
-            .map(|listener| listener_name(listener))
-            .collect();
+        let http = bind.listeners.iter().map(|listener| listener_name(listener));
+        let streams = bind.streams.iter().map(|listener| listener.origin.to_string());
+        let listeners: Vec<String> = http.chain(streams).collect();
         let place = if address.port == 0 {
             local.to_string()
         } else {
@@ -52,6 +53,17 @@ pub fn text(
             &format!("{scheme}://{place}  {}", styled(FAINT, listeners.join(", "))),
         );
     }
+    for (address, local) in open_udp {
+        let bind = snapshot.udp.iter().find(|bind| bind.address == *address);
+        let origin = bind.map(|bind| bind.listener.origin.to_string());
+        let place = if address.port == 0 {
+            local.to_string()
+        } else {
+            address.to_string()
+        };
+        let whom = styled(FAINT, origin.unwrap_or_default());
+        row(&mut text, "listening", &format!("udp://{place}  {whom}"));
+    }
     for address in listening::missing(snapshot, open) {
         row(
             &mut text,
@@ -59,7 +71,7 @@ pub fn text(
             &styled(BAD, format_args!("not on {address}, see the log")),
         );
     }
-    if snapshot.binds.is_empty() {
+    if snapshot.binds.is_empty() && snapshot.udp.is_empty() {
         row(
             &mut text,
             "listening",

@@ -13,9 +13,16 @@ pub fn missing(snapshot: &Snapshot, open: &[(BindAddress, SocketAddr)]) -> Vec<B
 }
 
 /// What went wrong, with what to do.
-pub fn reason(snapshot: &Snapshot, address: BindAddress, error: &Error) -> String {
-    let bind = snapshot.binds.iter().find(|bind| bind.address == address);
-    let elsewhere = bind.map(|bind| elsewhere(bind)).unwrap_or_default();
+pub fn reason(snapshot: &Snapshot, address: BindAddress, udp: bool, error: &Error) -> String {
+    let elsewhere = if udp {
+        let bind = snapshot.udp.iter().find(|bind| bind.address == address);
+        bind.map(|bind| format!("change the port of {}", bind.listener.origin))
+    } else {
+        let bind = snapshot.binds.iter().find(|bind| bind.address == address);
+        bind.map(|bind| elsewhere(bind))
+    };
+    let elsewhere = elsewhere.unwrap_or_default();
+    let list = if udp { "ss -lunp" } else { "ss -ltnp" };
     match error.kind() {
         ErrorKind::PermissionDenied => format!(
             "{error}\n  hint: ports below 1024 need a permission. Either {elsewhere};\n  \
@@ -26,7 +33,7 @@ pub fn reason(snapshot: &Snapshot, address: BindAddress, error: &Error) -> Strin
         ),
         ErrorKind::AddrInUse => {
             format!(
-                "{error}\n  hint: another program listens there (ss -ltnp shows which). End it, or {elsewhere}"
+                "{error}\n  hint: another program listens there ({list} shows which). End it, or {elsewhere}"
             )
         }
         ErrorKind::AddrNotAvailable => format!("{error}\n  hint: the address is none of this machine's"),
@@ -38,13 +45,15 @@ pub fn reason(snapshot: &Snapshot, address: BindAddress, error: &Error) -> Strin
 fn elsewhere(bind: &Bind) -> String {
     let flag = match bind.transport {
         ir::Transport::Http => "--http-port 8080",
-        ir::Transport::Https => "--https-port 8443",
+        ir::Transport::Https | ir::Transport::Tcp => "--https-port 8443",
     };
     let ways = bind.listeners.iter().map(|listener| match listener.layer {
         Layer::Gateway => format!("change the port of {}", listener.origin),
         Layer::Ingress => format!("choose another port for Ingress: {flag}"),
     });
-    ways.collect::<Vec<_>>().join(" and ")
+    let streams = bind.streams.iter();
+    let streams = streams.map(|listener| format!("change the port of {}", listener.origin));
+    ways.chain(streams).collect::<Vec<_>>().join(" and ")
 }
 
 fn program() -> String {
@@ -63,6 +72,7 @@ mod tests {
         let address = BindAddress { ip: None, port: 80 };
         let listener = |layer, origin| {
             Arc::new(Listener {
+                identity: None,
                 origin,
                 layer,
                 hostname: HostPattern::Any,
@@ -73,6 +83,7 @@ mod tests {
         let snapshot = Snapshot {
             binds: vec![Arc::new(Bind {
                 address,
+                public_port: None,
                 transport: Transport::Http,
                 proxy_protocol: false,
                 listeners: vec![
@@ -83,10 +94,16 @@ mod tests {
                     listener(Layer::Ingress, Origin::new("Narthex", "", "ingress")),
                 ],
                 default_certificates: Vec::new(),
+                streams: Vec::new(),
             })],
             ..Snapshot::default()
         };
-        let text = reason(&snapshot, address, &Error::from(ErrorKind::PermissionDenied));
+        let text = reason(
+            &snapshot,
+            address,
+            false,
+            &Error::from(ErrorKind::PermissionDenied),
+        );
         for part in [
             "change the port of Gateway shop/front#http",
             "--http-port 8080",

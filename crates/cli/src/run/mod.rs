@@ -134,10 +134,11 @@ impl Parts {
             }
         };
         let open = self.data_plane.local_addresses();
+        let open_udp = self.data_plane.local_udp_addresses();
         let failed = listening::missing(&live.snapshot, &open);
         // In a cluster, whoever made the Gateway is told; others may come.
         let alone = self.farewell.is_none();
-        if alone && !failed.is_empty() && open.is_empty() {
+        if alone && !failed.is_empty() && open.is_empty() && open_udp.is_empty() {
             anstream::eprintln!(
                 "{}: no address could be listened on, so there is nothing to do",
                 styled(BAD, "error")
@@ -151,7 +152,14 @@ impl Parts {
             tracing::error!(%error, "the findings about the whole are not told");
             Vec::new()
         });
-        output::print(&greeting::text(flags, &live, &open, admin_address, &more));
+        output::print(&greeting::text(
+            flags,
+            &live,
+            &open,
+            &open_udp,
+            admin_address,
+            &more,
+        ));
         if let Some(access_log) = &self.access_log {
             tokio::spawn(reopen_on_request(access_log.clone()));
         }

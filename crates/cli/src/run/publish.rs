@@ -25,8 +25,8 @@ impl Publish for ToDataPlane {
             .await;
         let mut failed_binds = Vec::with_capacity(applied.failed.len());
         for failure in &applied.failed {
-            let reason = listening::reason(&published.snapshot, failure.address, &failure.error);
-            failed_binds.push((failure.address.to_string(), reason));
+            let reason = listening::reason(&published.snapshot, failure.address, failure.udp, &failure.error);
+            failed_binds.push((failure.name(), reason));
         }
         for certificate in &applied.broken {
             tracing::error!(

@@ -24,6 +24,7 @@ pub(super) async fn tell(client: Client, state: Arc<State>, leading: Leading, id
     let mut told: HashSet<Diagnostic> = HashSet::new();
     let mut fresh: HashSet<Diagnostic> = HashSet::new();
     let mut generation = 0;
+    let mut last: Arc<[Diagnostic]> = Arc::default();
     loop {
         let live = if fresh.is_empty() {
             state.newer_than(generation).await
@@ -32,6 +33,11 @@ pub(super) async fn tell(client: Client, state: Arc<State>, leading: Leading, id
             state.live()
         };
         generation = live.generation;
+        // Most changes change no finding, and there may be thousands of these.
+        if fresh.is_empty() && Arc::ptr_eq(&last, &live.diagnostics) {
+            continue;
+        }
+        last = Arc::clone(&live.diagnostics);
         let now: HashSet<Diagnostic> = live.diagnostics.iter().cloned().collect();
         told.retain(|finding| now.contains(finding));
         let leads = leading.now();
@@ -85,7 +91,7 @@ async fn reference(client: &Client, finding: &Diagnostic) -> Option<ObjectRefere
     let origin = &finding.origin;
     let resource = match &*origin.kind {
         "Secret" => ApiResource::erase::<Secret>(&()),
-        kind => Kind::named(kind)?.resource(),
+        kind => Kind::named(kind)?.in_version("v1"),
     };
     let api: Api<DynamicObject> = if origin.namespace.is_empty() {
         Api::all_with(client.clone(), &resource)

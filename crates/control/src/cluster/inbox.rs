@@ -3,12 +3,12 @@
 use super::{News, Wanted, Watched};
 use crate::store::Touched;
 use api::Resource as _;
-use api::core::Secret;
+use api::core::{ConfigMap, Secret};
 use ir::Diagnostic;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use translate::{Key, Object, Objects};
+use translate::{Key, Named, Object, Objects};
 
 /// What came and has not been taken yet, and what is known about the watches.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct Inbox {
     /// Objects of each watch.
     holds: HashMap<Watched, BTreeSet<Key>>,
     bad: BTreeMap<(Watched, Key), Diagnostic>,
-    secrets: BTreeSet<Key>,
+    named: BTreeSet<(Named, Key)>,
     /// Namespaces that are served, by the numbers of their watches; empty: all.
     namespaces: Vec<String>,
 }
@@ -43,7 +43,7 @@ impl Inbox {
             told: HashMap::new(),
             holds: HashMap::new(),
             bad: BTreeMap::new(),
-            secrets: BTreeSet::new(),
+            named: BTreeSet::new(),
             namespaces,
         }
     }
@@ -65,8 +65,8 @@ impl Inbox {
                 Some(watched) => {
                     self.holds.entry(watched).or_default().insert(key.clone());
                 }
-                // Secrets are not watched but asked for one by one.
-                None if kind == Secret::KIND => {}
+                // These are not watched but asked for one by one.
+                None if kind == Secret::KIND || kind == ConfigMap::KIND => {}
                 // It was told already, or is not served any more.
                 None => continue,
             }
@@ -157,16 +157,16 @@ impl Inbox {
         self.bad.values()
     }
 
-    /// Has Secrets read that anything refers to, and waits for it, not for long. Whether there were new ones.
-    pub async fn want(&mut self, secrets: &BTreeSet<Key>) -> bool {
-        if self.secrets == *secrets {
+    /// Has Secrets and ConfigMaps read that anything refers to, and waits for it, not for long. Whether there were new ones.
+    pub async fn want(&mut self, named: &BTreeSet<(Named, Key)>) -> bool {
+        if self.named == *named {
             return false;
         }
-        let more = secrets.iter().any(|key| !self.secrets.contains(key));
-        self.secrets.clone_from(secrets);
+        let more = named.iter().any(|one| !self.named.contains(one));
+        self.named.clone_from(named);
         let (done, looked) = oneshot::channel();
         let wanted = Wanted {
-            secrets: secrets.clone(),
+            named: named.clone(),
             done,
         };
         if self.wanted.send(wanted).is_err() || !more {
@@ -190,5 +190,5 @@ impl Inbox {
     }
 }
 
-/// How long a translation waits for the Secrets that it refers to for the first time.
+/// How long a translation waits for the objects that it refers to for the first time.
 const PATIENCE: Duration = Duration::from_secs(2);

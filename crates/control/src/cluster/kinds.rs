@@ -5,9 +5,12 @@ use api::Resource;
 use api::core::{Namespace, Service};
 use api::discovery::EndpointSlice;
 use api::extension::{CustomResourceDefinition, GATEWAY_CLASSES};
-use api::gateway::{Gateway, GatewayClass, HTTPRoute, ReferenceGrant};
+use api::gateway::{
+    GRPCRoute, Gateway, GatewayClass, HTTPRoute, ReferenceGrant, TCPRoute, TLSRoute, UDPRoute,
+};
 use api::listener_set::ListenerSet;
 use api::networking::{Ingress, IngressClass};
+use api::policy::BackendTLSPolicy;
 use kube::discovery::ApiResource;
 
 /// One kind, as the API server has it.
@@ -34,7 +37,7 @@ macro_rules! kinds {
     };
 }
 
-/// All of them. Secrets are not among them: they are read one by one.
+/// All of them. Secrets and ConfigMaps are not among them: they are read one by one.
 pub(super) const KINDS: &[Kind] = kinds! {
     GatewayClass = "gatewayclasses",
     IngressClass = "ingressclasses",
@@ -42,7 +45,12 @@ pub(super) const KINDS: &[Kind] = kinds! {
     Gateway = "gateways",
     ListenerSet = "listenersets",
     HTTPRoute = "httproutes",
+    GRPCRoute = "grpcroutes",
+    TLSRoute = "tlsroutes",
+    TCPRoute = "tcproutes",
+    UDPRoute = "udproutes",
     ReferenceGrant = "referencegrants",
+    BackendTLSPolicy = "backendtlspolicies",
     Ingress = "ingresses",
     Service = "services",
     EndpointSlice = "endpointslices",
@@ -55,12 +63,7 @@ impl Kind {
         KINDS.iter().find(|known| known.name == kind)
     }
 
-    /// As the client wants it, in version `v1`.
-    pub fn resource(&self) -> ApiResource {
-        self.in_version("v1")
-    }
-
-    /// In another version.
+    /// As the client wants it, in a version.
     pub fn in_version(&self, version: &str) -> ApiResource {
         ApiResource {
             group: self.group.into(),
@@ -80,10 +83,14 @@ impl Kind {
         (self.name == CustomResourceDefinition::KIND).then_some(GATEWAY_CLASSES)
     }
 
-    /// Versions to try, the best first: ReferenceGrant was `v1beta1` alone up to Gateway API 1.4.
+    /// Versions to try, the best first: ReferenceGrant was `v1beta1` alone up to Gateway API 1.4, TLSRoute alpha up to 1.4,
+    /// TCPRoute and UDPRoute up to 1.5.
     pub fn versions(&self) -> &'static [&'static str] {
         match self.name {
             "ReferenceGrant" => &["v1", "v1beta1"],
+            "BackendTLSPolicy" => &["v1", "v1alpha3"],
+            "TLSRoute" => &["v1", "v1alpha3", "v1alpha2"],
+            "TCPRoute" | "UDPRoute" => &["v1", "v1alpha2"],
             _ => &["v1"],
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! API server ─► watch (one task per kind and namespace) ─► News ─► the control loop's store
-//!            ─► secrets (by name, only those referred to) ─┘
-//!            ◄─ status, events (leader alone) ◄─ State
+//!            ─► named (Secrets and ConfigMaps referred to) ─┘
+//!            ◄─ status, events, services (leader alone) ◄─ State
 //!            ◄► leader (Lease)
 //! ```
 //!
@@ -15,7 +15,8 @@ mod events;
 mod inbox;
 mod kinds;
 mod leader;
-mod secrets;
+mod named;
+mod services;
 mod status;
 mod watch;
 
@@ -26,12 +27,13 @@ use leader::Leading;
 
 use crate::State;
 use ir::Diagnostic;
+use services::Made;
 use status::Seen;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use telemetry::Telemetry;
 use tokio::sync::{mpsc, oneshot, watch as channel};
-use translate::{Key, Object};
+use translate::{Key, Named, Object};
 
 /// What [`Cluster::connect`] needs to know.
 #[derive(Debug, Clone)]
@@ -42,6 +44,8 @@ pub struct ClusterOptions {
     pub namespaces: BTreeSet<String>,
     /// `spec.controllerName` of our GatewayClasses: it marks which entries of a status are ours.
     pub gateway_controller: String,
+    /// Whether each Gateway gets a Service, and which Service leads to our own Pods.
+    pub gateway_services: Option<Key>,
     /// Who writes statuses; unset: nobody does.
     pub leader: Option<LeaderOptions>,
 }
@@ -87,10 +91,10 @@ pub(crate) struct Watched {
     pub namespace: Option<u16>,
 }
 
-/// Asks for Secrets; answered when all of them were looked for.
+/// Asks for Secrets and ConfigMaps; answered when all of them were looked for.
 pub(crate) struct Wanted {
     /// All that anything refers to.
-    pub secrets: BTreeSet<Key>,
+    pub named: BTreeSet<(Named, Key)>,
     /// Told when those that are new were looked for.
     pub done: oneshot::Sender<()>,
 }
@@ -181,6 +185,12 @@ async fn live(
     };
     let namespaces: Arc<[String]> = options.namespaces.iter().cloned().collect();
     let seen = Seen::new(&options.gateway_controller);
+    let front = options.gateway_services;
+    let made = front.map(|front| Made::new(&options.gateway_controller, front));
+    let witnesses = Witnesses {
+        seen: seen.clone(),
+        made: made.clone(),
+    };
     let contact = contact::Contact::default();
     telemetry
         .cluster()
@@ -191,12 +201,12 @@ async fn live(
             watched,
             Arc::clone(&namespaces),
             news.clone(),
-            seen.clone(),
+            witnesses.clone(),
             contact.clone(),
             Arc::clone(&telemetry),
         ));
     }
-    tokio::spawn(secrets::follow(client.clone(), news, wanting));
+    tokio::spawn(named::follow(client.clone(), news, wanting));
     let Some(leader) = options.leader else {
         let _ = ending.wait_for(|end| *end).await;
         return;
@@ -210,6 +220,14 @@ async fn live(
         leading.clone(),
         Arc::clone(&telemetry),
     ));
+    if let Some(made) = made {
+        tokio::spawn(services::write(
+            client.clone(),
+            Arc::clone(&state),
+            made,
+            leading.clone(),
+        ));
+    }
     tokio::spawn(count_leading(leading.clone(), telemetry));
     tokio::spawn(events::tell(
         client.clone(),
@@ -218,6 +236,39 @@ async fn live(
         leader.identity.clone(),
     ));
     leader::lead(client, leader, leads, ending).await;
+}
+
+/// Those who are told of every object that a watch sees, before the control loop is.
+#[derive(Debug, Clone)]
+struct Witnesses {
+    seen: Seen,
+    made: Option<Made>,
+}
+
+impl Witnesses {
+    /// An object came by.
+    fn see(&self, kind: &'static str, key: &Key, object: &serde_json::Value) {
+        self.seen.see(kind, key, object);
+        if let Some(made) = &self.made {
+            made.see(kind, key, object);
+        }
+    }
+
+    /// An object is gone.
+    fn forget(&self, kind: &'static str, key: &Key) {
+        self.seen.forget(kind, key);
+        if let Some(made) = &self.made {
+            made.forget(kind, key);
+        }
+    }
+
+    /// Everything of a kind was told, everywhere or in one namespace: what was not is gone.
+    fn keep(&self, kind: &'static str, namespace: Option<&str>, told: &HashSet<Key>) {
+        self.seen.keep(kind, namespace, told);
+        if let Some(made) = &self.made {
+            made.keep(kind, namespace, told);
+        }
+    }
 }
 
 /// Shows who leads.

@@ -2,8 +2,7 @@
 
 use super::contact::Contact;
 use super::kinds::Kind;
-use super::status::Seen;
-use super::{News, Watched};
+use super::{News, Watched, Witnesses};
 use futures_util::StreamExt;
 use ir::{Code, Diagnostic};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -14,6 +13,7 @@ use kube::{Api, Client};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub(super) async fn follow(
     watched: Watched,
     namespaces: Arc<[String]>,
     news: Sender<News>,
-    seen: Seen,
+    witnesses: Witnesses,
     contact: Contact,
     telemetry: Arc<Telemetry>,
 ) {
@@ -58,11 +58,13 @@ pub(super) async fn follow(
             config = config.fields(&format!("metadata.name={name}"));
         }
         let mut events = pin!(watcher::watcher(api, config));
-        let told = Told {
+        let mut told = Told {
             watched,
+            namespace: namespace.map(String::as_str),
             news: &news,
-            seen: &seen,
+            witnesses: &witnesses,
             api_version: &resource.api_version,
+            listed: HashSet::new(),
         };
         let trouble = loop {
             match events.next().await {
@@ -157,24 +159,38 @@ impl Trouble {
 /// Where events of a watch are told.
 struct Told<'a> {
     watched: Watched,
+    namespace: Option<&'a str>,
     news: &'a Sender<News>,
-    seen: &'a Seen,
+    witnesses: &'a Witnesses,
     api_version: &'a str,
+    /// What a list has told since it began.
+    listed: HashSet<Key>,
 }
 
 /// Nobody wants to know any more.
 struct Over;
 
 impl Told<'_> {
-    async fn event(&self, event: Event<Whole>) -> Result<(), Over> {
+    async fn event(&mut self, event: Event<Whole>) -> Result<(), Over> {
         let watched = self.watched;
         let news = match event {
-            Event::Init => News::Begin(watched),
-            Event::InitDone => News::End(watched),
-            Event::InitApply(whole) | Event::Apply(whole) => self.object(&whole),
+            Event::Init => {
+                self.listed.clear();
+                News::Begin(watched)
+            }
+            Event::InitDone => {
+                let listed = std::mem::take(&mut self.listed);
+                self.witnesses.keep(watched.kind, self.namespace, &listed);
+                News::End(watched)
+            }
+            Event::InitApply(whole) => {
+                self.listed.insert(key(&whole.metadata));
+                self.object(&whole)
+            }
+            Event::Apply(whole) => self.object(&whole),
             Event::Delete(whole) => {
                 let key = key(&whole.metadata);
-                self.seen.forget(watched.kind, &key);
+                self.witnesses.forget(watched.kind, &key);
                 News::Gone(watched, key)
             }
         };
@@ -183,7 +199,7 @@ impl Told<'_> {
 
     fn object(&self, whole: &Whole) -> News {
         let (watched, key) = (self.watched, key(&whole.metadata));
-        self.seen.see(watched.kind, &key, &whole.value);
+        self.witnesses.see(watched.kind, &key, &whole.value);
         match Object::decode(self.api_version, watched.kind, &whole.value) {
             Ok(Some(object)) => News::Put(watched, Box::new(object)),
             Ok(None) => News::Gone(watched, key),

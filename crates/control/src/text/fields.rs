@@ -63,6 +63,8 @@ const UNREAD: &[(&str, &[&str])] = &[
     ("Infrastructure", &["labels", "annotations"]),
     ("ListenerTls", &["frontendValidation"]),
     ("HttpRouteSpec", &["useDefaultGateways"]),
+    ("StreamRouteSpec", &["useDefaultGateways"]),
+    ("TlsRouteSpec", &["useDefaultGateways"]),
     // The objects themselves.
     ("Secret", &["immutable"]),
     ("ConfigMap", &["immutable", "binaryData"]),
@@ -73,7 +75,7 @@ const UNREAD: &[(&str, &[&str])] = &[
 /// Fields of every object, whatever its kind.
 const OF_OBJECTS: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
 
-const OBJECTS: [&str; 13] = [
+const OBJECTS: [&str; 16] = [
     "Service",
     "EndpointSlice",
     "Secret",
@@ -86,6 +88,11 @@ const OBJECTS: [&str; 13] = [
     "Gateway",
     "ListenerSet",
     "HTTPRoute",
+    "GRPCRoute",
+    "BackendTLSPolicy",
+    "TCPRoute",
+    "UDPRoute",
+    "TLSRoute",
     "ReferenceGrant",
 ];
 

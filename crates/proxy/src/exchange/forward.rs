@@ -98,6 +98,7 @@ impl<'p> Forward<'_, 'p> {
         let mut retries = Retries::new(order.rule.retry.as_deref());
         let mut wanted = Wanted {
             ends: Some(&ends),
+            identity: self.record.found.and_then(|found| found.identity),
             once: retries.decides(),
             ..Wanted::default()
         };
@@ -266,6 +267,7 @@ impl<'p> Forward<'_, 'p> {
         rules: &mut ResponseRules<'_>,
         text: &mut Buffer,
     ) -> Result<(), Fault> {
+        let secured = connection.settings().tls.is_some();
         let Stream::Outbound(stream) = &mut connection.stream else {
             return Ok(());
         };
@@ -278,7 +280,8 @@ impl<'p> Forward<'_, 'p> {
                 rules.handshake = websocket::handshake(self.head, self.raw);
             }
         }
-        let (request, length) = head_to_request(text.filled(), Scheme::HTTP)?;
+        let scheme = if secured { Scheme::HTTPS } else { Scheme::HTTP };
+        let (request, length) = head_to_request(text.filled(), scheme)?;
         let replays = self
             .upload
             .replay

@@ -1,12 +1,15 @@
 //! Compiles a snapshot, keeping what the last one already had. Runs beside the workers, never on one.
 
 use super::rule::{Action, Backend, CompiledRoute, CompiledRule, Target};
-use super::{Plan, PlanSocket};
+use super::{Plan, PlanSocket, PlanUdp};
 use crate::connection::SocketSlot;
 use crate::filter;
+use crate::l4::{CompiledStream, Streams};
+use crate::tls::client::same_identity;
 use crate::tls::{BrokenCertificate, Certificates, Keys, TlsBind, TlsSettings};
 use crate::upstream::{Cells, UpstreamCell};
 use hashbrown::HashMap;
+use rustls::sign::CertifiedKey;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use telemetry::{RouteLabels, Telemetry};
@@ -76,10 +79,14 @@ impl Builder {
             }
         }
         self.routes = HashMap::default();
+        let udp = { snapshot.udp.iter() }
+            .map(|bind| self.udp(bind, previous))
+            .collect();
         let plan = Plan {
             generation,
             http: Arc::clone(&snapshot.http),
             sockets,
+            udp,
             upstreams,
         };
         Built {
@@ -113,23 +120,77 @@ impl Builder {
         before: Option<&Arc<PlanSocket>>,
     ) -> Result<Arc<PlanSocket>, rustls::Error> {
         let tls = match bind.transport {
-            ir::Transport::Http => None,
-            ir::Transport::Https => Some(self.tls_bind(bind, before)?),
+            ir::Transport::Https if terminates(bind) => Some(self.tls_bind(bind, before)?),
+            _ => None,
         };
+        let identities = self.identities(bind);
         if let Some(before) = before
             && is_same(&before.bind, bind)
             && before.tls.as_ref().map(Arc::as_ptr) == tls.as_ref().map(Arc::as_ptr)
+            && same_identities(&before.identities, &identities)
         {
             return Ok(Arc::clone(before));
         }
+        let streams = self.streams(bind, before);
         let before = before.map(|before| &before.router);
         let router = router::Socket::build(bind, before, &mut |route: &Arc<ir::Route>| self.route(route));
         Ok(Arc::new(PlanSocket {
             slot,
             bind: Arc::clone(bind),
             router,
+            identities,
             tls,
+            streams,
         }))
+    }
+
+    /// What each listener shows to upstreams. Empty where none shows anything, as nearly everywhere.
+    fn identities(&self, bind: &ir::Bind) -> Box<[Option<Arc<CertifiedKey>>]> {
+        if bind.listeners.iter().all(|listener| listener.identity.is_none()) {
+            return Box::default();
+        }
+        let keys = bind.listeners.iter().map(|listener| {
+            let id = listener.identity.as_ref()?;
+            self.keys.usable(id)
+        });
+        keys.collect()
+    }
+
+    fn streams(&mut self, bind: &ir::Bind, before: Option<&Arc<PlanSocket>>) -> Option<Arc<Streams>> {
+        if bind.streams.is_empty() {
+            return None;
+        }
+        let before = before.and_then(|before| before.streams.as_deref());
+        Some(Arc::new(Streams::build(bind, before, &mut |route| {
+            self.stream(route)
+        })))
+    }
+
+    fn udp(&mut self, bind: &Arc<ir::UdpBind>, previous: &Plan) -> Arc<PlanUdp> {
+        let mut known = previous.udp.iter();
+        let before = known.find(|known| known.bind.address == bind.address);
+        match before {
+            Some(before) if before.bind == *bind => Arc::clone(before),
+            before => Arc::new(PlanUdp {
+                bind: Arc::clone(bind),
+                routes: router::StreamRoutes::build(
+                    &bind.listener,
+                    before.map(|before| &before.routes),
+                    &mut |route| self.stream(route),
+                ),
+            }),
+        }
+    }
+
+    fn stream(&mut self, route: &ir::StreamRoute) -> Arc<CompiledStream> {
+        let labels = RouteLabels {
+            kind: &route.origin.kind,
+            namespace: &route.origin.namespace,
+            name: &route.origin.name,
+            rule: &route.rule,
+        };
+        let metrics = self.telemetry.stream(&labels);
+        Arc::new(CompiledStream::new(route, metrics, |id| self.cell(id)))
     }
 
     fn tls_bind(
@@ -212,11 +273,28 @@ impl Builder {
     }
 }
 
+fn same_identities(a: &[Option<Arc<CertifiedKey>>], b: &[Option<Arc<CertifiedKey>>]) -> bool {
+    a.len() == b.len()
+        && a.iter()
+            .zip(b)
+            .all(|(a, b)| same_identity(a.as_ref(), b.as_ref()))
+}
+
+/// Whether TLS ends here for some name.
+fn terminates(bind: &ir::Bind) -> bool {
+    let mut streams = bind.streams.iter();
+    !bind.listeners.is_empty() || streams.any(|stream| matches!(stream.tls, ir::StreamTls::Terminate(_)))
+}
+
 /// Whether two binds say the same. Routes are compared by pointer, and only where the lists differ.
 fn is_same(a: &Arc<ir::Bind>, b: &Arc<ir::Bind>) -> bool {
     let same_listener = |(a, b): (&Arc<ir::Listener>, &Arc<ir::Listener>)| {
         let same = Arc::ptr_eq(a, b)
-            || (a.origin == b.origin && a.layer == b.layer && a.hostname == b.hostname && a.tls == b.tls);
+            || (a.origin == b.origin
+                && a.layer == b.layer
+                && a.hostname == b.hostname
+                && a.tls == b.tls
+                && a.identity == b.identity);
         let difference = a.routes.since(&b.routes);
         same && difference.gone.is_empty() && difference.new.is_empty()
     };
@@ -225,6 +303,7 @@ fn is_same(a: &Arc<ir::Bind>, b: &Arc<ir::Bind>) -> bool {
             && a.transport == b.transport
             && a.proxy_protocol == b.proxy_protocol
             && a.default_certificates == b.default_certificates
+            && a.streams == b.streams
             && a.listeners.len() == b.listeners.len()
             && a.listeners.iter().zip(&b.listeners).all(same_listener))
 }

@@ -7,9 +7,11 @@ pub use build::{Builder, Built};
 pub use rule::{Action, Backend, CompiledRoute, CompiledRule, Target};
 
 use crate::connection::SocketSlot;
+use crate::l4::{CompiledStream, Streams};
 use crate::tls::TlsBind;
 use crate::upstream::UpstreamCell;
 use router::{Answer, Head};
+use rustls::sign::CertifiedKey;
 use std::fmt;
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ pub struct Plan {
     /// Settings of the downstream side.
     pub http: Arc<ir::HttpSettings>,
     sockets: Vec<Option<Arc<PlanSocket>>>,
+    udp: Vec<Arc<PlanUdp>>,
     upstreams: ir::List<UpstreamCell>,
 }
 
@@ -32,8 +35,20 @@ pub struct PlanSocket {
     pub bind: Arc<ir::Bind>,
     /// Its listeners.
     pub router: router::Socket<Arc<CompiledRoute>>,
-    /// Set on TLS.
+    /// By listener; empty if none has any.
+    pub identities: Box<[Option<Arc<CertifiedKey>>]>,
+    /// Set where TLS ends here.
     pub tls: Option<Arc<TlsBind>>,
+    /// Its stream listeners, if it has any.
+    pub streams: Option<Arc<Streams>>,
+}
+
+/// What answers on one UDP bind.
+pub struct PlanUdp {
+    /// The bind it was made from.
+    pub bind: Arc<ir::UdpBind>,
+    /// Its listener's routes.
+    pub routes: router::StreamRoutes<Arc<CompiledStream>>,
 }
 
 /// A request's rule.
@@ -47,6 +62,8 @@ pub struct Found<'p> {
     pub matched: &'p ir::Match,
     /// The listener that it answers on.
     pub listener: &'p Arc<ir::Listener>,
+    /// Who that listener's Gateway is to upstreams that ask.
+    pub identity: Option<&'p Arc<CertifiedKey>>,
 }
 
 impl Plan {
@@ -58,6 +75,11 @@ impl Plan {
     /// Everything that answers.
     pub fn sockets(&self) -> impl Iterator<Item = &Arc<PlanSocket>> {
         self.sockets.iter().flatten()
+    }
+
+    /// Everything that answers on UDP.
+    pub fn udp(&self) -> &[Arc<PlanUdp>] {
+        &self.udp
     }
 
     /// The cells of the snapshot's upstreams, in order of id.
@@ -77,7 +99,16 @@ impl PlanSocket {
             source,
             matched: &source.matches[found.matched as usize],
             listener: &self.bind.listeners[listener],
+            identity: self.identities.get(listener).and_then(Option::as_ref),
         })
+    }
+}
+
+impl fmt::Debug for PlanUdp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlanUdp")
+            .field("address", &self.bind.address)
+            .finish_non_exhaustive()
     }
 }
 

@@ -73,10 +73,13 @@ impl Keys {
         self.loaded.iter().filter_map(broken).collect()
     }
 
+    /// A certificate with its key, if it can be used.
+    pub fn usable(&self, id: &CertificateId) -> Option<Arc<CertifiedKey>> {
+        self.loaded.get(id)?.1.as_ref().ok().cloned()
+    }
+
     fn candidates(&self, ids: &[CertificateId]) -> Candidates {
-        ids.iter()
-            .filter_map(|id| self.loaded.get(id)?.1.as_ref().ok().cloned())
-            .collect()
+        ids.iter().filter_map(|id| self.usable(id)).collect()
     }
 }
 
@@ -87,6 +90,11 @@ impl Certificates {
         let mut parts: Vec<(HostPattern, Candidates)> = hosts
             .map(|host| (host.hostname.clone(), keys.candidates(&host.certificates)))
             .collect();
+        for stream in &bind.streams {
+            if let ir::StreamTls::Terminate(certificates) = &stream.tls {
+                parts.push((stream.hostname.clone(), keys.candidates(certificates)));
+            }
+        }
         parts.push((HostPattern::Any, keys.candidates(&bind.default_certificates)));
         parts.retain(|(_, candidates)| !candidates.is_empty());
         match previous {

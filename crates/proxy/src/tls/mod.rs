@@ -2,8 +2,11 @@
 
 pub mod accept;
 pub mod certificates;
+pub mod client;
+pub mod hello;
 pub mod settings;
 
 pub use accept::{HandshakeFault, accept};
 pub use certificates::{BrokenCertificate, Certificates, Keys};
+pub use client::TlsClients;
 pub use settings::{TlsBind, TlsSettings};

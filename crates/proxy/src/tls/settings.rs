@@ -20,6 +20,8 @@ pub struct TlsSettings {
 pub struct TlsBind {
     /// For the handshake.
     pub config: Arc<ServerConfig>,
+    /// The same for streams: whatever protocol the client offers inside is between it and the endpoint.
+    pub streams: Arc<ServerConfig>,
     /// What is presented to whom.
     pub certificates: Arc<Certificates>,
 }
@@ -41,13 +43,15 @@ impl TlsSettings {
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
             .with_no_client_auth()
             .with_cert_resolver(resolver);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         // Tickets carry the session, so nothing is stored here, whichever worker the client meets next. rustls resumes
         // only for the same SNI, and no bind checks client certificates, so a ticket opens no door that is not open.
         config.ticketer = self.tickets()?;
         config.session_storage = Arc::new(NoServerSessionStorage {});
+        let streams = Arc::new(config.clone());
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(TlsBind {
             config: Arc::new(config),
+            streams,
             certificates,
         })
     }

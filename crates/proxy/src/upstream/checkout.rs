@@ -1,15 +1,17 @@
 //! Gets a connection for an exchange: a pooled one, else a new one, else one to the next endpoint.
 
 use super::cell::UpstreamCell;
-use super::connection::{Lease, Open, UpstreamConnection};
+use super::connection::{Connected, Lease, UpstreamConnection};
 use super::local::{LocalUpstream, Profile, Unavailable};
 use super::shared::User;
 use crate::fault::Fault;
 use crate::forwarded::Ends;
 use crate::http::proxy_protocol;
 use crate::stream::Stream;
+use crate::tls::client;
 use crate::worker::WorkerState;
 use ir::UpstreamProtocol;
+use rustls::sign::CertifiedKey;
 use smallvec::SmallVec;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
@@ -30,6 +32,8 @@ pub struct Wanted<'a> {
     pub avoid: SmallVec<[SocketAddr; 2]>,
     /// One try at connecting, however many the upstream's settings allow: the exchange decides about others.
     pub once: bool,
+    /// Who we are to endpoints that ask, over TLS.
+    pub identity: Option<&'a Arc<CertifiedKey>>,
     /// Client and the address that it spoke to, for an upstream that wants the PROXY protocol.
     pub ends: Option<&'a Ends>,
 }
@@ -120,11 +124,11 @@ fn used_before(
         return Err(lease);
     }
     match profile.settings.protocol {
-        UpstreamProtocol::Http1 => match lease.take_idle() {
+        UpstreamProtocol::Http1 => match lease.take_idle(profile.identity(wanted.identity)) {
             Some(idle) => Ok(UpstreamConnection::new(idle, lease, Rc::clone(profile), None)),
             None => Err(lease),
         },
-        UpstreamProtocol::Http2 => match lease.shared().take() {
+        UpstreamProtocol::Http2 => match lease.shared().take(profile.identity(wanted.identity)) {
             Some(user) => Ok(UpstreamConnection::shared(user, lease, Rc::clone(profile), None)),
             None => Err(lease),
         },
@@ -139,7 +143,7 @@ async fn connect(
     wanted: &Wanted<'_>,
 ) -> Result<UpstreamConnection, (Fault, io::Error)> {
     if profile.settings.protocol == UpstreamProtocol::Http1 {
-        let (connected, took) = open(worker, &lease, profile, wanted.ends).await?;
+        let (connected, took) = open(worker, &lease, profile, wanted).await?;
         return Ok(UpstreamConnection::new(
             connected,
             lease,
@@ -147,10 +151,11 @@ async fn connect(
             Some(took),
         ));
     }
+    let identity = profile.identity(wanted.identity);
     let (user, took) = loop {
         match lease.shared().opening().await {
             Ok(Some(opening)) => {
-                let begun = begin_shared(worker, &lease, profile, wanted.ends).await;
+                let begun = begin_shared(worker, &lease, profile, wanted).await;
                 match begun {
                     Ok((user, took)) => break (user, Some(took)),
                     Err((fault, error)) => {
@@ -160,7 +165,7 @@ async fn connect(
                 }
             }
             Ok(None) => {
-                if let Some(user) = lease.shared().take() {
+                if let Some(user) = lease.shared().take(identity) {
                     break (user, None);
                 }
             }
@@ -175,11 +180,12 @@ async fn begin_shared(
     worker: &WorkerState,
     lease: &Lease,
     profile: &Profile,
-    ends: Option<&Ends>,
+    wanted: &Wanted<'_>,
 ) -> Result<(User, Duration), (Fault, io::Error)> {
-    let ((stream, open), took) = open(worker, lease, profile, ends).await?;
+    let ((stream, identity, open), took) = open(worker, lease, profile, wanted).await?;
     let (keep, now) = (lease.keeps(), worker.clock.recent());
-    match lease.shared().begin(stream, open, keep, now).await {
+    let begun = lease.shared().begin(stream, identity, open, keep, now);
+    match begun.await {
         Ok(user) => Ok((user, took)),
         Err(error) => Err((Fault::Connect, io::Error::other(error))),
     }
@@ -189,43 +195,65 @@ async fn open(
     worker: &WorkerState,
     lease: &Lease,
     profile: &Profile,
-    ends: Option<&Ends>,
-) -> Result<((Stream, Open), Duration), (Fault, io::Error)> {
+    wanted: &Wanted<'_>,
+) -> Result<(Connected, Duration), (Fault, io::Error)> {
     let Profile { settings, metrics } = profile;
+    let identity = profile.identity(wanted.identity);
     let started = worker.clock.now();
     let attempt = async {
-        let mut tcp = TcpStream::connect(lease.address()).await?;
-        // Requests are written whole; waiting for more to come only delays them.
-        tcp.set_nodelay(true)?;
-        if settings.protocol == UpstreamProtocol::Http2 {
-            keep_alive(&tcp)?;
-        }
-        if let Some(version) = settings.proxy_protocol {
-            let header = proxy_protocol::write(version, ends.map(|ends| (ends.peer, ends.local)));
-            tcp.write_all(&header).await?;
-        }
-        Ok(tcp)
+        let tcp = open_tcp(lease, settings, wanted.ends)
+            .await
+            .map_err(|error| (Fault::Connect, error))?;
+        let Some(tls) = &settings.tls else {
+            return Ok(Stream::Plain(tcp));
+        };
+        let config = worker
+            .tls_clients
+            .config(tls, settings.protocol, identity)
+            .map_err(|error| (Fault::UpstreamTls, io::Error::other(error)))?;
+        let shaken = client::connect(config, tls, settings.protocol, tcp).await;
+        let stream = shaken.map_err(|error| (Fault::UpstreamTls, error))?;
+        Ok(Stream::TlsClient(stream))
     };
     let outcome = timeout(settings.connect_timeout, attempt).await;
     let now = worker.clock.now();
     match outcome {
-        Ok(Ok(tcp)) => {
+        Ok(Ok(stream)) => {
             let took = now - started;
             metrics.connected(&worker.shard, took);
-            Ok(((Stream::Plain(tcp), lease.connected()), took))
+            Ok(((stream, identity.cloned(), lease.connected()), took))
         }
-        Ok(Err(error)) => {
+        Ok(Err((fault, error))) => {
             // Our own want of files or ports says nothing about the endpoint.
             if !is_ours(&error) {
                 lease.failed(now);
             }
-            Err((Fault::Connect, error))
+            Err((fault, error))
         }
         Err(_) => {
             lease.failed(now);
             Err((Fault::ConnectTimeout, io::ErrorKind::TimedOut.into()))
         }
     }
+}
+
+/// The connection below TLS.
+async fn open_tcp(
+    lease: &Lease,
+    settings: &ir::UpstreamSettings,
+    ends: Option<&Ends>,
+) -> io::Result<TcpStream> {
+    let mut tcp = TcpStream::connect(lease.address()).await?;
+    // Requests are written whole; waiting for more to come only delays them.
+    tcp.set_nodelay(true)?;
+    if settings.protocol == UpstreamProtocol::Http2 {
+        keep_alive(&tcp)?;
+    }
+    if let Some(version) = settings.proxy_protocol {
+        let header = proxy_protocol::write(version, ends.map(|ends| (ends.peer, ends.local)));
+        tcp.write_all(&header).await?;
+    }
+    Ok(tcp)
 }
 
 /// A connection that many wait on must not be dead for long without anybody noticing.

@@ -4,7 +4,9 @@ use super::cell::EndpointState;
 use super::local::{LocalEndpoint, Profile};
 use super::shared::{SharedConnections, User};
 use crate::stream::Stream;
+use crate::tls::client::same_identity;
 use crate::worker::WorkerState;
+use rustls::sign::CertifiedKey;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -18,6 +20,8 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(crate) struct IdleConnection {
     stream: Stream,
+    /// Who the endpoint takes us for.
+    identity: Option<Arc<CertifiedKey>>,
     open: Open,
     pub(super) since: Instant,
 }
@@ -34,11 +38,14 @@ pub struct UpstreamConnection {
     connected_in: Option<Duration>,
 }
 
+/// A connection that is good for an exchange: its bytes, who the endpoint takes us for, its count.
+pub(crate) type Connected = (Stream, Option<Arc<CertifiedKey>>, Open);
+
 /// What an exchange has of its connection.
 #[derive(Debug)]
 enum Hold {
-    /// All of it.
-    Whole(Open),
+    /// All of it. Who the endpoint takes us for goes with it.
+    Whole(Option<Arc<CertifiedKey>>, Open),
     /// A stream. Counts there while it lives.
     Shared(User),
 }
@@ -74,11 +81,14 @@ impl Lease {
     }
 
     /// An idle connection that the endpoint has not closed, as far as this side knows.
-    pub(crate) fn take_idle(&self) -> Option<(Stream, Open)> {
+    pub(crate) fn take_idle(&self, identity: Option<&Arc<CertifiedKey>>) -> Option<Connected> {
         let mut idle = self.0.idle.borrow_mut();
-        while let Some(connection) = idle.pop() {
+        // Nearly always the last one: only Gateways that show a certificate of their own have connections of their own.
+        let fits = |connection: &IdleConnection| same_identity(connection.identity.as_ref(), identity);
+        while let Some(index) = idle.iter().rposition(fits) {
+            let connection = idle.remove(index);
             if connection.is_quiet() {
-                return Some((connection.stream, connection.open));
+                return Some((connection.stream, connection.identity, connection.open));
             }
         }
         None
@@ -122,14 +132,14 @@ impl Drop for Open {
 
 impl UpstreamConnection {
     pub(crate) fn new(
-        (stream, open): (Stream, Open),
+        (stream, identity, open): Connected,
         lease: Lease,
         profile: Rc<Profile>,
         connected_in: Option<Duration>,
     ) -> Self {
         Self {
             stream,
-            hold: Hold::Whole(open),
+            hold: Hold::Whole(identity, open),
             lease,
             profile,
             connected_in,
@@ -204,7 +214,7 @@ impl UpstreamConnection {
             profile,
             ..
         } = self;
-        let Hold::Whole(open) = hold else { return };
+        let Hold::Whole(identity, open) = hold else { return };
         if profile.settings.proxy_protocol.is_some() {
             return;
         }
@@ -212,6 +222,7 @@ impl UpstreamConnection {
         if idle.len() < lease.0.keep.get() {
             idle.push(IdleConnection {
                 stream,
+                identity,
                 open,
                 since: worker.clock.recent(),
             });

@@ -9,6 +9,7 @@ use super::shared::SharedConnections;
 use crate::balance::Balancer;
 use crate::clock::Clock;
 use crate::worker::Random;
+use rustls::sign::CertifiedKey;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -47,6 +48,16 @@ struct Current {
 pub(crate) struct Profile {
     pub(crate) settings: Arc<ir::UpstreamSettings>,
     pub(crate) metrics: Arc<UpstreamMetrics>,
+}
+
+impl Profile {
+    /// Whom to be, of what an exchange could be: nobody asks where there is no TLS.
+    pub(crate) fn identity<'i>(
+        &self,
+        wanted: Option<&'i Arc<CertifiedKey>>,
+    ) -> Option<&'i Arc<CertifiedKey>> {
+        wanted.filter(|_| self.settings.tls.is_some())
+    }
 }
 
 /// One endpoint as one worker sees it.
@@ -196,8 +207,9 @@ impl LocalUpstream {
         let before = Arc::clone(&current.now.upstream.settings);
         let keep = kept(settings, workers);
         // What was sent at the start of these connections is not what new settings would send.
-        let same_start =
-            before.proxy_protocol == settings.proxy_protocol && before.protocol == settings.protocol;
+        let same_start = before.proxy_protocol == settings.proxy_protocol
+            && before.protocol == settings.protocol
+            && before.tls == settings.tls;
         let known = std::mem::take(&mut current.endpoints);
         let fitting = |state: &Arc<EndpointState>| {
             let same = find(&known, state.address)?;

@@ -13,5 +13,6 @@ mod tests;
 
 pub use cell::{Cells, EndpointFigures, EndpointState, UpstreamCell, UpstreamState};
 pub use checkout::{Wanted, checkout};
+pub(crate) use connection::Lease;
 pub use connection::UpstreamConnection;
 pub use local::Upstreams;

@@ -4,13 +4,16 @@ use super::connection::Open;
 use crate::fault::Fault;
 use crate::http::h2::{Outbound, Watch, Wire};
 use crate::stream::Stream;
+use crate::tls::client::same_identity;
 use bytes::Bytes;
 use h2::client::{Builder, Connection, SendRequest};
 use h2::{Ping, PingPong};
+use rustls::sign::CertifiedKey;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -31,6 +34,8 @@ pub(crate) struct SharedConnections {
 #[derive(Debug)]
 pub(crate) struct SharedConnection {
     ask: SendRequest<Bytes>,
+    /// Who the endpoint takes us for.
+    identity: Option<Arc<CertifiedKey>>,
     /// When the last exchange on it was over.
     idle_since: Cell<Instant>,
     state: Rc<State>,
@@ -58,11 +63,12 @@ pub(crate) struct Opening<'a>(&'a SharedConnections);
 
 impl SharedConnections {
     /// A place on the connection that has the fewest exchanges.
-    pub(crate) fn take(&self) -> Option<User> {
+    pub(crate) fn take(&self, identity: Option<&Arc<CertifiedKey>>) -> Option<User> {
         let mut open = self.open.borrow_mut();
         open.retain(|connection| connection.is_usable());
         let least = open
             .iter()
+            .filter(|connection| same_identity(connection.identity.as_ref(), identity))
             .min_by_key(|connection| connection.state.users.get())?;
         let most = least.ask.current_max_send_streams().min(MOST_STREAMS);
         (least.state.users.get() < most).then(|| User::new(least))
@@ -86,6 +92,7 @@ impl SharedConnections {
     pub(crate) async fn begin(
         &self,
         stream: Stream,
+        identity: Option<Arc<CertifiedKey>>,
         open: Open,
         keep: bool,
         now: Instant,
@@ -105,6 +112,7 @@ impl SharedConnections {
         tokio::task::spawn_local(run(connection, watch, Rc::clone(&state)));
         let shared = Rc::new(SharedConnection {
             ask,
+            identity,
             idle_since: Cell::new(now),
             state,
             _open: open,

@@ -31,6 +31,7 @@ impl Bench {
     fn of_workers(workers: usize, settings: UpstreamSettings, endpoints: &[SocketAddr]) -> Self {
         let telemetry = Telemetry::new(1);
         let seed = Seed {
+            tls_clients: Arc::default(),
             index: 0,
             workers,
             telemetry: Arc::clone(&telemetry),

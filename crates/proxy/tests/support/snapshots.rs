@@ -2,11 +2,13 @@
 
 use ir::{
     Action, Backend, Bind, BindAddress, Certificate, CertificateId, Endpoint, HostPattern, Layer, Listener,
-    Match, Origin, PathMatch, PrivateKey, Route, Rule, Snapshot, Target, Timeouts, TlsHost, Transport,
-    Upstream, UpstreamId, UpstreamSettings,
+    Match, Origin, PathMatch, PrivateKey, Route, Rule, Snapshot, StreamBackend, StreamListener, StreamRoute,
+    StreamTarget, StreamTls, Target, Timeouts, TlsHost, Transport, UdpBind, Upstream, UpstreamId,
+    UpstreamSettings,
 };
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub fn loopback(port: u16) -> BindAddress {
     BindAddress {
@@ -22,16 +24,19 @@ pub fn origin_of(kind: &str, name: &str) -> Origin {
 pub fn bind(port: u16, transport: Transport, listeners: Vec<Arc<Listener>>) -> Bind {
     Bind {
         address: loopback(port),
+        public_port: None,
         transport,
         proxy_protocol: false,
         listeners,
         default_certificates: vec![],
+        streams: Vec::new(),
     }
 }
 
 pub fn listener(hostname: HostPattern, tls: Vec<TlsHost>, routes: Vec<Arc<Route>>) -> Arc<Listener> {
     let origin = origin_of("Gateway", "gate").section(hostname.to_string());
     Arc::new(Listener {
+        identity: None,
         origin,
         layer: Layer::Gateway,
         hostname,
@@ -119,6 +124,7 @@ pub fn upstream_with(name: &str, endpoints: &[SocketAddr], settings: UpstreamSet
 
 pub fn snapshot(binds: Vec<Bind>, upstreams: Vec<Upstream>, certificates: Vec<Arc<Certificate>>) -> Snapshot {
     Snapshot {
+        udp: Vec::new(),
         binds: binds.into_iter().map(Arc::new).collect(),
         upstreams: upstreams.into_iter().map(Arc::new).collect(),
         certificates: Arc::new(
@@ -170,5 +176,60 @@ pub fn tls_host(hostname: &str, certificates: &[&Arc<Certificate>]) -> TlsHost {
     TlsHost {
         hostname: pattern(hostname),
         certificates: certificates.iter().map(|it| it.id.clone()).collect(),
+    }
+}
+
+/// A route for streams: upstreams by weight; an empty name stands for a broken reference.
+pub fn stream_route(name: &str, hostnames: &[&str], backends: &[(&str, u32)]) -> Arc<StreamRoute> {
+    let backend = |(upstream, weight): &(&str, u32)| StreamBackend {
+        weight: *weight,
+        target: if upstream.is_empty() {
+            StreamTarget::Broken {
+                reason: "broken".into(),
+            }
+        } else {
+            StreamTarget::Upstream(UpstreamId((*upstream).into()))
+        },
+    };
+    Arc::new(StreamRoute {
+        origin: origin_of("TCPRoute", name),
+        rule: "rules[0]".into(),
+        created: 0,
+        proxy_protocol: None,
+        hostnames: hostnames.iter().map(|text| pattern(text)).collect(),
+        backends: backends.iter().map(backend).collect(),
+    })
+}
+
+pub fn stream_listener(hostname: &str, tls: StreamTls, routes: Vec<Arc<StreamRoute>>) -> Arc<StreamListener> {
+    Arc::new(StreamListener {
+        origin: origin_of("Gateway", "gate").section(format!("stream-{hostname}")),
+        hostname: pattern(hostname),
+        tls,
+        routes: routes.into_iter().collect(),
+    })
+}
+
+/// One TCP bind whose connections go to these backends.
+pub fn relaying(backends: &[(&str, u32)], upstreams: Vec<Upstream>) -> Snapshot {
+    let route = stream_route("r", &["*"], backends);
+    let bind = Bind {
+        streams: vec![stream_listener("*", StreamTls::None, vec![route])],
+        ..bind(0, Transport::Tcp, vec![])
+    };
+    snapshot(vec![bind], upstreams, vec![])
+}
+
+/// One UDP bind whose flows go to these backends.
+pub fn udp_relaying(backends: &[(&str, u32)], upstreams: Vec<Upstream>, idle: Duration) -> Snapshot {
+    let route = stream_route("r", &["*"], backends);
+    let bind = UdpBind {
+        address: loopback(0),
+        listener: stream_listener("*", StreamTls::None, vec![route]),
+        idle_timeout: idle,
+    };
+    Snapshot {
+        udp: vec![Arc::new(bind)],
+        ..snapshot(vec![], upstreams, vec![])
     }
 }

@@ -55,10 +55,12 @@ pub fn bind(dice: &mut Dice) -> Bind {
     }
     Bind {
         address: BindAddress { ip: None, port: 80 },
+        public_port: None,
         transport: Transport::Http,
         proxy_protocol: false,
         listeners,
         default_certificates: vec![],
+        streams: Vec::new(),
     }
 }
 
@@ -151,6 +153,7 @@ pub fn request(dice: &mut Dice) -> Request {
 fn listener(dice: &mut Dice, layer: Layer, hostname: HostPattern) -> Arc<Listener> {
     let name = format!("l{}", dice.roll(1_000_000));
     Arc::new(Listener {
+        identity: None,
         origin: Origin::new("Gateway", "gw", "gw").section(name),
         layer,
         hostname,

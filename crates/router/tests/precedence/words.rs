@@ -82,6 +82,7 @@ fn socket(lines: &[&str]) -> Socket<()> {
         let position = listeners.iter().position(|listener| listener.origin == origin);
         let position = position.unwrap_or_else(|| {
             listeners.push(Listener {
+                identity: None,
                 origin,
                 layer,
                 hostname,
@@ -97,10 +98,12 @@ fn socket(lines: &[&str]) -> Socket<()> {
     listeners.sort_by_key(|listener| listener.layer == Layer::Ingress);
     let bind = Bind {
         address: BindAddress { ip: None, port: 80 },
+        public_port: None,
         transport: Transport::Http,
         proxy_protocol: false,
         listeners: listeners.into_iter().map(Arc::new).collect(),
         default_certificates: vec![],
+        streams: Vec::new(),
     };
     Socket::build(&bind, None, &mut |_: &Arc<Route>| ())
 }

@@ -7,4 +7,5 @@ mod explain;
 mod observe;
 mod reload;
 mod routing;
+mod streams;
 mod tls;

@@ -3,7 +3,7 @@
 //! Whoever may create a Service could otherwise make the gateway speak to itself, to its node or to a cloud's
 //! metadata service.
 
-use super::{PortRef, find_port};
+use super::{PortRef, ServicePort, find_port};
 use crate::scope::Scope;
 use api::core::{IntOrString, Service};
 use ir::{Code, Diagnostic, Endpoint, Origin};
@@ -14,7 +14,7 @@ pub(super) fn endpoints(
     scope: &mut Scope<'_>,
     service: &Service,
     origin: &Origin,
-    port: u16,
+    port: &ServicePort,
 ) -> Vec<Endpoint> {
     let name = service.spec.external_name.as_deref().unwrap_or_default();
     let name = name.trim_end_matches('.').to_ascii_lowercase();
@@ -54,13 +54,15 @@ pub(super) fn endpoints(
 }
 
 /// A target port by number is the port to connect to; a name has no meaning without Pods.
-fn target_port(service: &Service, port: u16) -> u16 {
-    match find_port(service, PortRef::Number(port)).and_then(|port| port.target_port.as_ref()) {
+fn target_port(service: &Service, port: &ServicePort) -> u16 {
+    let number = port.port;
+    match find_port(service, PortRef::Number(number), port.carrier).and_then(|port| port.target_port.as_ref())
+    {
         Some(IntOrString::Int(target)) => match u16::try_from(*target) {
             Ok(target) if target != 0 => target,
-            _ => port,
+            _ => number,
         },
-        _ => port,
+        _ => number,
     }
 }
 

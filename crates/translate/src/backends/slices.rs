@@ -1,6 +1,6 @@
 //! Endpoints of a Service from its EndpointSlices.
 
-use super::{PortRef, ServicePort, find_port};
+use super::{Carrier, PortRef, ServicePort, find_port};
 use crate::input::Key;
 use crate::scope::Scope;
 use api::core::Service;
@@ -17,12 +17,13 @@ pub(super) fn endpoints(
     origin: &Origin,
     port: &ServicePort,
 ) -> Vec<Endpoint> {
-    let name = find_port(service, PortRef::Number(port.port)).and_then(|port| port.name.as_deref());
+    let name =
+        find_port(service, PortRef::Number(port.port), port.carrier).and_then(|port| port.name.as_deref());
     let name = name.unwrap_or_default();
     let mut found = Found::default();
     let slices: Vec<_> = scope.slices(&port.service).collect();
     for slice in &slices {
-        read_slice(scope, slice, name, &mut found);
+        read_slice(scope, slice, name, port.carrier, &mut found);
     }
     let usable = if found.ready.is_empty() {
         found.terminating
@@ -65,7 +66,7 @@ struct Found {
     port_seen: bool,
 }
 
-fn read_slice(scope: &mut Scope<'_>, slice: &EndpointSlice, name: &str, found: &mut Found) {
+fn read_slice(scope: &mut Scope<'_>, slice: &EndpointSlice, name: &str, carrier: Carrier, found: &mut Found) {
     let mut report = |field: String, message: String| {
         let origin = Key::of(&slice.metadata).origin("EndpointSlice");
         scope.report(Diagnostic::new(Code::EndpointInvalid, origin, field, message));
@@ -78,7 +79,7 @@ fn read_slice(scope: &mut Scope<'_>, slice: &EndpointSlice, name: &str, found: &
         report("addressType".into(), message);
         return;
     }
-    let Some((index, port)) = slice_port(slice, name) else {
+    let Some((index, port)) = slice_port(slice, name, carrier) else {
         return;
     };
     found.port_seen = true;
@@ -115,11 +116,14 @@ fn read_slice(scope: &mut Scope<'_>, slice: &EndpointSlice, name: &str, found: &
 }
 
 /// The slice's port for the Service's port of that name. Every slice has its own numbers.
-fn slice_port<'s>(slice: &'s EndpointSlice, name: &str) -> Option<(usize, &'s EndpointPort)> {
+fn slice_port<'s>(
+    slice: &'s EndpointSlice,
+    name: &str,
+    carrier: Carrier,
+) -> Option<(usize, &'s EndpointPort)> {
     let mut ports = slice.ports.iter().enumerate();
     ports.find(|(_, port)| {
-        port.name.as_deref().unwrap_or_default() == name
-            && matches!(port.protocol.as_deref(), None | Some("" | "TCP"))
+        port.name.as_deref().unwrap_or_default() == name && carrier.has(port.protocol.as_deref())
     })
 }
 

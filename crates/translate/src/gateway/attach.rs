@@ -1,15 +1,16 @@
-//! Which listeners an HTTPRoute attaches to, and why not to others. Looks at specs only: a listener that lost a
+//! Which listeners a route attaches to, and why not to others. Looks at specs only: a listener that lost a
 //! conflict or has no certificate counts its routes all the same.
 
 use super::admission::admits;
 use super::holder::Holder;
-use super::listener::is_http_route;
+use super::listener::{fits, is_kind};
 use super::{listener_set, our_gateway};
 use crate::conditions::Wrong;
 use crate::hosts::{self, Star};
 use crate::input::Key;
 use crate::scope::Scope;
-use api::gateway::{FromNamespaces, GROUP, HTTPRoute, Listener, ParentRef, Protocol};
+use api::Meta;
+use api::gateway::{FromNamespaces, GROUP, Listener, ParentRef};
 use ir::{Code, Diagnostic, HostPattern, Origin};
 
 /// What became of one parentRef to a Gateway of ours, or to a ListenerSet of one.
@@ -24,11 +25,22 @@ pub(crate) struct Attachment {
     pub refused: Option<Wrong>,
 }
 
+/// A route that wants to attach.
+#[derive(Clone, Copy)]
+pub(crate) struct Attaching<'r> {
+    /// `HTTPRoute`
+    pub kind: &'static str,
+    pub metadata: &'r Meta,
+    pub parents: &'r [ParentRef],
+    /// Its own; [`HostPattern::Any`] where it has none.
+    pub hostnames: &'r [HostPattern],
+}
+
 /// Tries every parentRef; those that don't lead to a Gateway of ours are left out.
-pub(crate) fn attach(scope: &mut Scope<'_>, route: &HTTPRoute, hostnames: &[HostPattern]) -> Vec<Attachment> {
-    let origin = Key::of(&route.metadata).origin("HTTPRoute");
+pub(crate) fn attach(scope: &mut Scope<'_>, route: Attaching<'_>) -> Vec<Attachment> {
+    let origin = Key::of(route.metadata).origin(route.kind);
     let mut attachments = Vec::new();
-    for (index, parent) in route.spec.parent_refs.iter().enumerate() {
+    for (index, parent) in route.parents.iter().enumerate() {
         let mut tried = Try {
             scope,
             route,
@@ -38,7 +50,7 @@ pub(crate) fn attach(scope: &mut Scope<'_>, route: &HTTPRoute, hostnames: &[Host
         let Some((holder, found)) = tried.parent(parent) else {
             continue;
         };
-        let found = found.and_then(|listeners| tried.listeners(listeners, &holder, parent, hostnames));
+        let found = found.and_then(|listeners| tried.listeners(listeners, &holder, parent, route.hostnames));
         let (listeners, refused) = match found {
             Ok(listeners) => (listeners, None),
             Err(wrong) => (Vec::new(), Some(wrong)),
@@ -56,7 +68,7 @@ pub(crate) fn attach(scope: &mut Scope<'_>, route: &HTTPRoute, hostnames: &[Host
 /// One parentRef being tried.
 struct Try<'s, 'a> {
     scope: &'s mut Scope<'a>,
-    route: &'s HTTPRoute,
+    route: Attaching<'s>,
     origin: &'s Origin,
     field: String,
 }
@@ -147,12 +159,12 @@ impl<'a> Try<'_, 'a> {
     }
 
     fn allows(&mut self, holder: &Holder, listener: &Listener) -> bool {
-        if !matches!(listener.protocol, Protocol::Http | Protocol::Https) {
+        if !fits(&listener.protocol, self.route.kind) {
             return false;
         }
         let allowed = listener.allowed_routes.as_ref();
         let kinds = allowed.map_or(&[][..], |allowed| &allowed.kinds);
-        if !kinds.is_empty() && !kinds.iter().any(is_http_route) {
+        if !kinds.is_empty() && !kinds.iter().any(|kind| is_kind(kind, self.route.kind)) {
             return false;
         }
         admits(
@@ -184,9 +196,10 @@ impl<'a> Try<'_, 'a> {
 
     fn not_allowed(&mut self, named: &[(usize, &Listener)], holder: &Holder) -> Wrong {
         let message = format!(
-            "{} of {holder} {} not admit HTTPRoutes of namespace {}",
+            "{} of {holder} {} not admit {}s of namespace {}",
             names(named),
             if named.len() == 1 { "does" } else { "do" },
+            self.route.kind,
             self.route.metadata.namespace
         );
         self.report(

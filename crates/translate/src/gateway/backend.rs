@@ -1,13 +1,15 @@
-//! Backends of an HTTPRoute: kind, permission and existence, in this order, so that an error tells nobody what
+//! Backends of a route: kind, permission and existence, in this order, so that an error tells nobody what
 //! exists in a namespace they may not refer to.
 
-use super::filters;
 use super::rule::{Look, Trouble, broken};
-use crate::backends::{BackendError, PortRef, resolve};
+use super::{filters, grpc_route};
+use crate::backends::{self, BackendError, PortRef, resolve};
 use crate::grants::{Referrer, permits};
 use crate::input::Key;
+use crate::scope::Scope;
 use api::gateway::{BackendRef, GROUP, HttpBackendRef};
 use ir::{Backend, Code, Match, Target, UpstreamId, UpstreamProtocol};
+use std::sync::Arc;
 
 /// Reads a rule's backends.
 pub(crate) fn translate(
@@ -36,15 +38,66 @@ pub(crate) fn translate(
     backends
 }
 
+/// A rule of some kind of route that refers to backends.
+pub(crate) trait Referring<'a> {
+    /// The world.
+    fn scope(&mut self) -> &mut Scope<'a>;
+    /// `HTTPRoute`
+    fn kind(&self) -> &'static str;
+    /// The route's namespace.
+    fn namespace(&self) -> &Arc<str>;
+    /// What ports are meant, if it is not those of TCP: `UDP ` and a space.
+    fn port_word(&self) -> &'static str {
+        ""
+    }
+    /// The upstream of a Service's port.
+    fn resolve(&mut self, service: &Key, port: u16) -> Result<UpstreamId, BackendError>;
+    /// Reports a mistake in a field of the rule, with what to do.
+    fn report(&mut self, code: Code, field: &str, message: &str, hint: &str);
+    /// Says that a reference is broken. The first one stands in the status.
+    fn unresolve(&mut self, reason: &'static str, message: String);
+}
+
+impl<'a> Referring<'a> for Look<'_, 'a> {
+    fn scope(&mut self) -> &mut Scope<'a> {
+        self.scope
+    }
+
+    fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    fn namespace(&self) -> &Arc<str> {
+        &self.route.metadata.namespace
+    }
+
+    fn resolve(&mut self, service: &Key, port: u16) -> Result<UpstreamId, BackendError> {
+        // gRPC is HTTP/2, whether the port says so or not.
+        let usual = match self.kind {
+            grpc_route::KIND => UpstreamProtocol::Http2,
+            _ => UpstreamProtocol::Http1,
+        };
+        resolve(self.scope, service, PortRef::Number(port), usual)
+    }
+
+    fn report(&mut self, code: Code, field: &str, message: &str, hint: &str) {
+        Look::report(self, code, field, message, hint);
+    }
+
+    fn unresolve(&mut self, reason: &'static str, message: String) {
+        Look::unresolve(self, reason, message);
+    }
+}
+
 /// Finds the upstream that a reference means; else reports why not and says it in a few words.
-pub(crate) fn reference(
-    look: &mut Look<'_, '_>,
+pub(crate) fn reference<'a>(
+    look: &mut impl Referring<'a>,
     given: &BackendRef,
     field: &str,
 ) -> Result<UpstreamId, String> {
     let group = given.group.as_deref().unwrap_or_default();
     let kind = given.kind.as_deref().unwrap_or("Service");
-    let own = look.route.metadata.namespace.clone();
+    let own = Arc::clone(look.namespace());
     let namespace = given.namespace.as_deref().unwrap_or(&own);
     let key = Key::new(namespace, &*given.name);
     if !group.is_empty() || kind != "Service" {
@@ -65,12 +118,13 @@ pub(crate) fn reference(
     }
     let referrer = Referrer {
         group: GROUP,
-        kind: "HTTPRoute",
+        kind: look.kind(),
         namespace: &own,
     };
-    if !permits(look.scope, referrer, "", "Service", &key) {
+    if !permits(look.scope(), referrer, "", "Service", &key) {
         let message = format!(
-            "no ReferenceGrant in namespace {namespace} lets HTTPRoutes of namespace {own} use Service {}",
+            "no ReferenceGrant in namespace {namespace} lets {}s of namespace {own} use Service {}",
+            look.kind(),
             key.name
         );
         look.report(
@@ -93,11 +147,17 @@ pub(crate) fn reference(
         look.unresolve("BackendNotFound", message.clone());
         return Err(message);
     };
-    resolve(look.scope, &key, PortRef::Number(port), UpstreamProtocol::Http1)
+    look.resolve(&key, port)
         .map_err(|error| unusable(look, &key, port, &error, field))
 }
 
-fn unusable(look: &mut Look<'_, '_>, key: &Key, port: u16, error: &BackendError, field: &str) -> String {
+fn unusable<'a>(
+    look: &mut impl Referring<'a>,
+    key: &Key,
+    port: u16,
+    error: &BackendError,
+    field: &str,
+) -> String {
     let (code, part, reason, message, hint) = match error {
         BackendError::NotFound => (
             Code::BackendNotFound,
@@ -110,9 +170,9 @@ fn unusable(look: &mut Look<'_, '_>, key: &Key, port: u16, error: &BackendError,
             Code::BackendPortNotFound,
             "port",
             "BackendNotFound",
-            format!("Service {key} has no port {port}"),
+            format!("Service {key} has no {}port {port}", look.port_word()),
             if ports.is_empty() {
-                "Give the Service a port".to_owned()
+                format!("Give the Service a {}port", look.port_word())
             } else {
                 format!("Its ports are {ports}")
             },
@@ -121,8 +181,12 @@ fn unusable(look: &mut Look<'_, '_>, key: &Key, port: u16, error: &BackendError,
             Code::UnsupportedProtocol,
             "port",
             "UnsupportedProtocol",
-            format!("port {port} of Service {key} speaks {app_protocol}, which is not supported yet"),
-            "Use a port that speaks HTTP/1.1".to_owned(),
+            format!("port {port} of Service {key} speaks {app_protocol}, which can't be spoken"),
+            if backends::is_secured(app_protocol) {
+                "Attach a BackendTLSPolicy to the Service, which says whom to believe".to_owned()
+            } else {
+                "Use a port that speaks HTTP/1.1 or HTTP/2".to_owned()
+            },
         ),
     };
     look.report(code, &format!("{field}.{part}"), message.as_str(), &hint);
@@ -148,4 +212,4 @@ fn weight(look: &mut Look<'_, '_>, given: i32, field: &str) -> u32 {
 }
 
 /// `BackendRef.weight`, maximum.
-const MAX_WEIGHT: u32 = 1_000_000;
+pub(crate) const MAX_WEIGHT: u32 = 1_000_000;

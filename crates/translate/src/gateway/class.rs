@@ -4,6 +4,7 @@ use crate::conditions::{Wrong, check};
 use crate::input::{Key, Settings};
 use crate::output::{ObjectStatus, Status, share_with};
 use crate::scope::Scope;
+use api::core::ServiceType;
 use api::extension::{BUNDLE_VERSION, GATEWAY_CLASSES};
 use api::gateway::GatewayClass;
 use api::status::{Condition, GatewayClassStatus, SupportedFeature};
@@ -91,8 +92,13 @@ const RELEASES: &[&str] = &["v1.6", "v1.7"];
 /// What this installation can do: what is built, and what its settings make possible. Sorted.
 fn features(settings: &Settings, release: Option<&str>) -> Vec<&'static str> {
     let mut features = FEATURES.to_vec();
-    if !settings.address_pool.is_empty() {
-        features.extend(WITH_A_POOL);
+    let services = settings.gateway_services.as_ref();
+    let asks = services.is_some_and(|services| services.kind == ServiceType::LoadBalancer);
+    if asks || !settings.address_pool.is_empty() {
+        features.extend(WITH_ADDRESSES);
+    }
+    if services.is_some() {
+        features.extend(WITH_SERVICES);
     }
     if release.is_some_and(|release| release.starts_with("v1.6.")) {
         features.extend(NAMES_OF_1_6);
@@ -104,19 +110,29 @@ fn features(settings: &Settings, release: Option<&str>) -> Vec<&'static str> {
 /// Names that release 1.6 had for what `HTTPRouteRetryCodes` names since 1.7.
 const NAMES_OF_1_6: &[&str] = &["HTTPRouteRetry", "HTTPRouteRetryBackendTimeout"];
 
-/// Features that need addresses to hand out. Sorted.
-const WITH_A_POOL: &[&str] = &["GatewayAddressEmpty", "GatewayStaticAddresses"];
+/// Features that need Services of Gateways.
+const WITH_SERVICES: &[&str] = &["GatewayInfrastructure"];
+
+/// Features that need addresses to hand out, or somebody to ask for them. Sorted.
+const WITH_ADDRESSES: &[&str] = &["GatewayAddressEmpty", "GatewayStaticAddresses"];
 
 /// Features of Gateway API that are built, by their names in its `pkg/features`. Sorted.
 pub(crate) const FEATURES: &[&str] = &[
+    "BackendTLSPolicy",
+    "BackendTLSPolicySANValidation",
+    "GRPCRoute",
+    "GRPCRouteNamedRouteRule",
+    "GRPCRouteRequestHeaderModifier",
     "Gateway",
     "GatewayHTTPListenerIsolation",
+    "GatewayHTTPSListenerDetectMisdirectedRequests",
     "GatewayPort8080",
     "GatewayRouteHostnameIntersectionPrecedence",
     "HTTPRoute",
     "HTTPRoute303RedirectStatusCode",
     "HTTPRoute307RedirectStatusCode",
     "HTTPRoute308RedirectStatusCode",
+    "HTTPRouteBackendProtocolH2C",
     "HTTPRouteBackendProtocolWebSocket",
     "HTTPRouteBackendRequestHeaderModification",
     "HTTPRouteBackendTimeout",
@@ -141,6 +157,11 @@ pub(crate) const FEATURES: &[&str] = &[
     "HTTPRouteSchemeRedirect",
     "ListenerSet",
     "ReferenceGrant",
+    "TCPRoute",
+    "TLSRoute",
+    "TLSRouteModeMixed",
+    "TLSRouteModeTerminate",
+    "UDPRoute",
 ];
 
 #[cfg(test)]

@@ -1,16 +1,15 @@
 //! Gateway: addresses and listeners, as far as they can be said without looking at other Gateways.
 
+use super::addresses::Asked;
+use super::front::{self, Front};
 use super::{GatewayUnit, Holder, admission, is_ours, listener};
-use crate::binds;
 use crate::conditions::Wrong;
 use crate::input::Key;
-use crate::pool;
 use crate::reached::reached;
 use crate::scope::Scope;
 use crate::selector::serves;
-use api::gateway::{AddressType, Gateway};
+use api::gateway::Gateway;
 use ir::{Code, Diagnostic, Origin};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What a Gateway asks for.
@@ -18,11 +17,22 @@ pub(crate) fn translate(scope: &mut Scope<'_>, gateway: &Arc<Gateway>) -> Gatewa
     let origin = Key::of(&gateway.metadata).origin("Gateway");
     if !is_ours(scope, gateway) {
         unknown_class(scope, gateway, &origin);
-        return GatewayUnit::foreign();
+        return GatewayUnit {
+            elsewhere: front::is_elsewhere(scope, gateway),
+            ..GatewayUnit::foreign()
+        };
     }
     let class = refused_class(scope, gateway);
     let parameters = parameters(scope, gateway, &origin);
-    let addresses = addresses(scope, gateway, &origin);
+    let mut front = Front::look(scope, gateway, &origin);
+    let asked = Asked::of(scope, gateway, &origin);
+    let through = front
+        .as_mut()
+        .filter(|_| scope.settings().address_pool.is_empty());
+    let addresses = match through {
+        Some(front) => front.addresses(scope, &origin, asked),
+        None => asked.own(scope, gateway, &origin),
+    };
     let client_certificates = gateway_tls(scope, gateway, &origin);
     allowed_listeners(scope, gateway, &origin);
     let holder = Holder::Gateway(Key::of(&gateway.metadata));
@@ -33,6 +43,8 @@ pub(crate) fn translate(scope: &mut Scope<'_>, gateway: &Arc<Gateway>) -> Gatewa
         refused: class.or(parameters).or(addresses.refused),
         unreachable: addresses.unusable,
         reached: reached(scope),
+        front,
+        elsewhere: false,
         listeners,
     }
 }
@@ -109,92 +121,6 @@ fn allowed_listeners(scope: &mut Scope<'_>, gateway: &Gateway, origin: &Origin) 
             .hint("Use All, Same, None, or Selector with a selector"),
         );
     }
-}
-
-/// Addresses that a Gateway asks for.
-#[derive(Default)]
-struct Addresses {
-    usable: Vec<Option<IpAddr>>,
-    /// A type of address that is not known: the Gateway is not accepted.
-    refused: Option<Wrong>,
-    /// An address that can't be listened on: accepted, not programmed.
-    unusable: Option<Wrong>,
-}
-
-fn addresses(scope: &mut Scope<'_>, gateway: &Gateway, origin: &Origin) -> Addresses {
-    let mut found = Addresses::default();
-    let wherever = wherever(scope, gateway);
-    let pool = &scope.settings().address_pool;
-    let used_up = || Wrong::new("AddressNotAssigned", "Every address of the pool is taken");
-    if gateway.spec.addresses.is_empty() {
-        if wherever.is_empty() {
-            found.unusable = Some(used_up());
-        }
-        found.usable = wherever;
-        return found;
-    }
-    for (index, address) in gateway.spec.addresses.iter().enumerate() {
-        let mut report = |field: &str, message: &str, hint: &str| {
-            let field = format!("spec.addresses[{index}].{field}");
-            scope.report(
-                Diagnostic::new(Code::GatewayAddressUnusable, origin.clone(), field, message).hint(hint),
-            );
-        };
-        match (&address.kind, address.value.as_str()) {
-            (AddressType::IPAddress, "") if wherever.is_empty() => {
-                found.unusable.get_or_insert_with(used_up);
-            }
-            (AddressType::IPAddress, "") => found.usable.extend(&wherever),
-            (AddressType::IPAddress, value) => match value.parse() {
-                Ok(ip) if !pool.is_empty() && !pool::contains(pool, ip) => {
-                    let message = format!("{value} is not in the pool of addresses");
-                    report(
-                        "value",
-                        &message,
-                        "Ask for an address of --address-pool, or for none",
-                    );
-                    found
-                        .unusable
-                        .get_or_insert(Wrong::new("AddressNotUsable", message));
-                }
-                Ok(ip) => found.usable.push(Some(ip)),
-                Err(_) => {
-                    let message = format!("{value} is not an IP address");
-                    report("value", &message, "Write an address such as 192.0.2.10");
-                    found
-                        .unusable
-                        .get_or_insert(Wrong::new("AddressNotUsable", message));
-                }
-            },
-            (AddressType::Hostname, value) => {
-                let message = format!("{value} is a host name, and only IP addresses can be listened on");
-                report("type", &message, "Use type IPAddress");
-                found
-                    .unusable
-                    .get_or_insert(Wrong::new("AddressNotUsable", message));
-            }
-            (kind, _) => {
-                let message = format!("addresses of type {kind} are not supported");
-                report("type", &message, "Use type IPAddress");
-                found
-                    .refused
-                    .get_or_insert(Wrong::new("UnsupportedAddress", message));
-            }
-        }
-    }
-    found.usable.sort_unstable();
-    found.usable.dedup();
-    found
-}
-
-/// Where a Gateway listens that asks for nothing in particular: on its address of the pool if there is one, else wherever
-/// the flags say.
-fn wherever(scope: &Scope<'_>, gateway: &Gateway) -> Vec<Option<IpAddr>> {
-    if scope.settings().address_pool.is_empty() {
-        return binds::addresses(scope.settings());
-    }
-    let assigned = scope.assigned(&Key::of(&gateway.metadata));
-    assigned.map(Some).into_iter().collect()
 }
 
 /// Reports TLS settings of the whole Gateway. Whether client certificates are asked for: to serve without

@@ -1,6 +1,6 @@
 //! One listener of a Gateway or ListenerSet: protocol, hostname, certificates and kinds of routes.
 
-use super::{Holder, ListenerUnit, admission};
+use super::{Holder, ListenerUnit, Speaks, admission};
 use crate::certificates::{Problem, covers};
 use crate::conditions::Wrong;
 use crate::grants::{Referrer, permits};
@@ -8,7 +8,7 @@ use crate::hosts::{self, Star};
 use crate::input::Key;
 use crate::scope::Scope;
 use api::gateway::{GROUP, Listener, Protocol, RouteGroupKind, SecretRef, TlsMode};
-use ir::{Certificate, CertificateId, Code, Diagnostic, HostPattern, Origin, Transport};
+use ir::{Certificate, CertificateId, Code, Diagnostic, HostPattern, Origin};
 use std::sync::Arc;
 
 /// Reads the listeners of a Gateway or ListenerSet.
@@ -41,19 +41,18 @@ fn translate(
         refused: None,
         unresolved: None,
     };
-    let transport = look.transport();
+    let speaks = look.speaks();
     let hostname = look.hostname();
     look.name_and_port();
-    let kinds = look.kinds(transport);
+    let kinds = look.kinds();
     look.namespaces();
     look.filters();
-    let certificates = look.certificates(transport, client_certificates, &hostname);
+    let certificates = look.certificates(speaks, client_certificates, &hostname);
     ListenerUnit {
         origin: look.origin,
         name: listener.name.clone(),
         port: listener.port,
-        transport,
-        excludes: excludes(&listener.protocol),
+        speaks,
         hostname,
         certificates,
         kinds,
@@ -76,17 +75,22 @@ struct Look<'s, 'a> {
 }
 
 impl Look<'_, '_> {
-    fn transport(&mut self) -> Option<Transport> {
+    fn speaks(&mut self) -> Option<Speaks> {
+        let mode = self.listener.tls.as_ref().and_then(|tls| tls.mode.clone());
         match &self.listener.protocol {
-            Protocol::Http => Some(Transport::Http),
-            Protocol::Https => Some(Transport::Https),
-            other => {
+            Protocol::Http => Some(Speaks::Http),
+            Protocol::Https => Some(Speaks::Https),
+            Protocol::Tls if mode == Some(TlsMode::Passthrough) => Some(Speaks::TlsPassthrough),
+            Protocol::Tls => Some(Speaks::TlsTerminate),
+            Protocol::Tcp => Some(Speaks::Tcp),
+            Protocol::Udp => Some(Speaks::Udp),
+            other @ Protocol::Other(_) => {
                 let message = format!("protocol {other} is not supported");
                 self.report(
                     Code::ListenerProtocolUnsupported,
                     "protocol",
                     &message,
-                    "Use HTTP or HTTPS",
+                    "Use HTTP, HTTPS, TLS, TCP or UDP",
                 );
                 self.refuse("UnsupportedProtocol", message);
                 None
@@ -98,6 +102,13 @@ impl Look<'_, '_> {
         let Some(text) = self.listener.hostname.as_deref().filter(|text| !text.is_empty()) else {
             return HostPattern::Any;
         };
+        if matches!(self.listener.protocol, Protocol::Tcp | Protocol::Udp) {
+            // The API server checks this too, for Gateways.
+            let message = format!("protocol {} knows no host names", self.listener.protocol);
+            self.report(Code::ListenerInvalid, "hostname", &message, "Remove hostname");
+            self.refuse("UnsupportedValue", message);
+            return HostPattern::Any;
+        }
         hosts::parse(text, Star::Labels).unwrap_or_else(|error| {
             let message = format!("hostname \"{text}\" {error}");
             self.report(
@@ -140,24 +151,26 @@ impl Look<'_, '_> {
     }
 
     /// Kinds of routes that the listener serves: those of its protocol, narrowed to those it names.
-    fn kinds(&mut self, transport: Option<Transport>) -> Vec<RouteGroupKind> {
-        let Some(fitting) = fitting(&self.listener.protocol) else {
-            return Vec::new();
-        };
-        let served = transport.map(|_| RouteGroupKind {
+    fn kinds(&mut self) -> Vec<RouteGroupKind> {
+        let fitting = fitting(&self.listener.protocol);
+        let served = |kind: &&str| RouteGroupKind {
             group: Some(GROUP.to_owned()),
-            kind: fitting.to_owned(),
-        });
+            kind: (*kind).to_owned(),
+        };
+        if fitting.is_empty() {
+            return Vec::new();
+        }
         let allowed = self.listener.allowed_routes.as_ref();
         let asked = allowed.map_or(&[][..], |allowed| &allowed.kinds);
         if asked.is_empty() {
-            return served.into_iter().collect();
+            return fitting.iter().map(served).collect();
         }
         let mut kinds = Vec::new();
         for (index, kind) in asked.iter().enumerate() {
-            if is_kind(kind, fitting) {
-                if kinds.is_empty() {
-                    kinds.extend(served.clone());
+            if let Some(fits) = fitting.iter().find(|fitting| is_kind(kind, fitting)) {
+                let served = served(fits);
+                if !kinds.contains(&served) {
+                    kinds.push(served);
                 }
                 continue;
             }
@@ -169,7 +182,7 @@ impl Look<'_, '_> {
                 Code::ListenerRouteKindInvalid,
                 &format!("allowedRoutes.kinds[{index}]"),
                 &message,
-                &format!("Name {fitting} only, or leave kinds out"),
+                &format!("Name {} only, or leave kinds out", fitting.join(" and ")),
             );
             self.unresolve("InvalidRouteKinds", message);
         }
@@ -212,26 +225,20 @@ impl Look<'_, '_> {
         self.refuse("UnsupportedValue", message);
     }
 
-    /// Usable certificates. None of them means that the listener can't be served.
+    /// Usable certificates. None of them means that a listener where TLS ends can't be served.
     fn certificates(
         &mut self,
-        transport: Option<Transport>,
+        speaks: Option<Speaks>,
         client_certificates: bool,
         hostname: &HostPattern,
     ) -> Vec<CertificateId> {
-        let tls = self.listener.tls.as_ref();
-        match (transport, tls) {
-            (Some(Transport::Https), Some(tls)) => {
+        let protocol = &self.listener.protocol;
+        match (speaks, self.listener.tls.as_ref()) {
+            (Some(Speaks::Https | Speaks::TlsTerminate), Some(tls)) => {
                 let mode = tls.mode.clone().unwrap_or_default();
                 if mode != TlsMode::Terminate {
-                    let message = format!("protocol HTTPS needs TLS mode Terminate, not {mode}");
-                    self.report(
-                        Code::ListenerTlsInvalid,
-                        "tls.mode",
-                        &message,
-                        "Use mode Terminate",
-                    );
-                    self.refuse("UnsupportedValue", message);
+                    let message = format!("protocol {protocol} needs TLS mode Terminate, not {mode}");
+                    self.tls_mistake("tls.mode", message, "Use mode Terminate");
                     return Vec::new();
                 }
                 if client_certificates {
@@ -241,13 +248,8 @@ impl Look<'_, '_> {
                     );
                 }
                 for option in tls.options.keys() {
-                    let diagnostic = Diagnostic::new(
-                        Code::GatewayFieldUnsupported,
-                        self.origin.clone(),
-                        self.field(&format!("tls.options[{option}]")),
-                        format!("TLS option {option} is not known and has no effect"),
-                    );
-                    self.scope.report(diagnostic);
+                    let message = format!("TLS option {option} is not known and has no effect");
+                    self.no_effect(&format!("tls.options[{option}]"), message);
                 }
                 let certificates = self.references(&tls.certificate_refs);
                 self.coverage(&certificates, hostname);
@@ -256,8 +258,8 @@ impl Look<'_, '_> {
                     .map(|certificate| certificate.id.clone())
                     .collect()
             }
-            (Some(Transport::Https), None) => {
-                let message = "protocol HTTPS needs tls with at least one certificate".to_owned();
+            (Some(Speaks::Https | Speaks::TlsTerminate), None) => {
+                let message = format!("protocol {protocol} needs tls with at least one certificate");
                 self.report(
                     Code::ListenerTlsInvalid,
                     "tls",
@@ -267,19 +269,35 @@ impl Look<'_, '_> {
                 self.unresolve("InvalidCertificateRef", message);
                 Vec::new()
             }
-            (Some(Transport::Http), Some(_)) => {
-                let message = "protocol HTTP has no TLS".to_owned();
-                self.report(
-                    Code::ListenerTlsInvalid,
-                    "tls",
-                    &message,
-                    "Use protocol HTTPS, or remove tls",
-                );
-                self.refuse("UnsupportedValue", message);
+            (Some(Speaks::TlsPassthrough), Some(tls)) => {
+                if !tls.certificate_refs.is_empty() {
+                    let message = "TLS is passed through, so no certificate of the listener is ever shown";
+                    self.no_effect("tls.certificateRefs", message.to_owned());
+                }
+                Vec::new()
+            }
+            (Some(Speaks::Http | Speaks::Tcp | Speaks::Udp), Some(_)) => {
+                let hint = match speaks {
+                    Some(Speaks::Http) => "Use protocol HTTPS, or remove tls",
+                    Some(Speaks::Tcp) => "Use protocol TLS, or remove tls",
+                    _ => "Remove tls",
+                };
+                self.tls_mistake("tls", format!("protocol {protocol} has no TLS"), hint);
                 Vec::new()
             }
             _ => Vec::new(),
         }
+    }
+
+    fn tls_mistake(&mut self, field: &str, message: String, hint: &str) {
+        self.report(Code::ListenerTlsInvalid, field, &message, hint);
+        self.refuse("UnsupportedValue", message);
+    }
+
+    fn no_effect(&mut self, field: &str, message: String) {
+        let field = self.field(field);
+        let diagnostic = Diagnostic::new(Code::GatewayFieldUnsupported, self.origin.clone(), field, message);
+        self.scope.report(diagnostic);
     }
 
     /// A listener for some host whose certificates are all for others.
@@ -400,31 +418,23 @@ impl Look<'_, '_> {
     }
 }
 
-/// What can't share a port with a protocol that is not served.
-fn excludes(protocol: &Protocol) -> &'static [Transport] {
+/// Whether routes of a kind can attach to listeners of a protocol at all.
+pub(crate) fn fits(protocol: &Protocol, kind: &str) -> bool {
+    fitting(protocol).contains(&kind)
+}
+
+/// The kinds of routes that a protocol is for.
+fn fitting(protocol: &Protocol) -> &'static [&'static str] {
     match protocol {
-        Protocol::Tcp => &[Transport::Http, Transport::Https],
-        Protocol::Tls => &[Transport::Http],
-        _ => &[],
+        Protocol::Http | Protocol::Https => &["HTTPRoute", "GRPCRoute"],
+        Protocol::Tls => &["TLSRoute"],
+        Protocol::Tcp => &["TCPRoute"],
+        Protocol::Udp => &["UDPRoute"],
+        Protocol::Other(_) => &[],
     }
 }
 
-/// The kind of route that a protocol is for, whether it is served or not.
-fn fitting(protocol: &Protocol) -> Option<&'static str> {
-    match protocol {
-        Protocol::Http | Protocol::Https => Some("HTTPRoute"),
-        Protocol::Tls => Some("TLSRoute"),
-        Protocol::Tcp => Some("TCPRoute"),
-        Protocol::Udp => Some("UDPRoute"),
-        Protocol::Other(_) => None,
-    }
-}
-
-/// Whether a kind of route is HTTPRoute.
-pub(crate) fn is_http_route(kind: &RouteGroupKind) -> bool {
-    is_kind(kind, "HTTPRoute")
-}
-
-fn is_kind(kind: &RouteGroupKind, name: &str) -> bool {
+/// Whether a kind of route is this one.
+pub(crate) fn is_kind(kind: &RouteGroupKind, name: &str) -> bool {
     kind.kind == name && kind.group.as_deref().unwrap_or(GROUP) == GROUP
 }

@@ -1,5 +1,6 @@
 //! Matches of an HTTPRoute rule: path, method, headers and query parameters, checked and brought into one form.
 
+use super::grpc_route;
 use super::rule::{Look, Trouble};
 use api::gateway::{HttpPathMatch, HttpRouteMatch, HttpValueMatch, PathMatchType, ValueMatchType};
 use ir::{Code, Match, PathMatch, StringMatch, ValueMatch, path};
@@ -25,7 +26,13 @@ pub(crate) fn translate(look: &mut Look<'_, '_>, matches: &[HttpRouteMatch]) -> 
 
 /// `None` if something about the match was reported; then the whole rule is left out.
 fn one(look: &mut Look<'_, '_>, given: &HttpRouteMatch, field: &str) -> Option<Match> {
-    let path = path_match(look, given.path.as_ref(), &format!("{field}.path"));
+    // What a GRPCRoute calls a method has come to be a path.
+    let place = if look.kind == grpc_route::KIND {
+        format!("{field}.method")
+    } else {
+        format!("{field}.path.value")
+    };
+    let path = path_match(look, given.path.as_ref(), &place);
     let method = method(look, given.method.as_deref(), &format!("{field}.method"));
     let headers = values(look, &given.headers, &format!("{field}.headers"), Kind::Header);
     let query = values(
@@ -45,10 +52,9 @@ fn one(look: &mut Look<'_, '_>, given: &HttpRouteMatch, field: &str) -> Option<M
 fn path_match(look: &mut Look<'_, '_>, given: Option<&HttpPathMatch>, field: &str) -> Option<PathMatch> {
     let kind = given.and_then(|given| given.kind.clone()).unwrap_or_default();
     let text = given.and_then(|given| given.value.as_deref()).unwrap_or("/");
-    let field = format!("{field}.value");
     match kind {
         PathMatchType::RegularExpression => {
-            regex(look, text, &field).map(|()| PathMatch::Regex(text.to_owned()))
+            regex(look, text, field).map(|()| PathMatch::Regex(text.to_owned()))
         }
         PathMatchType::Other(word) => {
             let field = field.replace(".value", ".type");
@@ -60,7 +66,7 @@ fn path_match(look: &mut Look<'_, '_>, given: Option<&HttpPathMatch>, field: &st
             None
         }
         PathMatchType::Exact | PathMatchType::PathPrefix => {
-            let normal = plain_path(look, text, &field)?;
+            let normal = plain_path(look, text, field)?;
             Some(if kind == PathMatchType::Exact {
                 PathMatch::Exact(normal)
             } else {

@@ -1,14 +1,18 @@
-//! Gateway API: GatewayClass, Gateway, ListenerSet and HTTPRoute.
+//! Gateway API: GatewayClass, Gateway, ListenerSet and routes.
 
+mod addresses;
 mod admission;
 mod attach;
 mod backend;
+pub(crate) mod backend_tls;
 pub(crate) mod class;
 mod cors;
 mod durations;
 mod filters;
+pub mod front;
 #[allow(clippy::module_inception)] // the Gateway object, as the other files here are named after theirs
 pub(crate) mod gateway;
+pub(crate) mod grpc_route;
 mod headers;
 mod holder;
 mod listener;
@@ -21,10 +25,12 @@ pub(crate) mod route;
 mod rule;
 pub(crate) mod set_status;
 pub(crate) mod status;
+pub(crate) mod stream_route;
+mod trust;
 
 use crate::conditions::Wrong;
 use crate::input::Key;
-use crate::output::ObjectStatus;
+use crate::output::{ObjectStatus, Protocol};
 use crate::scope::Scope;
 use crate::selector;
 use api::gateway::{Gateway, RouteGroupKind};
@@ -34,6 +40,7 @@ use ir::{CertificateId, HostPattern, Origin, Route, Transport};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use front::Front;
 pub(crate) use holder::{Holder, Place};
 
 /// What one Gateway asks for, as far as it can be said without looking at other Gateways.
@@ -49,6 +56,10 @@ pub(crate) struct GatewayUnit {
     pub unreachable: Option<Wrong>,
     /// Where it can be reached, if it has no addresses of its own.
     pub reached: Vec<LoadBalancerIngress>,
+    /// The Service in front of it, if Gateways have one.
+    pub front: Option<Front>,
+    /// Whether it is not ours because another controller serves it.
+    pub elsewhere: bool,
     /// Its listeners, in the order of the spec.
     pub listeners: Vec<ListenerUnit>,
 }
@@ -62,6 +73,8 @@ impl GatewayUnit {
             refused: None,
             unreachable: None,
             reached: Vec::new(),
+            front: None,
+            elsewhere: false,
             listeners: Vec::new(),
         }
     }
@@ -90,9 +103,7 @@ pub(crate) struct ListenerUnit {
     /// Port.
     pub port: u16,
     /// What it speaks; `None` if that is not served.
-    pub transport: Option<Transport>,
-    /// What can't be spoken on the same port, if it is not served itself: a conflict is more than a missing feature.
-    pub excludes: &'static [Transport],
+    pub speaks: Option<Speaks>,
     /// Hosts it is for.
     pub hostname: HostPattern,
     /// Usable certificates, in the order of the spec.
@@ -106,22 +117,53 @@ pub(crate) struct ListenerUnit {
 }
 
 impl ListenerUnit {
-    /// Whether there is everything that it takes to serve it: some kind of route, and a certificate for HTTPS.
+    /// What its port carries.
+    pub fn protocol(&self) -> Protocol {
+        match self.speaks {
+            Some(Speaks::Udp) => Protocol::Udp,
+            _ => Protocol::Tcp,
+        }
+    }
+
+    /// Whether there is everything that it takes to serve it: some kind of route, and a certificate where TLS ends here.
     pub fn can_serve(&self) -> bool {
-        let secured = match self.transport {
-            Some(Transport::Http) => true,
-            Some(Transport::Https) => !self.certificates.is_empty(),
+        let secured = match self.speaks {
+            Some(Speaks::Http | Speaks::Tcp | Speaks::Udp | Speaks::TlsPassthrough) => true,
+            Some(Speaks::Https | Speaks::TlsTerminate) => !self.certificates.is_empty(),
             None => false,
         };
         secured && !self.kinds.is_empty()
     }
 }
 
-/// What one HTTPRoute gives.
+/// What a listener speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    Http,
+    Https,
+    TlsPassthrough,
+    TlsTerminate,
+    Tcp,
+    Udp,
+}
+
+impl Speaks {
+    /// What its TCP socket speaks; `None` for UDP.
+    pub fn transport(self) -> Option<Transport> {
+        match self {
+            Self::Http => Some(Transport::Http),
+            Self::Https | Self::TlsPassthrough | Self::TlsTerminate => Some(Transport::Https),
+            Self::Tcp => Some(Transport::Tcp),
+            Self::Udp => None,
+        }
+    }
+}
+
+/// What one route gives.
 #[derive(Debug)]
-pub(crate) struct RouteUnit {
+pub(crate) struct RouteUnit<R = Route> {
     /// Its rules; `None` if it is attached nowhere, or no rule is left.
-    pub route: Option<Arc<Route>>,
+    pub route: Option<Arc<R>>,
     /// Listeners it is attached to. Sorted, distinct.
     pub attached: Arc<[Place]>,
     /// Those of them whose count of attached routes it belongs to: all, unless the route is not accepted.
@@ -130,7 +172,7 @@ pub(crate) struct RouteUnit {
     pub status: Option<Arc<ObjectStatus>>,
 }
 
-impl RouteUnit {
+impl<R> RouteUnit<R> {
     /// A route that is not ours.
     pub fn foreign() -> Self {
         Self {
@@ -153,4 +195,10 @@ pub(crate) fn is_ours(scope: &mut Scope<'_>, gateway: &Gateway) -> bool {
     let class = scope.gateway_class(&gateway.spec.gateway_class_name);
     class.is_some_and(|class| class.spec.controller_name == scope.settings().gateway_controller)
         && selector::serves(scope, &gateway.metadata.namespace)
+}
+
+/// Whether a Gateway's class exists and names another controller.
+pub(crate) fn class_is_elsewhere(scope: &mut Scope<'_>, gateway: &Gateway) -> bool {
+    let class = scope.gateway_class(&gateway.spec.gateway_class_name);
+    class.is_some_and(|class| class.spec.controller_name != scope.settings().gateway_controller)
 }

@@ -3,9 +3,9 @@
 //!
 //! A Gateway may have thousands of ListenerSets, so nothing here compares every listener with every other.
 
-use super::ListenerUnit;
 use super::status::Standing;
-use ir::{HostPattern, Origin, Transport};
+use super::{ListenerUnit, Speaks};
+use ir::{HostPattern, Origin};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
@@ -26,7 +26,7 @@ impl<'a> Overlaps<'a> {
     }
 
     fn add(&mut self, listener: &'a ListenerUnit) {
-        if listener.transport == Some(Transport::Https) {
+        if listener.speaks == Some(Speaks::Https) {
             let port = self.ports.entry(listener.port).or_default();
             port.insert(Reversed::of(&listener.hostname).key(), &listener.origin);
         }
@@ -34,7 +34,7 @@ impl<'a> Overlaps<'a> {
 
     /// Another listener whose hostname overlaps with that of this one.
     pub fn of(&self, listener: &ListenerUnit) -> Option<&'a Origin> {
-        if listener.transport != Some(Transport::Https) {
+        if listener.speaks != Some(Speaks::Https) {
             return None;
         }
         let port = self.ports.get(&listener.port)?;
@@ -106,8 +106,7 @@ mod tests {
             origin: Origin::new("Gateway", "n", "g").section(host),
             name: host.to_owned(),
             port: 443,
-            transport: Some(Transport::Https),
-            excludes: &[],
+            speaks: Some(Speaks::Https),
             hostname: hosts::parse(host, Star::Labels).unwrap_or_default(),
             certificates: Vec::new(),
             kinds: Vec::new(),

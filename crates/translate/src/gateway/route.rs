@@ -1,6 +1,6 @@
-//! HTTPRoute: where it attaches, its rules and its status.
+//! HTTPRoute, and GRPCRoute as one: where it attaches, its rules and its status.
 
-use super::attach::{Attachment, attach};
+use super::attach::{Attaching, Attachment, attach};
 use super::{Place, RouteUnit, owners, rule};
 use crate::conditions::{Wrong, check, holds};
 use crate::hosts::{self, Star};
@@ -13,19 +13,29 @@ use api::status::{Condition, RouteParentStatus, RouteStatus};
 use ir::{Action, Code, Diagnostic, Filter, HostPattern, Origin, Route, Rule, Target, UpstreamId};
 use std::collections::BTreeSet;
 
-/// Translates one HTTPRoute.
-pub(crate) fn translate(scope: &mut Scope<'_>, route: &HTTPRoute, previous: Option<&RouteUnit>) -> RouteUnit {
-    let origin = Key::of(&route.metadata).origin("HTTPRoute");
+/// Translates one HTTPRoute, or what another kind comes to as one.
+pub(crate) fn translate(
+    scope: &mut Scope<'_>,
+    (kind, route): (&'static str, &HTTPRoute),
+    previous: Option<&RouteUnit>,
+) -> RouteUnit {
+    let origin = Key::of(&route.metadata).origin(kind);
     if !serves(scope, &route.metadata.namespace) {
         return RouteUnit::foreign();
     }
-    let hostnames = hostnames(scope, route, &origin);
-    let attachments = attach(scope, route, hostnames.as_deref().unwrap_or(&[HostPattern::Any]));
+    let hostnames = hostnames(scope, &route.spec.hostnames, &origin);
+    let attaching = Attaching {
+        kind,
+        metadata: &route.metadata,
+        parents: &route.spec.parent_refs,
+        hostnames: hostnames.as_deref().unwrap_or(&[HostPattern::Any]),
+    };
+    let attachments = attach(scope, attaching);
     if attachments.is_empty() {
         // No parent of ours: not our business, and no word about its rules.
         return RouteUnit::foreign();
     }
-    let read = rules(scope, route);
+    let read = rules(scope, (kind, route));
     let refused = match &hostnames {
         Err(wrong) => Some(wrong.clone()),
         Ok(_) => read.refused.clone(),
@@ -62,7 +72,7 @@ pub(crate) fn translate(scope: &mut Scope<'_>, route: &HTTPRoute, previous: Opti
     let parents = attachments.into_iter().map(|attachment| {
         parent_status(
             scope.settings().gateway_controller.clone(),
-            route,
+            route.metadata.generation,
             attachment,
             refused.as_ref(),
             read.dropped.as_ref(),
@@ -142,13 +152,17 @@ fn beside_ingress(scope: &mut Scope<'_>, route: &Route, attached: &[Place]) -> B
 
 /// The route's own hostnames; [`HostPattern::Any`] stands for none given. An error if some were given and none
 /// of them can be used: the route must not serve every host then.
-fn hostnames(scope: &mut Scope<'_>, route: &HTTPRoute, origin: &Origin) -> Result<Vec<HostPattern>, Wrong> {
-    if route.spec.hostnames.is_empty() {
+pub(super) fn hostnames(
+    scope: &mut Scope<'_>,
+    given: &[Box<str>],
+    origin: &Origin,
+) -> Result<Vec<HostPattern>, Wrong> {
+    if given.is_empty() {
         return Ok(vec![HostPattern::Any]);
     }
-    let mut patterns = Vec::with_capacity(route.spec.hostnames.len());
+    let mut patterns = Vec::with_capacity(given.len());
     let mut wrong = None;
-    for (index, text) in route.spec.hostnames.iter().enumerate() {
+    for (index, text) in given.iter().enumerate() {
         match hosts::parse(text, Star::Labels) {
             Ok(pattern) => {
                 if !patterns.contains(&pattern) {
@@ -187,7 +201,7 @@ struct Rules {
     unresolved: Option<Wrong>,
 }
 
-fn rules(scope: &mut Scope<'_>, route: &HTTPRoute) -> Rules {
+fn rules(scope: &mut Scope<'_>, (kind, route): (&'static str, &HTTPRoute)) -> Rules {
     let default = [HttpRouteRule::default()];
     let given: &[HttpRouteRule] = if route.spec.rules.is_empty() {
         &default
@@ -200,7 +214,7 @@ fn rules(scope: &mut Scope<'_>, route: &HTTPRoute) -> Rules {
     };
     let mut wrong: Vec<(usize, Wrong)> = Vec::new();
     for (index, rule) in given.iter().enumerate() {
-        let translated = rule::translate(scope, route, index, rule);
+        let translated = rule::translate(scope, (kind, route), index, rule);
         all.kept.extend(translated.rule);
         wrong.extend(translated.refused.map(|wrong| (index, wrong)));
         if all.unresolved.is_none() {
@@ -223,15 +237,15 @@ fn rules(scope: &mut Scope<'_>, route: &HTTPRoute) -> Rules {
     all
 }
 
-fn parent_status(
+/// What the status says about one parent.
+pub(super) fn parent_status(
     controller_name: String,
-    route: &HTTPRoute,
+    generation: i64,
     attachment: Attachment,
     refused: Option<&Wrong>,
     dropped: Option<&Wrong>,
     unresolved: Option<&Wrong>,
 ) -> RouteParentStatus {
-    let generation = route.metadata.generation;
     let accepted = attachment.refused.as_ref().or(refused);
     let mut conditions: Vec<Condition> = vec![
         check("Accepted", "The route is attached", accepted, generation),

@@ -31,6 +31,8 @@ pub(crate) enum Trouble {
 pub(crate) struct Look<'s, 'a> {
     pub scope: &'s mut Scope<'a>,
     pub route: &'s HTTPRoute,
+    /// `HTTPRoute`, or the kind that it was made of.
+    pub kind: &'static str,
     /// The rule as a place: its name or `rules[2]`.
     pub origin: Origin,
     /// Where the fields that are being read stand: `spec.rules[2]`.
@@ -42,14 +44,15 @@ pub(crate) struct Look<'s, 'a> {
 /// Translates the rule at `index` of a route.
 pub(crate) fn translate(
     scope: &mut Scope<'_>,
-    route: &HTTPRoute,
+    (kind, route): (&'static str, &HTTPRoute),
     index: usize,
     rule: &HttpRouteRule,
 ) -> Translated {
-    let object = Key::of(&route.metadata).origin("HTTPRoute");
+    let object = Key::of(&route.metadata).origin(kind);
     let mut look = Look {
         scope,
         route,
+        kind,
         origin: object.section(section(route, index, rule)),
         field: format!("spec.rules[{index}]"),
         trouble: None,

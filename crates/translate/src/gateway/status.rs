@@ -17,6 +17,8 @@ pub(crate) struct Standing {
     pub attached_routes: i32,
     /// Whether it is part of the snapshot.
     pub programmed: bool,
+    /// What it still waits for.
+    pub waits: Option<Wrong>,
 }
 
 /// Status of a Gateway of ours. `attached_sets` is the number of ListenerSets that joined it.
@@ -100,7 +102,10 @@ fn gateway_conditions(unit: &GatewayUnit, standings: &[Standing], generation: i6
     let wrong = match (&unit.refused, &unit.unreachable) {
         (Some(_), _) => Some(Wrong::new("Invalid", "The Gateway is not accepted")),
         (None, Some(wrong)) => Some(wrong.clone()),
-        (None, None) if programmed == 0 => Some(Wrong::new("Invalid", "No listener can be served")),
+        (None, None) if programmed == 0 => {
+            let waits = standings.iter().find_map(|standing| standing.waits.clone());
+            Some(waits.unwrap_or_else(|| Wrong::new("Invalid", "No listener can be served")))
+        }
         (None, None) => None,
     };
     vec![
@@ -134,6 +139,8 @@ fn listener_conditions(
         Some(Wrong::new("Invalid", "The Gateway is not accepted"))
     } else if let Some(wrong) = refused.or(listener.unresolved.as_ref()) {
         Some(Wrong::new("Invalid", wrong.message.clone()))
+    } else if let Some(waits) = &standing.waits {
+        Some(waits.clone())
     } else {
         Some(Wrong::new("Invalid", "The Gateway has no usable address"))
     };
@@ -190,6 +197,9 @@ fn addresses(settings: &Settings, gateway: &Gateway, unit: &GatewayUnit) -> Vec<
     };
     if unit.refused.is_some() {
         return Vec::new();
+    }
+    if let Some(front) = unit.front.as_ref().filter(|_| settings.address_pool.is_empty()) {
+        return front.addresses.clone();
     }
     let asked_for = gateway.spec.addresses.iter().any(|asked| !asked.value.is_empty());
     if asked_for || unit.reached.is_empty() || !settings.address_pool.is_empty() {

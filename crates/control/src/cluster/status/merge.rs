@@ -22,9 +22,20 @@ impl Owner {
     }
 }
 
-/// Whether a kind has `status.parents`.
-pub(super) fn is_route(kind: &str) -> bool {
-    kind.ends_with("Route")
+/// Whether a kind has a list in its status of which each controller has its own entries.
+pub(super) fn is_shared(kind: &str) -> bool {
+    shared_list(kind).is_some()
+}
+
+/// That list, and what tells its entries apart.
+fn shared_list(kind: &str) -> Option<(&'static str, &'static str)> {
+    if kind.ends_with("Route") {
+        Some(("parents", "parentRef"))
+    } else if kind.ends_with("Policy") {
+        Some(("ancestors", "ancestorRef"))
+    } else {
+        None
+    }
 }
 
 /// Our part of a status, without the times of its conditions, in a form that can be compared.
@@ -49,14 +60,13 @@ pub(super) fn ours(owner: &Owner, kind: &str, status: &Value) -> Value {
             "loadBalancer": {"ingress": status.pointer("/loadBalancer/ingress").unwrap_or(&Value::Null)},
         }),
         _ => {
-            let parents = list("parents")
-                .filter(|parent| is_ours(owner, parent))
-                .map(|parent| {
-                    let mut parent = parent.clone();
-                    parent["conditions"] = all_conditions(&parent);
-                    parent
-                });
-            json!({"parents": parents.collect::<Vec<_>>()})
+            let (field, _) = shared_list(kind).unwrap_or_default();
+            let entries = list(field).filter(|entry| is_ours(owner, entry)).map(|entry| {
+                let mut entry = entry.clone();
+                entry["conditions"] = all_conditions(&entry);
+                entry
+            });
+            json!({field: entries.collect::<Vec<_>>()})
         }
     };
     canonical(part)
@@ -97,7 +107,7 @@ pub(super) fn value(status: &Status) -> Value {
     serde_json::to_value(status).unwrap_or_default()
 }
 
-/// What the status of a route or an Ingress becomes: our part as desired, everything else as it is. `now` is the time of
+/// What the status of a route, a policy or an Ingress becomes: our part as desired, everything else as it is. `now` is the time of
 /// what changed. Statuses of other kinds are merged by the server: [`applied`].
 pub(super) fn merged(owner: &Owner, kind: &str, current: &Value, desired: &Value, now: &str) -> Value {
     let mut merged = current.clone();
@@ -106,8 +116,8 @@ pub(super) fn merged(owner: &Owner, kind: &str, current: &Value, desired: &Value
     }
     if kind == "Ingress" {
         merged["loadBalancer"]["ingress"] = desired["loadBalancer"]["ingress"].clone();
-    } else {
-        merged["parents"] = parents(owner, current, desired, now);
+    } else if let Some((field, reference)) = shared_list(kind) {
+        merged[field] = entries(owner, current, desired, field, reference, now);
     }
     merged
 }
@@ -130,18 +140,30 @@ pub(super) fn applied(current: &Value, desired: &Value, now: &str) -> Value {
     applied
 }
 
-fn parents(owner: &Owner, current: &Value, desired: &Value, now: &str) -> Value {
-    let before = || current["parents"].as_array().into_iter().flatten();
-    let foreign = before().filter(|parent| !is_ours(owner, parent)).cloned();
-    let ours = desired["parents"].as_array().into_iter().flatten().map(|parent| {
-        let reference = canonical(parent["parentRef"].clone());
-        let same = before()
-            .find(|before| is_ours(owner, before) && canonical(before["parentRef"].clone()) == reference);
-        let mut parent = parent.clone();
-        time(&mut parent, same.unwrap_or(&Value::Null), now);
-        parent
+fn entries(
+    owner: &Owner,
+    current: &Value,
+    desired: &Value,
+    field: &str,
+    reference: &str,
+    now: &str,
+) -> Value {
+    let before = || current[field].as_array().into_iter().flatten();
+    let foreign = before().filter(|entry| !is_ours(owner, entry)).cloned();
+    let ours = desired[field].as_array().into_iter().flatten().map(|entry| {
+        let about = canonical(entry[reference].clone());
+        let same =
+            before().find(|before| is_ours(owner, before) && canonical(before[reference].clone()) == about);
+        let mut entry = entry.clone();
+        time(&mut entry, same.unwrap_or(&Value::Null), now);
+        entry
     });
-    foreign.chain(ours).collect()
+    let mut all: Vec<Value> = foreign.chain(ours).collect();
+    // Of policies, no more are allowed (`PolicyStatus.ancestors`, maxItems 16): whoever came first stays.
+    if field == "ancestors" {
+        all.truncate(16);
+    }
+    all.into()
 }
 
 /// Gives conditions their times: a condition that stays in its state keeps the time of when it came into it.

@@ -7,13 +7,15 @@ mod merge;
 mod seen;
 mod write;
 
+use seen::Changed;
 pub(super) use seen::Seen;
 
 use super::leader::Leading;
 use crate::{Live, State};
+use ir::List;
 use kube::Client;
 use merge::Owner;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use telemetry::{StatusWrite, Telemetry};
@@ -33,7 +35,7 @@ pub(super) async fn write(
     telemetry: Arc<Telemetry>,
 ) {
     let owner = seen.owner().clone();
-    let mut desired = Desired::default();
+    let mut desired = Desired::new();
     let mut limit = tokio::time::interval(EACH);
     // What was not written in a quiet time must not be made up for at once.
     limit.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -41,12 +43,13 @@ pub(super) async fn write(
         if !leading.now() {
             // Whoever leads meanwhile writes: everything is compared anew.
             desired.generation = 0;
+            desired.changed = Changed::Everything;
             if !leading.begun().await {
                 return;
             }
         }
         tokio::select! {
-            _ = state.newer_than(desired.generation) => {}
+            _ = state.until(|live| desired.is_older(live)) => {}
             // More of them are likely to come at once.
             () = seen.changed() => tokio::time::sleep(GATHER).await,
         }
@@ -116,69 +119,93 @@ async fn one(
             Err(error) => {
                 count(StatusWrite::Failed);
                 tracing::warn!(kind = id.0, object = %id.1, %error, "a status can't be written");
-                seen.retry();
+                seen.retry(&id);
                 return;
             }
         }
     }
     tracing::warn!(kind = id.0, object = %id.1, "a status can't be written: somebody else writes it all the time");
-    seen.retry();
+    seen.retry(&id);
 }
 
 /// What should be there.
-#[derive(Default)]
 struct Desired {
     /// The generation that was looked at; 0: none, or one that may be outdated.
     generation: u64,
     /// Whether there was a translation of what the cluster says.
     known: bool,
-    statuses: BTreeMap<Id, (Arc<ObjectStatus>, u64)>,
+    /// Whether what was looked at was saved before a restart, and may become the truth without another translation.
+    recalled: bool,
+    /// Statuses as they were taken last.
+    taken: List<ObjectStatus>,
+    /// The same by object, with their digests.
+    statuses: HashMap<Id, (Arc<ObjectStatus>, u64)>,
+    /// What was not compared since it changed.
+    changed: Changed,
 }
 
 impl Desired {
+    /// Nothing is known.
+    fn new() -> Self {
+        Self {
+            generation: 0,
+            known: false,
+            recalled: false,
+            taken: List::default(),
+            statuses: HashMap::new(),
+            changed: Changed::Everything,
+        }
+    }
+
+    /// Whether there is more to know than was looked at.
+    fn is_older(&self, live: &Live) -> bool {
+        live.generation > self.generation || (self.recalled && !live.recalled)
+    }
+
     /// Takes the newest statuses, if there are newer ones.
     fn refresh(&mut self, state: &State, owner: &Owner) {
         let live = state.live();
-        if live.generation > self.generation {
-            self.generation = live.generation;
+        if self.is_older(&live) {
+            (self.generation, self.recalled) = (live.generation, live.recalled);
             // What was saved before a restart may not be true any more.
             if !live.recalled {
                 self.known = true;
-                self.take(&live, owner);
+                self.take(&live.statuses, owner);
             }
         }
     }
 
     /// Takes statuses. Those that did not change are not looked at.
-    fn take(&mut self, live: &Live, owner: &Owner) {
-        let mut old: HashMap<Id, (Arc<ObjectStatus>, u64)> =
-            std::mem::take(&mut self.statuses).into_iter().collect();
-        for status in &live.statuses {
-            let Some(kind) = seen::written_kind(&status.origin.kind) else {
-                continue;
-            };
-            let id = (
-                kind,
-                Key::new(
-                    Arc::clone(&status.origin.namespace),
-                    Arc::clone(&status.origin.name),
-                ),
-            );
-            let entry = match old.remove(&id) {
-                Some((before, digest)) if Arc::ptr_eq(&before, status) => (before, digest),
-                _ => (
-                    Arc::clone(status),
-                    merge::desired_digest(owner, kind, Some(status)),
-                ),
-            };
-            self.statuses.insert(id, entry);
+    fn take(&mut self, statuses: &List<ObjectStatus>, owner: &Owner) {
+        let difference = statuses.since(&self.taken);
+        for status in difference.gone {
+            if let Some(id) = id(status) {
+                self.statuses.remove(&id);
+                self.changed.add(id);
+            }
         }
+        for status in difference.new {
+            if let Some(id) = id(status) {
+                let digest = merge::desired_digest(owner, id.0, Some(status));
+                self.statuses.insert(id.clone(), (Arc::clone(status), digest));
+                self.changed.add(id);
+            }
+        }
+        self.taken = statuses.clone();
     }
 
     /// What is to be written: what differs, and what should not be there any more.
-    fn differing(&self, seen: &Seen) -> Vec<Id> {
-        seen.differing(|id| self.statuses.get(id).map(|(_, digest)| *digest))
+    fn differing(&mut self, seen: &Seen) -> Vec<Id> {
+        let changed = std::mem::replace(&mut self.changed, Changed::These(HashSet::new()));
+        seen.differing(changed, |id| self.statuses.get(id).map(|(_, digest)| *digest))
     }
+}
+
+/// The object of a status, if we write those of its kind.
+fn id(status: &ObjectStatus) -> Option<Id> {
+    let kind = seen::written_kind(&status.origin.kind)?;
+    let (namespace, name) = (&status.origin.namespace, &status.origin.name);
+    Some((kind, Key::new(Arc::clone(namespace), Arc::clone(name))))
 }
 
 /// Writes at a time.

@@ -3,7 +3,7 @@
 use super::Id;
 use super::merge::{self, Owner};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -20,6 +20,8 @@ pub(crate) struct Seen {
 #[derive(Debug, Default)]
 struct Inner {
     statuses: HashMap<Id, Entry>,
+    /// What has to be compared: it is different from the last time, or could not be written then.
+    due: HashSet<Id>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +34,24 @@ struct Entry {
     ours: bool,
     /// Since when nobody desires what is ours in it.
     unwanted: Option<Instant>,
+}
+
+/// What is desired otherwise than the last time.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Changed {
+    /// Nobody knows.
+    Everything,
+    /// These and no others.
+    These(HashSet<Id>),
+}
+
+impl Changed {
+    /// One more.
+    pub fn add(&mut self, id: Id) {
+        if let Self::These(ids) = self {
+            ids.insert(id);
+        }
+    }
 }
 
 impl Seen {
@@ -56,8 +76,9 @@ impl Seen {
         }
         let part = merge::ours(&self.owner, kind, object.get("status").unwrap_or(&Value::Null));
         let digest = merge::digest(&part);
+        let id = (kind, key.clone());
         let mut inner = self.inner();
-        let entry = inner.statuses.entry((kind, key.clone()));
+        let entry = inner.statuses.entry(id.clone());
         let mut new = false;
         let entry = entry.or_insert_with(|| {
             new = true;
@@ -71,6 +92,7 @@ impl Seen {
         entry.ours = !merge::is_empty(&part);
         if new || entry.digest != digest {
             entry.digest = digest;
+            inner.due.insert(id);
             self.notify.notify_one();
         }
     }
@@ -78,6 +100,14 @@ impl Seen {
     /// An object is gone.
     pub fn forget(&self, kind: &'static str, key: &Key) {
         self.inner().statuses.remove(&(kind, key.clone()));
+    }
+
+    /// Everything of a kind was told, everywhere or in one namespace: what was not is gone.
+    pub fn keep(&self, kind: &'static str, namespace: Option<&str>, told: &HashSet<Key>) {
+        let elsewhere = |key: &Key| namespace.is_some_and(|namespace| *namespace != *key.namespace);
+        self.inner()
+            .statuses
+            .retain(|(other, key), _| *other != kind || elsewhere(key) || told.contains(key));
     }
 
     /// A status was written, and this is what the server made of it.
@@ -91,8 +121,13 @@ impl Seen {
         }
     }
 
-    /// Has everything compared again, some time later.
-    pub fn retry(&self) {
+    /// Has a status compared again, some time later.
+    pub fn retry(&self, id: &Id) {
+        self.inner().due.insert(id.clone());
+        self.wake();
+    }
+
+    fn wake(&self) {
         let notify = Arc::clone(&self.notify);
         tokio::spawn(async move {
             tokio::time::sleep(LATER).await;
@@ -105,41 +140,49 @@ impl Seen {
         self.notify.notified().await;
     }
 
-    /// Everything whose status is not as desired. What we had a part in and nobody desires any more is cleared, but only
-    /// for routes, and for ListenerSets that we wrote, whose Gateway is gone or somebody else's by now: everything else
-    /// says so in its own words, or belongs to somebody else itself. And only after a while: an object that another
-    /// replica wrote to may be seen before it is translated here.
-    pub fn differing(&self, desired: impl Fn(&Id) -> Option<u64>) -> Vec<Id> {
+    /// Whose status is not as desired, among those that are different on either side: `changed` says on the other one.
+    /// What we had a part in and nobody desires any more is cleared, but only for routes, and for ListenerSets that we
+    /// wrote, whose Gateway is gone or somebody else's by now: everything else says so in its own words, or belongs to
+    /// somebody else itself. And only after a while: an object that another replica wrote to may be seen before it is
+    /// translated here.
+    pub(super) fn differing(&self, changed: Changed, desired: impl Fn(&Id) -> Option<u64>) -> Vec<Id> {
         let nothing = merge::desired_digest(&self.owner, LISTENER_SET, None);
         let left_over = |kind: &str, entry: &Entry| {
             let wrote = entry.wrote.is_some_and(|(wanted, _)| wanted != nothing);
-            entry.ours && (merge::is_route(kind) || (kind == LISTENER_SET && wrote))
+            entry.ours && (merge::is_shared(kind) || (kind == LISTENER_SET && wrote))
         };
         let mut inner = self.inner();
+        let inner = &mut *inner;
+        let mut due = std::mem::take(&mut inner.due);
+        match changed {
+            Changed::Everything => due = inner.statuses.keys().cloned().collect(),
+            Changed::These(ids) => due.extend(ids),
+        }
         let mut differing = Vec::new();
-        let mut waits = false;
-        for (id, entry) in &mut inner.statuses {
-            match desired(id) {
+        for id in due {
+            let Some(entry) = inner.statuses.get_mut(&id) else {
+                continue;
+            };
+            match desired(&id) {
                 Some(digest) => {
                     entry.unwanted = None;
                     let same = entry.digest == digest || entry.wrote == Some((digest, entry.digest));
                     if !same {
-                        differing.push(id.clone());
+                        differing.push(id);
                     }
                 }
                 None if left_over(id.0, entry) => {
                     if entry.unwanted.get_or_insert_with(Instant::now).elapsed() >= LATER {
-                        differing.push(id.clone());
+                        differing.push(id);
                     } else {
-                        waits = true;
+                        inner.due.insert(id);
                     }
                 }
                 None => {}
             }
         }
-        drop(inner);
-        if waits {
-            self.retry();
+        if !inner.due.is_empty() {
+            self.wake();
         }
         // Gateways before routes, so that whoever waits for both sees them in that order.
         differing.sort();
@@ -158,7 +201,18 @@ pub(super) fn written_kind(kind: &str) -> Option<&'static str> {
     WRITTEN.iter().find(|known| **known == kind).copied()
 }
 
-const WRITTEN: &[&str] = &["Gateway", "GatewayClass", "HTTPRoute", "Ingress", LISTENER_SET];
+const WRITTEN: &[&str] = &[
+    "BackendTLSPolicy",
+    "GRPCRoute",
+    "Gateway",
+    "GatewayClass",
+    "HTTPRoute",
+    "TCPRoute",
+    "TLSRoute",
+    "UDPRoute",
+    "Ingress",
+    LISTENER_SET,
+];
 const LISTENER_SET: &str = "ListenerSet";
 const LATER: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -182,11 +236,11 @@ mod tests {
         for entry in seen.inner().statuses.values_mut() {
             entry.unwanted = long_ago;
         }
-        assert_eq!(seen.differing(|_| None), [ids[0].clone()]);
+        assert_eq!(seen.differing(Changed::Everything, |_| None), [ids[0].clone()]);
         // What the CRD says by default is there again.
         let nothing = merge::desired_digest(seen.owner(), LISTENER_SET, None);
         seen.wrote(&ids[0], &status, nothing);
-        assert_eq!(seen.differing(|_| None), []);
+        assert_eq!(seen.differing(Changed::Everything, |_| None), []);
     }
 
     #[tokio::test]
@@ -195,13 +249,45 @@ mod tests {
         let parent = json!({"controllerName": "narthex.dev/gateway-controller", "parentRef": {"name": "g"}});
         let key = Key::new("ns", "route");
         seen.see("HTTPRoute", &key, &json!({"status": {"parents": [parent]}}));
-        assert!(seen.differing(|_| None).is_empty());
+        let nothing = || Changed::These(HashSet::new());
+        assert!(seen.differing(nothing(), |_| None).is_empty());
         let long_ago = Instant::now().checked_sub(LATER).unwrap();
         seen.inner()
             .statuses
             .get_mut(&("HTTPRoute", key))
             .unwrap()
             .unwanted = Some(long_ago);
-        assert_eq!(seen.differing(|_| None).len(), 1);
+        assert_eq!(seen.differing(nothing(), |_| None).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn only_what_changed_on_either_side_or_failed_is_compared() {
+        let seen = Seen::new("narthex.dev/gateway-controller");
+        let ids = ["a", "b", "c"].map(|name| ("Gateway", Key::new("n", name)));
+        for (kind, key) in &ids {
+            seen.see(kind, key, &json!({}));
+        }
+        let compared = |changed: &[&Id]| {
+            let compared = std::cell::RefCell::new(Vec::new());
+            let changed = changed.iter().map(|id| (*id).clone()).collect();
+            seen.differing(Changed::These(changed), |id| {
+                compared.borrow_mut().push(id.clone());
+                None
+            });
+            compared.into_inner()
+        };
+        assert_eq!(compared(&[]).len(), 3);
+        assert!(compared(&[]).is_empty());
+        assert_eq!(compared(&[&ids[1]]), [ids[1].clone()]);
+        seen.see(
+            ids[0].0,
+            &ids[0].1,
+            &json!({"status": {"addresses": [{"value": "192.0.2.1"}]}}),
+        );
+        assert_eq!(compared(&[]), [ids[0].clone()]);
+        seen.retry(&ids[2]);
+        assert_eq!(compared(&[]), [ids[2].clone()]);
+        seen.keep("Gateway", None, &HashSet::from([ids[0].1.clone()]));
+        assert!(compared(&[&ids[1]]).is_empty());
     }
 }

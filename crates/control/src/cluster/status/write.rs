@@ -18,13 +18,21 @@ pub(super) async fn write(
     let Some(kind) = Kind::named(kind) else {
         return Ok(None);
     };
-    let resource = kind.resource();
-    let api: Api<DynamicObject> = if kind.namespaced {
-        Api::namespaced_with(client.clone(), &key.namespace, &resource)
-    } else {
-        Api::all_with(client.clone(), &resource)
-    };
-    let Some(mut object) = api.get_opt(&key.name).await? else {
+    let mut found = None;
+    // An object that is gone and a version that is not served look alike.
+    for version in kind.versions() {
+        let resource = kind.in_version(version);
+        let api: Api<DynamicObject> = if kind.namespaced {
+            Api::namespaced_with(client.clone(), &key.namespace, &resource)
+        } else {
+            Api::all_with(client.clone(), &resource)
+        };
+        if let Some(object) = api.get_opt(&key.name).await? {
+            found = Some((api, resource, object));
+            break;
+        }
+    }
+    let Some((api, resource, mut object)) = found else {
         return Ok(None);
     };
     // Another one by now. What it is about comes with a watch, and the next translation knows better.

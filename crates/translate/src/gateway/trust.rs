@@ -1,0 +1,116 @@
+//! Certificates of authorities that an object refers to: in ConfigMaps and Secrets, under `ca.crt`.
+
+use crate::conditions::Wrong;
+use crate::grants::{Referrer, permits};
+use crate::input::Key;
+use crate::scope::Scope;
+use api::policy::CertificateAuthorityRef;
+use ir::{Code, Diagnostic, Origin};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+
+/// What a list of references comes to.
+#[derive(Debug, Default)]
+pub(crate) struct Authorities {
+    /// Certificates as DER, of all references that are good.
+    pub roots: Vec<Vec<u8>>,
+    /// The first that is not.
+    pub wrong: Option<Wrong>,
+}
+
+/// Reads references. Each that is not good is reported.
+pub(crate) fn authorities(
+    scope: &mut Scope<'_>,
+    origin: &Origin,
+    referrer: Referrer<'_>,
+    refs: &[CertificateAuthorityRef],
+    field: &str,
+    words: &Words,
+) -> Authorities {
+    let mut all = Authorities::default();
+    for (index, given) in refs.iter().enumerate() {
+        match read(scope, referrer, given, words) {
+            Ok(roots) => all.roots.extend(roots),
+            Err((code, wrong)) => {
+                let field = format!("{field}[{index}]");
+                let finding = Diagnostic::new(code, origin.clone(), field, wrong.message.as_str());
+                scope.report(
+                    finding.hint("Refer to a ConfigMap or Secret that has certificates as PEM under ca.crt"),
+                );
+                all.wrong.get_or_insert(wrong);
+            }
+        }
+    }
+    all
+}
+
+/// The reasons that the specification has for what is wrong, which differ from object to object.
+#[derive(Debug)]
+pub(crate) struct Words {
+    pub invalid: &'static str,
+    pub kind: &'static str,
+}
+
+fn read(
+    scope: &mut Scope<'_>,
+    referrer: Referrer<'_>,
+    given: &CertificateAuthorityRef,
+    words: &Words,
+) -> Result<Vec<Vec<u8>>, (Code, Wrong)> {
+    let kind = given.kind.as_str();
+    if !given.group.is_empty() || !matches!(kind, "ConfigMap" | "Secret") {
+        let message =
+            format!("certificates of authorities are read from ConfigMaps and Secrets, not from {kind}");
+        return Err((Code::AuthorityInvalid, Wrong::new(words.kind, message)));
+    }
+    let namespace = given.namespace.as_deref().unwrap_or(referrer.namespace);
+    let key = Key::new(namespace, given.name.as_str());
+    if !permits(scope, referrer, "", kind, &key) {
+        let message = format!("no ReferenceGrant in namespace {namespace} permits {kind} {key}");
+        return Err((Code::RefNotPermitted, Wrong::new("RefNotPermitted", message)));
+    }
+    let text: Option<&[u8]> = match kind {
+        "ConfigMap" => {
+            let map = scope.config_map(&key);
+            let map = map.ok_or_else(|| missing(kind, &key, words))?;
+            map.data.get(ENTRY).map(String::as_bytes)
+        }
+        _ => {
+            let secret = scope.secret(&key);
+            let secret = secret.ok_or_else(|| missing(kind, &key, words))?;
+            secret.data.get(ENTRY).map(Vec::as_slice)
+        }
+    };
+    let invalid = |message: String| (Code::AuthorityInvalid, Wrong::new(words.invalid, message));
+    let text = text.ok_or_else(|| invalid(format!("{kind} {key} has no entry {ENTRY}")))?;
+    certificates(text).map_err(|reason| invalid(format!("{ENTRY} of {kind} {key} {reason}")))
+}
+
+fn missing(kind: &str, key: &Key, words: &Words) -> (Code, Wrong) {
+    let message = format!("{kind} {key} does not exist");
+    (Code::AuthorityInvalid, Wrong::new(words.invalid, message))
+}
+
+/// All certificates of a PEM text. The error finishes the sentence "the entry …".
+fn certificates(text: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+    let mut all = Vec::new();
+    for (index, der) in CertificateDer::pem_slice_iter(text).enumerate() {
+        let der = der.map_err(|error| format!("can't be read as PEM: {error}"))?;
+        if X509Certificate::from_der(&der).is_err() {
+            return Err(format!(
+                "holds something as certificate {} that is none",
+                index + 1
+            ));
+        }
+        all.push(der.to_vec());
+    }
+    if all.is_empty() {
+        return Err("holds no certificate".into());
+    }
+    Ok(all)
+}
+
+/// Where the specification wants them.
+const ENTRY: &str = "ca.crt";

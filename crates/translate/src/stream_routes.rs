@@ -1,0 +1,83 @@
+//! Units of TCPRoutes, UDPRoutes and TLSRoutes, as they are kept from one translation to the next.
+
+use crate::backends::Carrier;
+use crate::changes::Changes;
+use crate::gateway::RouteUnit;
+use crate::gateway::stream_route::{self, Given};
+use crate::input::{Key, Objects};
+use crate::memo::Memo;
+use crate::output::move_status;
+use crate::{Translator, dirty, replace, stream_services};
+use ir::StreamRoute;
+
+/// Units by kind.
+#[derive(Debug, Default)]
+pub(crate) struct StreamRoutes {
+    tcp: Memo<Key, RouteUnit<StreamRoute>>,
+    udp: Memo<Key, RouteUnit<StreamRoute>>,
+    tls: Memo<Key, RouteUnit<StreamRoute>>,
+}
+
+/// Translates the routes of one kind that a change concerns.
+macro_rules! translate {
+    ($self:ident, $objects:ident, $changes:ident, $memo:ident, $field:ident, $kind:literal) => {
+        for key in dirty(
+            &$self.stream_routes.$memo,
+            $changes,
+            &$changes.$field,
+            &$objects.$field,
+        ) {
+            let previous = $self.stream_routes.$memo.get(&key);
+            let result = $objects.$field.get(&key).map(|route| {
+                run!($self, $objects, |scope| stream_route::translate(
+                    scope,
+                    &Given::from(&**route),
+                    previous
+                ))
+            });
+            let new = result.as_ref().map(|(unit, _)| unit);
+            $self.binds.stream_route_changed($kind, &key, previous, new);
+            let status = |unit: Option<&RouteUnit<StreamRoute>>| unit.and_then(|unit| unit.status.clone());
+            move_status(
+                &mut $self.statuses,
+                status(previous).as_ref(),
+                status(new).as_ref(),
+            );
+            replace(&mut $self.stream_routes.$memo, &mut $self.ledger, key, result);
+        }
+    };
+}
+
+impl Translator {
+    /// The ConfigMaps of ports that flags name.
+    pub(crate) fn port_services(&mut self, objects: &Objects, changes: &Changes) {
+        for (carrier, key) in [
+            (Carrier::Tcp, self.settings.tcp_services.clone()),
+            (Carrier::Udp, self.settings.udp_services.clone()),
+        ] {
+            let Some(key) = key else { continue };
+            let known = self.port_services.get(&carrier).is_some();
+            let concerned =
+                changes.all || !known || !self.port_services.readers_of(&changes.reads).is_empty();
+            if concerned {
+                let (services, left) = run!(self, objects, |scope| stream_services::translate(
+                    scope, &key, carrier
+                ));
+                self.binds.port_services_changed(carrier, services);
+                replace(
+                    &mut self.port_services,
+                    &mut self.ledger,
+                    carrier,
+                    Some(((), left)),
+                );
+            }
+        }
+    }
+
+    /// TCPRoutes, UDPRoutes and TLSRoutes.
+    pub(crate) fn stream_routes(&mut self, objects: &Objects, changes: &Changes) {
+        translate!(self, objects, changes, tcp, tcp_routes, "TCPRoute");
+        translate!(self, objects, changes, udp, udp_routes, "UDPRoute");
+        translate!(self, objects, changes, tls, tls_routes, "TLSRoute");
+    }
+}
