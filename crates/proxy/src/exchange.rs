@@ -25,7 +25,7 @@ use crate::filter::cors;
 use crate::forwarded;
 use crate::http::buffer::Buffer;
 use crate::http::h1::BodyReader;
-use crate::respond::{Asked, Form, Reply};
+use crate::respond::{Asked, Reply};
 use crate::worker::WorkerState;
 use decide::Step;
 use facts::Facts;
@@ -232,13 +232,13 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
     close |= worker.draining() || session.downstream.control.closing();
     let asked = Asked {
         to_head: facts.to_head,
-        form: Form::of_accept(facts.accept),
+        form: facts.form(),
         request_id: std::str::from_utf8(request_id).unwrap_or_default(),
         server: plan.http.server_header.as_deref(),
         connection: connection_line(close, head.version),
     };
     record.figures.body_out += reply.write(&asked, to_client);
-    record.status = reply.code();
+    record.status = reply.sent_code(asked.form);
     let sent = session
         .answer(to_client, response, &mut record.figures.bytes_out)
         .await;

@@ -6,6 +6,7 @@
 use crate::fault::Fault;
 use crate::http::buffer::Buffer;
 use crate::http::date;
+use crate::http::grpc;
 use crate::http::h1::write;
 
 /// An answer that is not an upstream's.
@@ -14,7 +15,8 @@ pub struct Reply {
     status: u16,
     fields: Vec<(&'static str, Vec<u8>)>,
     body: Content,
-    /// Code of the fault that it is for.
+    /// The fault that it is for, and its code.
+    fault: Option<Fault>,
     code: &'static str,
 }
 
@@ -36,6 +38,8 @@ pub enum Form {
     Html,
     /// `application/json`
     Json,
+    /// What clients of gRPC understand: no body, all in the fields.
+    Grpc,
 }
 
 /// What an answer needs to know about the request.
@@ -60,6 +64,7 @@ impl Reply {
             status,
             fields: Vec::new(),
             body: Content::Status,
+            fault: Some(fault),
             code: fault.code(),
         };
         // RFC 9110 §15.5.6: a 405 names the methods that are allowed; for a gateway that is everything but CONNECT.
@@ -75,6 +80,7 @@ impl Reply {
             status,
             fields: Vec::new(),
             body: Content::Status,
+            fault: None,
             code: "",
         }
     }
@@ -85,6 +91,7 @@ impl Reply {
             status,
             fields: Vec::new(),
             body: Content::Empty,
+            fault: None,
             code: "",
         }
     }
@@ -109,8 +116,17 @@ impl Reply {
         self.status
     }
 
+    /// The status as it is sent.
+    pub fn sent_code(&self, form: Form) -> u16 {
+        if form == Form::Grpc { 200 } else { self.status }
+    }
+
     /// Writes the answer. Gives the length of its body.
     pub fn write(&self, asked: &Asked<'_>, out: &mut Buffer) -> u64 {
+        if asked.form == Form::Grpc {
+            self.write_grpc(asked, out);
+            return 0;
+        }
         write::status_line(out, self.status, b"");
         date::write_field(out, tokio::time::Instant::now());
         if let Some(server) = asked.server {
@@ -144,6 +160,26 @@ impl Reply {
         body.len() as u64
     }
 
+    /// "Trailers-Only" of grpc/doc/PROTOCOL-HTTP2.md: the status in the fields, and nothing behind them.
+    fn write_grpc(&self, asked: &Asked<'_>, out: &mut Buffer) {
+        write::status_line(out, 200, b"");
+        date::write_field(out, tokio::time::Instant::now());
+        write::field(out, b"Content-Type", grpc::MEDIA_TYPE.as_bytes());
+        let mut digits = itoa::Buffer::new();
+        let code = grpc::code(self.status, self.fault);
+        write::field(out, b"grpc-status", digits.format(code).as_bytes());
+        let reason = write::reason_of(self.status);
+        let text = match (self.code, asked.request_id) {
+            ("", _) => reason.to_owned(),
+            (code, "") => format!("{reason} ({code})"),
+            (code, id) => format!("{reason} ({code}, request {id})"),
+        };
+        write::field(out, b"grpc-message", grpc::message(&text).as_bytes());
+        out.extend(b"Content-Length: 0\r\n");
+        out.extend(asked.connection);
+        out.extend(b"\r\n");
+    }
+
     fn text(&self, asked: &Asked<'_>) -> String {
         let (status, reason) = (self.status, write::reason_of(self.status));
         let id = asked.request_id;
@@ -169,7 +205,7 @@ impl Reply {
                      <body style=\"font-family:sans-serif;text-align:center;padding:4em\"><h1>{title}</h1>{id}</body></html>\n"
                 )
             }
-            Form::Plain => match id {
+            Form::Plain | Form::Grpc => match id {
                 "" => format!("{status} {reason}\n"),
                 id => format!("{status} {reason}\nrequest {id}\n"),
             },
@@ -208,6 +244,7 @@ impl Form {
     fn media_type(self) -> &'static str {
         match self {
             Self::Plain => "text/plain; charset=utf-8",
+            Self::Grpc => grpc::MEDIA_TYPE,
             Self::Html => "text/html; charset=utf-8",
             Self::Json => "application/json",
         }

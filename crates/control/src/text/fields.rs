@@ -75,7 +75,7 @@ const UNREAD: &[(&str, &[&str])] = &[
 /// Fields of every object, whatever its kind.
 const OF_OBJECTS: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
 
-const OBJECTS: [&str; 16] = [
+const OBJECTS: [&str; 18] = [
     "Service",
     "EndpointSlice",
     "Secret",

@@ -1,7 +1,9 @@
 //! What a request asks for, in the one spelling that rules see.
 
 use crate::fault::Fault;
+use crate::http::grpc;
 use crate::http::h1::{Fields, Name, RequestHead, Target};
+use crate::respond::Form;
 use crate::sys;
 use ir::path::Path;
 
@@ -19,6 +21,8 @@ pub(super) struct Facts<'a> {
     pub query: Option<&'a str>,
     pub to_head: bool,
     pub accept: Option<&'a [u8]>,
+    /// A request of gRPC.
+    pub grpc: bool,
     /// Host or path can't be understood.
     pub fault: Option<Fault>,
 }
@@ -83,7 +87,17 @@ impl<'a> Facts<'a> {
             query: head.query.map(|query| text(query.of_bytes(raw))),
             to_head: method == "HEAD",
             accept: accept(&head.fields, raw),
+            grpc: method == "POST" && grpc::is_grpc(&head.fields, raw),
             fault,
+        }
+    }
+
+    /// The form in which the client understands an answer of ours.
+    pub fn form(&self) -> Form {
+        if self.grpc {
+            Form::Grpc
+        } else {
+            Form::of_accept(self.accept)
         }
     }
 

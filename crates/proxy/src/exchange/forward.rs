@@ -13,6 +13,7 @@ use super::session::Session;
 use crate::fault::{Fault, Retry};
 use crate::forwarded::{self, Client, Received};
 use crate::http::buffer::Buffer;
+use crate::http::grpc;
 use crate::http::h1::{
     BodyLength, BodyWriter, Name, NameSet, RequestHead, ResponseHead, Span, Version, write,
 };
@@ -23,6 +24,7 @@ use crate::upstream::{UpstreamConnection, Wanted, checkout};
 use crate::worker::WorkerState;
 use http::uri::Scheme;
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 /// A request that is to be sent on, and everything that is needed for it.
@@ -89,10 +91,8 @@ impl<'p> Forward<'_, 'p> {
     }
 
     async fn try_endpoints(&mut self, order: &mut Order<'p>) -> Result<Forwarded, Fault> {
-        let request_end = order
-            .rule
-            .timeouts
-            .request
+        let request_end = self
+            .whole_time(order)
             .map(|within| self.worker.clock.now() + within);
         let ends = self.session.ends;
         let mut retries = Retries::new(order.rule.retry.as_deref());
@@ -181,6 +181,18 @@ impl<'p> Forward<'_, 'p> {
             }
             self.forget_try();
             rules.close = self.close;
+        }
+    }
+
+    /// How long all of it may take, by the rule and, over gRPC, by the client.
+    fn whole_time(&self, order: &Order<'_>) -> Option<Duration> {
+        let ours = order.rule.timeouts.request;
+        if !self.facts.grpc {
+            return ours;
+        }
+        match (ours, grpc::timeout(&self.head.fields, self.raw)) {
+            (Some(ours), Some(theirs)) => Some(ours.min(theirs)),
+            (ours, theirs) => ours.or(theirs),
         }
     }
 

@@ -4,6 +4,7 @@ pub mod alarm;
 pub mod buffer;
 pub mod conduit;
 pub mod date;
+pub mod grpc;
 pub mod h1;
 pub mod h2;
 pub mod proxy_protocol;

@@ -60,8 +60,12 @@ fn path_match(look: &mut Look<'_, '_>, given: Option<&HttpPathMatch>, field: &st
             let field = field.replace(".value", ".type");
             look.invalid_match(
                 &field,
-                format!("path type {word} is not known"),
-                "Use Exact, PathPrefix or RegularExpression",
+                format!("type {word} is not known"),
+                if look.kind == grpc_route::KIND {
+                    "Use Exact or RegularExpression"
+                } else {
+                    "Use Exact, PathPrefix or RegularExpression"
+                },
             );
             None
         }
