@@ -28,20 +28,24 @@ fn count(bytes: i64) {
     PEAK.fetch_max(now, Relaxed);
 }
 
+fn signed(size: usize) -> i64 {
+    size.cast_signed() as i64
+}
+
 // SAFETY: hands everything to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as i64);
+        count(signed(layout.size()));
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-(layout.size() as i64));
+        count(-signed(layout.size()));
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size as i64 - layout.size() as i64);
+        count(signed(size) - signed(layout.size()));
         unsafe { System.realloc(pointer, layout, size) }
     }
 }
@@ -200,6 +204,9 @@ impl Scene {
     }
 }
 
+/// What a client does wrong on a stream.
+type Breach = fn(u32) -> Vec<u8>;
+
 static LONGEST: AtomicU64 = AtomicU64::new(0);
 /// Sent at once, then a moment for the gateway to say something.
 const GROUP: u32 = 20;
@@ -320,7 +327,6 @@ async fn streams_that_are_begun_and_cancelled_close_the_connection() {
 async fn streams_that_we_are_made_to_reset_close_the_connection() {
     // CVE-2025-8671. The client breaks the protocol on each of its streams, and never resets one itself.
     let scene = scene(|_| {}).await;
-    type Breach = fn(u32) -> Vec<u8>;
     let breaches: &[(&str, u8, Breach)] = &[
         ("a window of nothing", Frame::END_STREAM, |stream| {
             window(stream, 0)
