@@ -120,7 +120,7 @@ impl Cluster {
         let scopes = Scopes::of(&options);
         watches.extend(scopes.config_maps());
         let expected = watches.clone();
-        let namespaces = scopes.namespaces.to_vec();
+        let namespaces = scopes.namespaces.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| ClientError(error.to_string()))?;
         let thread = std::thread::Builder::new().name("cluster".into()).spawn(move || {
