@@ -313,7 +313,7 @@ impl Translator {
                 ))
             });
             let new = result.as_ref().map(|(unit, _)| unit);
-            self.binds.route_changed(&key, previous, new);
+            self.binds.route_changed(previous, new);
             let status = |unit: Option<&RouteUnit>| unit.and_then(|unit| unit.status.clone());
             move_status(
                 &mut self.statuses,

@@ -36,7 +36,7 @@ macro_rules! translate {
                 ))
             });
             let new = result.as_ref().map(|(unit, _)| unit);
-            $self.binds.stream_route_changed(&key, previous, new);
+            $self.binds.stream_route_changed(previous, new);
             let status = |unit: Option<&RouteUnit<StreamRoute>>| unit.and_then(|unit| unit.status.clone());
             move_status(
                 &mut $self.statuses,
