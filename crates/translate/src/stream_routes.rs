@@ -20,7 +20,7 @@ pub(crate) struct StreamRoutes {
 
 /// Translates the routes of one kind that a change concerns.
 macro_rules! translate {
-    ($self:ident, $objects:ident, $changes:ident, $memo:ident, $field:ident, $kind:literal) => {
+    ($self:ident, $objects:ident, $changes:ident, $memo:ident, $field:ident) => {
         for key in dirty(
             &$self.stream_routes.$memo,
             $changes,
@@ -36,7 +36,7 @@ macro_rules! translate {
                 ))
             });
             let new = result.as_ref().map(|(unit, _)| unit);
-            $self.binds.stream_route_changed($kind, &key, previous, new);
+            $self.binds.stream_route_changed(previous, new);
             let status = |unit: Option<&RouteUnit<StreamRoute>>| unit.and_then(|unit| unit.status.clone());
             move_status(
                 &mut $self.statuses,
@@ -76,8 +76,8 @@ impl Translator {
 
     /// TCPRoutes, UDPRoutes and TLSRoutes.
     pub(crate) fn stream_routes(&mut self, objects: &Objects, changes: &Changes) {
-        translate!(self, objects, changes, tcp, tcp_routes, "TCPRoute");
-        translate!(self, objects, changes, udp, udp_routes, "UDPRoute");
-        translate!(self, objects, changes, tls, tls_routes, "TLSRoute");
+        translate!(self, objects, changes, tcp, tcp_routes);
+        translate!(self, objects, changes, udp, udp_routes);
+        translate!(self, objects, changes, tls, tls_routes);
     }
 }

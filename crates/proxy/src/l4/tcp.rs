@@ -3,7 +3,7 @@
 //!
 //! What is under way goes on whatever becomes of the configuration; a drain lets it, until its time is over.
 
-use crate::connection::Control;
+use crate::connection::{Control, SocketSlot};
 use crate::fault::Fault;
 use crate::forwarded::Ends;
 use crate::http::alarm::Alarm;
@@ -17,6 +17,7 @@ use crate::upstream::{UpstreamCell, Wanted, checkout};
 use crate::worker::WorkerState;
 use router::streams::Chosen;
 use socket2::SockRef;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,37 @@ pub struct Incoming {
     pub record: Record,
     /// When it was accepted.
     pub began: Instant,
+}
+
+/// A connection to a TCP listener. `None`: it was refused.
+pub fn arrive(
+    worker: &Rc<WorkerState>,
+    tcp: TcpStream,
+    (peer, local): (SocketAddr, SocketAddr),
+    slot: SocketSlot,
+    control: Rc<Control>,
+) -> Option<Box<Incoming>> {
+    let began = worker.clock.now();
+    let plan = worker.plan();
+    let routes = plan.socket(slot)?.streams.as_ref()?.only()?;
+    let mut record = Record::new(peer, local, "TCP");
+    let Some(cell) = choose(worker, &mut record, routes.listener(), routes.first(), began) else {
+        reset_tcp(&tcp);
+        return None;
+    };
+    Some(Box::new(Incoming {
+        client: Stream::Plain(tcp),
+        sent: Buffer::default(),
+        ends: Ends {
+            peer,
+            local,
+            tls: false,
+        },
+        control,
+        cell,
+        record,
+        began,
+    }))
 }
 
 /// Decides where a stream goes by its listener's route. An error is written down already: the connection is to be
