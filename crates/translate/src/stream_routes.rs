@@ -1,14 +1,15 @@
 //! Units of TCPRoutes, UDPRoutes and TLSRoutes, as they are kept from one translation to the next.
 
 use crate::backends::Carrier;
-use crate::changes::Changes;
-use crate::gateway::RouteUnit;
+use crate::changes::{Changes, ReadId};
 use crate::gateway::stream_route::{self, Given};
+use crate::gateway::{Place, RouteUnit};
 use crate::input::{Key, Objects};
 use crate::memo::Memo;
 use crate::output::move_status;
 use crate::{Translator, dirty, replace, stream_services};
 use ir::StreamRoute;
+use std::collections::HashSet;
 
 /// Units by kind.
 #[derive(Debug, Default)]
@@ -16,6 +17,17 @@ pub(crate) struct StreamRoutes {
     tcp: Memo<Key, RouteUnit<StreamRoute>>,
     udp: Memo<Key, RouteUnit<StreamRoute>>,
     tls: Memo<Key, RouteUnit<StreamRoute>>,
+}
+
+impl StreamRoutes {
+    /// Listeners of those that looked at something.
+    pub fn readers_of<'a>(&'a self, ids: &'a HashSet<ReadId>) -> impl Iterator<Item = &'a Place> {
+        [&self.tcp, &self.tls].into_iter().flat_map(move |memo| {
+            let keys = memo.readers_of(ids).into_iter();
+            let routes = keys.filter_map(move |key| memo.get(&key));
+            routes.flat_map(|route| route.attached.iter())
+        })
+    }
 }
 
 /// Translates the routes of one kind that a change concerns.

@@ -13,7 +13,7 @@ use crate::l4::CompiledStream;
 use crate::l4::record::Record;
 use crate::l4::relay::{self, Passed};
 use crate::stream::Stream;
-use crate::upstream::{UpstreamCell, Wanted, checkout};
+use crate::upstream::{Carries, UpstreamCell, Wanted, checkout};
 use crate::worker::WorkerState;
 use router::streams::Chosen;
 use socket2::SockRef;
@@ -35,6 +35,8 @@ pub struct Incoming {
     pub ends: Ends,
     /// How the worker speaks to the connection.
     pub control: Rc<Control>,
+    /// What they are.
+    pub carries: Carries,
     /// Where they go.
     pub cell: Arc<UpstreamCell>,
     /// What is known about it so far.
@@ -68,6 +70,7 @@ pub fn arrive(
             tls: false,
         },
         control,
+        carries: Carries::Bytes,
         cell,
         record,
         began,
@@ -127,6 +130,7 @@ async fn forward(worker: &Rc<WorkerState>, incoming: &mut Incoming) -> Result<()
         sent,
         ends,
         control,
+        carries,
         cell,
         record,
         ..
@@ -134,6 +138,7 @@ async fn forward(worker: &Rc<WorkerState>, incoming: &mut Incoming) -> Result<()
     record.cell = Some(Arc::clone(cell));
     let mut wanted = Wanted {
         fresh: true,
+        carries: *carries,
         ends: Some(ends),
         ..Wanted::default()
     };
