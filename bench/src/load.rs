@@ -3,6 +3,7 @@
 mod answer;
 pub mod closed;
 mod connection;
+mod datagram;
 mod open;
 
 use crate::bench::Bench;
@@ -49,6 +50,8 @@ pub enum Kind {
     Post(u64),
     /// A WebSocket message of so many bytes that comes back, on a connection that was upgraded.
     Echo(u64),
+    /// A datagram of so many bytes that comes back.
+    Datagram(u64),
     /// GETs at so many per second whether or not earlier ones are answered; latency counts from when each was due.
     Paced(f64),
 }

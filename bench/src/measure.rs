@@ -78,7 +78,12 @@ impl<'a> Entry<'a> {
         let mut load = work.load.clone();
         load.target = running.address;
         if work.tls {
-            load.target = running.tls;
+            // The relay has one port, whatever passes over it.
+            load.target = if peer.is_proxy() {
+                running.tls
+            } else {
+                running.address
+            };
             load.tls = Some(bench.certificate.chain_file.clone());
         }
         let mut client = Client::start(bench, &load)?;

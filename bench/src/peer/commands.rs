@@ -14,14 +14,24 @@ pub fn command(peer: &Peer, setup: &Setup<'_>, places: &Places<'_>) -> Result<Ve
     let mut add = |more: &[&str]| words.extend(more.iter().map(|word| (*word).to_owned()));
     match peer.name {
         NARTHEX => {
-            let file = config("narthex.yaml", include_str!("../../peers/narthex.yaml"))?;
+            let committed = if setup.streams {
+                include_str!("../../peers/narthex-streams.yaml")
+            } else {
+                include_str!("../../peers/narthex.yaml")
+            };
+            let file = config("narthex.yaml", committed)?;
             add(&["run", &file, "--workers", &workers]);
             if !setup.flags.contains(&"--admin-address") {
                 add(&["--admin-address", "off"]);
             }
         }
         NGINX => {
-            let file = config("nginx.conf", include_str!("../../peers/nginx.conf"))?;
+            let committed = if setup.streams {
+                include_str!("../../peers/nginx-streams.conf")
+            } else {
+                include_str!("../../peers/nginx.conf")
+            };
+            let file = config("nginx.conf", committed)?;
             let folder = places.folder.display().to_string();
             // A master process adds nothing to one worker, and callgrind would follow the wrong one.
             let master = if setup.workers == 1 {
@@ -32,7 +42,12 @@ pub fn command(peer: &Peer, setup: &Setup<'_>, places: &Places<'_>) -> Result<Ve
             add(&["-p", &folder, "-c", &file, "-g", master]);
         }
         HAPROXY | HAPROXY_SYSTEM => {
-            let file = config("haproxy.cfg", include_str!("../../peers/haproxy.cfg"))?;
+            let committed = if setup.streams {
+                include_str!("../../peers/haproxy-streams.cfg")
+            } else {
+                include_str!("../../peers/haproxy.cfg")
+            };
+            let file = config("haproxy.cfg", committed)?;
             add(&["-db", "-f", &file]);
         }
         ENVOY => {

@@ -7,10 +7,7 @@ pub use control::{Control, Idle, Occupation, Wait};
 use crate::connections::Seat;
 use crate::exchange;
 use crate::fault::Fault;
-use crate::forwarded::Ends;
-use crate::http::buffer::Buffer;
 use crate::http::proxy_protocol::{self, Header, Parsed};
-use crate::l4::record::Record;
 use crate::l4::sni::{self, Arriving, Entry};
 use crate::l4::tcp::{self, Incoming};
 use crate::stream::Stream;
@@ -223,7 +220,7 @@ async fn prepare(
     let (stream, tls) = match socket.bind.transport {
         ir::Transport::Http => (Stream::Plain(tcp), None),
         ir::Transport::Tcp => {
-            let incoming = stream(worker, tcp, (peer, local), slot, control)?;
+            let incoming = tcp::arrive(worker, tcp, (peer, local), slot, control)?;
             return Some(Ready::Stream(incoming));
         }
         ir::Transport::Https => {
@@ -268,37 +265,6 @@ async fn prepare(
         slot,
         tls,
         control,
-    }))
-}
-
-/// A connection to a TCP listener. None: it was refused.
-fn stream(
-    worker: &Rc<WorkerState>,
-    tcp: TcpStream,
-    (peer, local): (SocketAddr, SocketAddr),
-    slot: SocketSlot,
-    control: Rc<Control>,
-) -> Option<Box<Incoming>> {
-    let began = worker.clock.now();
-    let plan = worker.plan();
-    let routes = plan.socket(slot)?.streams.as_ref()?.only()?;
-    let mut record = Record::new(peer, local, "TCP");
-    let Some(cell) = tcp::choose(worker, &mut record, routes.listener(), routes.first(), began) else {
-        tcp::reset_tcp(&tcp);
-        return None;
-    };
-    Some(Box::new(Incoming {
-        client: Stream::Plain(tcp),
-        sent: Buffer::default(),
-        ends: Ends {
-            peer,
-            local,
-            tls: false,
-        },
-        control,
-        cell,
-        record,
-        began,
     }))
 }
 

@@ -1,5 +1,7 @@
 //! UDP flows: real sockets on loopback.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::collections::HashMap;

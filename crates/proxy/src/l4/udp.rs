@@ -7,6 +7,9 @@
 //! A flow keeps its endpoint while that can be chosen, and while it answers; then the next datagram begins a new one.
 
 pub mod flows;
+mod sockets;
+
+pub use sockets::open;
 
 use crate::fault::Fault;
 use crate::l4::CompiledStream;
@@ -17,10 +20,10 @@ use crate::upstream::{Lease, UpstreamCell};
 use crate::worker::WorkerState;
 use flows::{FlowId, Flows, Standing};
 use router::streams::Chosen;
-use socket2::{Domain, Protocol, Socket, Type};
+use sockets::connected;
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -114,11 +117,20 @@ impl UdpListening {
             while end < count && key(datagrams, end) == of {
                 end += 1;
             }
-            if let Some(key) = of {
+            if let Some(key) = of
+                && !self.is_own(key)
+            {
                 self.pass(worker, datagrams, at..end, key);
             }
             at = end;
         }
+    }
+
+    /// Whether a datagram claims to come from this socket itself, or from nowhere: an answer to it would come back here, and
+    /// the answer to that, without end.
+    fn is_own(&self, (peer, asked): Key) -> bool {
+        let own = asked.unwrap_or(self.local.ip()).to_canonical();
+        peer.port() == 0 || (peer.port() == self.local.port() && peer.ip().to_canonical() == own)
     }
 
     fn pass(
@@ -244,7 +256,7 @@ impl UdpListening {
             tracing::debug!(endpoint = %lease.address(), %error, "cannot connect");
             Fault::Connect
         })?;
-        let mut record = Record::new(key.0, self.address(key.1), "UDP");
+        let mut record = Record::new(canonical(key.0), self.address(key.1), "UDP");
         record.listener = Some(Arc::clone(&plan.bind.listener));
         record.chosen = Some(chosen.clone());
         record.cell = Some(Arc::clone(&cell));
@@ -305,24 +317,9 @@ impl Flow {
     }
 }
 
-/// Opens one socket per worker for an address.
-pub fn open(address: ir::BindAddress, workers: usize, alone: bool) -> io::Result<Vec<std::net::UdpSocket>> {
-    let at = |ip: IpAddr| open_at(SocketAddr::new(ip, address.port), workers, alone);
-    match address.ip {
-        Some(ip) => at(ip),
-        None => match at(Ipv6Addr::UNSPECIFIED.into()) {
-            // A kernel without IPv6, or one where it is switched off.
-            Err(error)
-                if matches!(
-                    error.raw_os_error(),
-                    Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)
-                ) =>
-            {
-                at(Ipv4Addr::UNSPECIFIED.into())
-            }
-            outcome => outcome,
-        },
-    }
+/// IPv4 clients of a dual-stack socket are IPv4 clients.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Receives until told to stop.
@@ -417,52 +414,12 @@ fn receive(socket: &UdpSocket, datagrams: &mut Datagrams, most: usize) -> io::Re
     }
 }
 
-fn connected(endpoint: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(endpoint), Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_nonblocking(true)?;
-    socket.connect(&endpoint.into())?;
-    UdpSocket::from_std(socket.into())
-}
-
-/// Opens the sockets of one address; the first decides the port if the kernel is to choose it.
-fn open_at(address: SocketAddr, workers: usize, alone: bool) -> io::Result<Vec<std::net::UdpSocket>> {
-    if alone && address.port() != 0 {
-        // Another process with SO_REUSEPORT and the same user would silently take a share.
-        drop(socket(address, false)?);
-    }
-    let first: std::net::UdpSocket = socket(address, true)?.into();
-    let address = first.local_addr()?;
-    let mut sockets = vec![first];
-    for _ in 1..workers {
-        sockets.push(socket(address, true)?.into());
-    }
-    Ok(sockets)
-}
-
-fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
-        // One socket for both families, whatever the system's default.
-        socket.set_only_v6(false)?;
-    }
-    socket.set_reuse_port(shared)?;
-    socket.set_nonblocking(true)?;
-    // What comes while the worker is busy waits here; the kernel cuts it to net.core.rmem_max (208 KiB by default).
-    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
-    if address.ip().is_unspecified() {
-        datagrams::tell_local_address(&socket, address.is_ipv6())?;
-    }
-    socket.bind(&address.into())?;
-    Ok(socket)
-}
-
 /// Flows of one socket of one worker at most, if there are files for them.
 pub const MOST_FLOWS: usize = 16_384;
 /// An endpoint that is on its way out has to answer that often; a drain waits for who was heard since.
 const QUIET: Duration = Duration::from_secs(5);
 /// Answers come in ones and twos, unless it is a download.
 const ANSWERS_AT_ONCE: usize = 16;
-const RECEIVE_BUFFER: usize = 4 << 20;
 
 thread_local! {
     static DATAGRAMS: RefCell<Datagrams> = RefCell::new(Datagrams::new());
