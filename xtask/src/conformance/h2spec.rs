@@ -26,7 +26,7 @@ pub(super) fn run(wanted: &Wanted) -> Outcome {
     let mut failed = BTreeSet::new();
     let mut passed = BTreeMap::new();
     for (name, port) in [("plain", narthex.http), ("tls", narthex.https)] {
-        let cases = narthex.ask(&program, name, port)?;
+        let cases = ask(&program, name, port)?;
         let good = cases.iter().filter(|(_, good)| *good).count();
         eprintln!(
             "conformance: h2spec, {name}: {good} of {} cases passed",
@@ -107,39 +107,6 @@ impl Narthex {
         }
         Ok(narthex)
     }
-
-    /// Every case on a port, and whether it passed.
-    fn ask(&self, program: &Path, name: &str, port: u16) -> Result<Vec<(Case, bool)>, String> {
-        let report = std::env::temp_dir().join(format!("narthex-h2spec-{}-{name}.xml", std::process::id()));
-        let mut command = Command::new(program);
-        command
-            .args([
-                "--strict",
-                "--timeout",
-                "5",
-                "--host",
-                "127.0.0.1",
-                "--port",
-                &port.to_string(),
-            ])
-            .arg("--junit-report")
-            .arg(&report)
-            .stdout(Stdio::null());
-        if name == "tls" {
-            command.args(["--tls", "--insecure"]);
-        }
-        // Its exit code says whether all passed; the report says which.
-        command
-            .status()
-            .map_err(|error| format!("{}: {error}", program.display()))?;
-        let text = read(&report)?;
-        let _ = std::fs::remove_file(&report);
-        let cases = cases(name, &text);
-        if cases.len() < FEWEST {
-            return Err(format!("h2spec ran {} cases only on {name}", cases.len()));
-        }
-        Ok(cases)
-    }
 }
 
 impl Drop for Narthex {
@@ -148,6 +115,39 @@ impl Drop for Narthex {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Every case on a port, and whether it passed.
+fn ask(program: &Path, name: &str, port: u16) -> Result<Vec<(Case, bool)>, String> {
+    let report = std::env::temp_dir().join(format!("narthex-h2spec-{}-{name}.xml", std::process::id()));
+    let mut command = Command::new(program);
+    command
+        .args([
+            "--strict",
+            "--timeout",
+            "5",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            &port.to_string(),
+        ])
+        .arg("--junit-report")
+        .arg(&report)
+        .stdout(Stdio::null());
+    if name == "tls" {
+        command.args(["--tls", "--insecure"]);
+    }
+    // Its exit code says whether all passed; the report says which.
+    command
+        .status()
+        .map_err(|error| format!("{}: {error}", program.display()))?;
+    let text = read(&report)?;
+    let _ = std::fs::remove_file(&report);
+    let cases = cases(name, &text);
+    if cases.len() < FEWEST {
+        return Err(format!("h2spec ran {} cases only on {name}", cases.len()));
+    }
+    Ok(cases)
 }
 
 /// Ports that nobody had a moment ago.
@@ -256,7 +256,7 @@ fn date(time: SystemTime) -> String {
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs();
-    let days = (seconds / 86_400) as i64 + 719_468;
+    let days = (seconds / 86_400).cast_signed() + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);
     let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year + year / 4 - year / 100);
