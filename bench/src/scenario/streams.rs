@@ -24,6 +24,7 @@ pub const SCENARIO: Scenario = Scenario {
 
 const MIB: Metric = Metric::cost("CPU time per MiB over TCP", "µs");
 const CONNECTION: Metric = Metric::cost("CPU time per TCP connection with one exchange", "µs");
+const CALLS: Metric = Metric::cost("system calls per TCP connection with one exchange", "calls");
 const TLS_MIB: Metric = Metric::cost("CPU time per MiB of TLS passed through", "µs");
 const DATAGRAM: Metric = Metric::cost("CPU time per datagram there and back", "µs");
 const DATAGRAMS: Metric = Metric::rate("datagrams there and back per CPU second", "1/s");
@@ -63,11 +64,11 @@ fn run(bench: &Bench) -> Result<Section, String> {
         bytes: BODY as u64,
         resume: false,
     };
-    measure::costs(
-        bench,
-        &work(tcp, once, false, 1.0, Metrics::cpu(CONNECTION)),
-        &mut section,
-    )?;
+    let metrics = Metrics {
+        calls: Some(CALLS),
+        ..Metrics::cpu(CONNECTION)
+    };
+    measure::costs(bench, &work(tcp, once, false, 1.0, metrics), &mut section)?;
     let narthex = bench.peers.iter().find(|peer| peer.name == NARTHEX);
     let narthex = narthex.ok_or("there is no narthex")?;
     let beside = Setup {

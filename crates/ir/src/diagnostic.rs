@@ -117,7 +117,7 @@ macro_rules! codes {
     };
 }
 
-// 00xx reading files, 01xx references, 02xx Gateway and listeners, 03xx HTTPRoute, 04xx Ingress, 05xx TLS,
+// 00xx reading files, 01xx references, 02xx Gateway and listeners, 03xx routes, 04xx Ingress, 05xx TLS,
 // 06xx Services and endpoints, 07xx routing as a whole (found by `check`).
 codes! {
     UnreadableFile = "0001" Error "a file can't be read as YAML or JSON"

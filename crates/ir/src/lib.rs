@@ -34,7 +34,7 @@ pub use route::{
 };
 pub use settings::{ForwardedHeaders, HttpSettings, Limits, PathPolicy, ServerTimeouts};
 pub use stream::{StreamBackend, StreamListener, StreamRoute, StreamTarget, StreamTls, UdpBind};
-pub use tls::{AltName, Trust, UpstreamTls};
+pub use tls::{AltName, ClientValidation, Trust, UpstreamTls};
 pub use upstream::{
     Balance, Endpoint, ProxyProtocol, Upstream, UpstreamId, UpstreamProtocol, UpstreamSettings, Upstreams,
 };

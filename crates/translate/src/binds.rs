@@ -471,7 +471,8 @@ fn services(
 
 fn gateway_listener(listener: &ListenerUnit, routes: List<Route>) -> Listener {
     Listener {
-        identity: None,
+        clients: listener.clients.clone(),
+        identity: listener.identity.clone(),
         origin: listener.origin.clone(),
         layer: Layer::Gateway,
         hostname: listener.hostname.clone(),

@@ -52,6 +52,7 @@ impl StreamListeners {
         let new = StreamListener {
             origin: listener.origin.clone(),
             hostname: listener.hostname.clone(),
+            clients: listener.clients.clone(),
             tls: match listener.speaks {
                 Some(Speaks::TlsPassthrough) => StreamTls::Passthrough,
                 Some(Speaks::TlsTerminate) => StreamTls::Terminate(listener.certificates.clone()),

@@ -88,7 +88,7 @@ pub async fn enter(worker: &Rc<WorkerState>, mut arriving: Arriving) -> Entry {
     };
     let tls = socket.and_then(|socket| socket.tls.as_ref());
     let config = match &listener.tls {
-        ir::StreamTls::Terminate(_) => tls.map(|tls| Arc::clone(&tls.streams)),
+        ir::StreamTls::Terminate(_) => tls.map(|tls| Arc::clone(tls.streams(hello.sni.as_deref()))),
         ir::StreamTls::Passthrough | ir::StreamTls::None => None,
     };
     let ends = Ends {

@@ -118,19 +118,12 @@ impl UdpListening {
                 end += 1;
             }
             if let Some(key) = of
-                && !self.is_own(key)
+                && !is_own(self.local, key)
             {
                 self.pass(worker, datagrams, at..end, key);
             }
             at = end;
         }
-    }
-
-    /// Whether a datagram claims to come from this socket itself, or from nowhere: an answer to it would come back here, and
-    /// the answer to that, without end.
-    fn is_own(&self, (peer, asked): Key) -> bool {
-        let own = asked.unwrap_or(self.local.ip()).to_canonical();
-        peer.port() == 0 || (peer.port() == self.local.port() && peer.ip().to_canonical() == own)
     }
 
     fn pass(
@@ -317,6 +310,13 @@ impl Flow {
     }
 }
 
+/// Whether a datagram claims to come from the socket itself that it came to, or from nowhere: an answer to it would come
+/// back here, and the answer to that, without end.
+fn is_own(local: SocketAddr, (peer, asked): Key) -> bool {
+    let own = asked.unwrap_or(local.ip()).to_canonical();
+    peer.port() == 0 || (peer.port() == local.port() && peer.ip().to_canonical() == own)
+}
+
 /// IPv4 clients of a dual-stack socket are IPv4 clients.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
@@ -423,4 +423,26 @@ const ANSWERS_AT_ONCE: usize = 16;
 
 thread_local! {
     static DATAGRAMS: RefCell<Datagrams> = RefCell::new(Datagrams::new());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_own;
+
+    #[test]
+    fn a_datagram_that_would_answer_itself_is_known() {
+        let address = |text: &str| text.parse().unwrap();
+        let one = address("192.0.2.1:53");
+        assert!(is_own(one, (one, None)));
+        assert!(is_own(one, (address("198.51.100.7:0"), None)));
+        assert!(!is_own(one, (address("192.0.2.1:54"), None)));
+        assert!(!is_own(one, (address("192.0.2.2:53"), None)));
+        // Behind a socket for every address it is the one that was asked.
+        let asked = Some("192.0.2.1".parse().unwrap());
+        assert!(is_own(
+            address("[::]:53"),
+            (address("[::ffff:192.0.2.1]:53"), asked)
+        ));
+        assert!(!is_own(address("[::]:53"), (address("192.0.2.9:53"), asked)));
+    }
 }

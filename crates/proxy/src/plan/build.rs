@@ -201,8 +201,13 @@ impl Builder {
         let before = before.and_then(|before| before.tls.as_ref());
         let certificates = Certificates::build(bind, &self.keys, before.map(|tls| &tls.certificates));
         match before {
-            Some(before) if Arc::ptr_eq(&before.certificates, &certificates) => Ok(Arc::clone(before)),
-            _ => self.tls.bind(certificates).map(Arc::new),
+            Some(before) if Arc::ptr_eq(&before.certificates, &certificates) && before.checks_as(bind) => {
+                Ok(Arc::clone(before))
+            }
+            _ => self
+                .tls
+                .bind(bind, certificates, before.map(|before| &**before))
+                .map(Arc::new),
         }
     }
 
@@ -294,7 +299,8 @@ fn is_same(a: &Arc<ir::Bind>, b: &Arc<ir::Bind>) -> bool {
                 && a.layer == b.layer
                 && a.hostname == b.hostname
                 && a.tls == b.tls
-                && a.identity == b.identity);
+                && a.identity == b.identity
+                && a.clients == b.clients);
         let difference = a.routes.since(&b.routes);
         same && difference.gone.is_empty() && difference.new.is_empty()
     };

@@ -1,6 +1,8 @@
 //! The rustls configuration of a bind, and the parts of it that all binds share.
 
 use super::certificates::Certificates;
+use super::clients;
+use ir::{ClientValidation, HostPattern};
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{NoServerSessionStorage, ProducesTickets};
@@ -18,13 +20,95 @@ pub struct TlsSettings {
 /// TLS on one bind.
 #[derive(Debug)]
 pub struct TlsBind {
-    /// For the handshake.
-    pub config: Arc<ServerConfig>,
+    /// For clients that are not checked.
+    config: Arc<ServerConfig>,
     /// The same for streams: whatever protocol the client offers inside is between it and the endpoint.
-    pub streams: Arc<ServerConfig>,
+    streams: Arc<ServerConfig>,
+    /// Where clients are checked: by the names that listeners are for, the most specific first. Empty where none is.
+    by_name: Box<[(HostPattern, Option<Arc<CheckedConfig>>)]>,
     /// What is presented to whom.
     pub certificates: Arc<Certificates>,
 }
+
+/// Configurations for clients that are checked.
+#[derive(Debug)]
+pub struct CheckedConfig {
+    clients: Arc<ClientValidation>,
+    config: Arc<ServerConfig>,
+    streams: Arc<ServerConfig>,
+}
+
+impl TlsBind {
+    /// The configuration for a client that asks for this name (lower-case).
+    pub fn config(&self, sni: Option<&str>) -> &Arc<ServerConfig> {
+        self.checked_by(sni)
+            .map_or(&self.config, |checked| &checked.config)
+    }
+
+    /// The same for streams.
+    pub fn streams(&self, sni: Option<&str>) -> &Arc<ServerConfig> {
+        self.checked_by(sni)
+            .map_or(&self.streams, |checked| &checked.streams)
+    }
+
+    /// Whether every client that shows a certificate there has one that somebody vouches for.
+    pub fn vouches(&self, sni: Option<&str>) -> bool {
+        self.checked_by(sni)
+            .is_some_and(|checked| !checked.clients.insecure_fallback)
+    }
+
+    /// Whether clients of a bind are checked as they are here.
+    pub fn checks_as(&self, bind: &ir::Bind) -> bool {
+        let asked: Vec<_> = clients(bind);
+        let none = asked.iter().all(|(_, clients)| clients.is_none());
+        (none && self.by_name.is_empty())
+            || asked.len() == self.by_name.len()
+                && asked.iter().zip(&self.by_name).all(|((a, asked), (b, here))| {
+                    a == b && *asked == here.as_ref().map(|here| &here.clients)
+                })
+    }
+
+    fn checked(&self) -> impl Iterator<Item = &Arc<CheckedConfig>> {
+        self.by_name.iter().filter_map(|(_, checked)| checked.as_ref())
+    }
+
+    /// Who names nobody, or somebody whom no listener is for, is checked if anybody is.
+    fn checked_by(&self, sni: Option<&str>) -> Option<&CheckedConfig> {
+        if self.by_name.is_empty() {
+            return None;
+        }
+        let found = sni.and_then(|name| self.by_name.iter().find(|(pattern, _)| pattern.matches(name)));
+        match found {
+            Some((_, checked)) => checked.as_deref(),
+            None => self.checked().next().map(|checked| &**checked),
+        }
+    }
+}
+
+/// Names that listeners are for, the most specific first, and who is let in there.
+fn clients(bind: &ir::Bind) -> Vec<(HostPattern, Option<&Arc<ClientValidation>>)> {
+    let listeners = bind.listeners.iter();
+    let listeners = listeners.map(|listener| (listener.hostname.clone(), listener.clients.as_ref()));
+    let streams = bind.streams.iter();
+    let streams = streams.map(|stream| (stream.hostname.clone(), stream.clients.as_ref()));
+    let mut all: Vec<_> = listeners.chain(streams).collect();
+    all.sort_by(|(a, _), (b, _)| a.specificity(b));
+    all
+}
+
+/// For HTTP and for streams.
+fn for_both(
+    mut config: ServerConfig,
+    tickets: Arc<dyn ProducesTickets>,
+) -> (Arc<ServerConfig>, Arc<ServerConfig>) {
+    config.ticketer = tickets;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    let streams = Arc::new(config.clone());
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    (Arc::new(config), streams)
+}
+
+static VERSIONS: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
 
 impl TlsSettings {
     /// Settings with ticket keys of their own.
@@ -36,23 +120,80 @@ impl TlsSettings {
         }
     }
 
-    /// The configuration for a bind with these certificates. An error may mean that there is no randomness to be had.
-    pub fn bind(&self, certificates: Arc<Certificates>) -> Result<TlsBind, rustls::Error> {
-        let resolver: Arc<Certificates> = Arc::clone(&certificates);
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+    /// The configurations for a bind with these certificates. What `previous` has for the same clients is kept: sessions of
+    /// theirs can be resumed. An error may mean that there is no randomness to be had.
+    pub fn bind(
+        &self,
+        bind: &ir::Bind,
+        certificates: Arc<Certificates>,
+        previous: Option<&TlsBind>,
+    ) -> Result<TlsBind, rustls::Error> {
+        let previous = previous.filter(|previous| Arc::ptr_eq(&previous.certificates, &certificates));
+        let mut checked: Vec<Arc<CheckedConfig>> = Vec::new();
+        let mut by_name = Vec::new();
+        for (hostname, clients) in clients(bind) {
+            let Some(clients) = clients else {
+                by_name.push((hostname, None));
+                continue;
+            };
+            let known = checked
+                .iter()
+                .chain(previous.iter().flat_map(|previous| previous.checked()))
+                .find(|known| known.clients == *clients);
+            let config = match known {
+                Some(known) => Arc::clone(known),
+                None => Arc::new(self.checked(&certificates, clients)?),
+            };
+            checked.push(Arc::clone(&config));
+            by_name.push((hostname, Some(config)));
+        }
+        if checked.is_empty() {
+            by_name.clear();
+        }
+        let (config, streams) = match previous {
+            Some(previous) => (Arc::clone(&previous.config), Arc::clone(&previous.streams)),
+            None => self.open(&certificates)?,
+        };
+        Ok(TlsBind {
+            config,
+            streams,
+            by_name: by_name.into(),
+            certificates,
+        })
+    }
+
+    /// For everybody.
+    fn open(
+        &self,
+        certificates: &Arc<Certificates>,
+    ) -> Result<(Arc<ServerConfig>, Arc<ServerConfig>), rustls::Error> {
+        let resolver: Arc<Certificates> = Arc::clone(certificates);
+        let config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(VERSIONS)?
             .with_no_client_auth()
             .with_cert_resolver(resolver);
         // Tickets carry the session, so nothing is stored here, whichever worker the client meets next. rustls resumes
-        // only for the same SNI, and no bind checks client certificates, so a ticket opens no door that is not open.
-        config.ticketer = self.tickets()?;
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        let streams = Arc::new(config.clone());
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(TlsBind {
-            config: Arc::new(config),
+        // only for the same SNI, and nobody is checked here, so a ticket opens no door that is not open.
+        Ok(for_both(config, self.tickets()?))
+    }
+
+    /// For clients that are checked. Their tickets have keys of their own: one that was given to somebody who was not
+    /// checked is worth nothing here.
+    fn checked(
+        &self,
+        certificates: &Arc<Certificates>,
+        clients: &Arc<ClientValidation>,
+    ) -> Result<CheckedConfig, rustls::Error> {
+        let resolver: Arc<Certificates> = Arc::clone(certificates);
+        let config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(VERSIONS)?
+            .with_client_cert_verifier(clients::verifier(clients, &self.provider)?)
+            .with_cert_resolver(resolver);
+        let (config, streams) = for_both(config, aws_lc_rs::Ticketer::new()?);
+        Ok(CheckedConfig {
+            clients: Arc::clone(clients),
+            config,
             streams,
-            certificates,
         })
     }
 
