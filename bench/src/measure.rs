@@ -236,7 +236,7 @@ pub fn instructions(
             continue;
         }
         bench.progress(format_args!("{}: {}", instructions.name, peer.name));
-        match count::callgrind(bench, peer, &work.load, work.tls) {
+        match count::callgrind(bench, peer, work) {
             Ok(counted) => {
                 let method = count::CALLGRIND_METHOD;
                 section.push(peer.name, instructions, method, vec![counted.instructions]);

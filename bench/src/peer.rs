@@ -71,6 +71,8 @@ pub struct Setup<'a> {
     pub flags: &'a [&'a str],
     /// To forward TCP, TLS by name and UDP instead of HTTP.
     pub streams: bool,
+    /// To speak HTTP/2 with clients instead of HTTP/1.1.
+    pub http2: bool,
     /// The server behind, if it is not the origin of the bench.
     pub origin: Option<SocketAddr>,
 }
@@ -84,6 +86,7 @@ impl Default for Setup<'_> {
             config: None,
             flags: &[],
             streams: false,
+            http2: false,
             origin: None,
         }
     }

@@ -198,7 +198,7 @@ async fn exchange(
                 Err(io::Error::other("another datagram came back"))
             }
         }
-        Kind::Paced(_) => Err(io::Error::other("a paced load is no closed loop")),
+        Kind::Paced(_) | Kind::Streams { .. } => Err(io::Error::other("not a load of this loop")),
     }
 }
 

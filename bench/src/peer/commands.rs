@@ -6,7 +6,13 @@ use super::{CADDY, ENVOY, HAPROXY, HAPROXY_SYSTEM, NARTHEX, NGINX, Peer, RELAY, 
 /// Writes the configuration; answers the words that start the proxy with it.
 pub fn command(peer: &Peer, setup: &Setup<'_>, places: &Places<'_>) -> Result<Vec<String>, String> {
     let config = |name: &str, committed: &str| -> Result<String, String> {
-        let written = places.write(name, setup.config.unwrap_or(committed))?;
+        let text = setup.config.unwrap_or(committed);
+        let text = if setup.http2 {
+            http2(name, text)
+        } else {
+            text.to_owned()
+        };
+        let written = places.write(name, &text)?;
         Ok(written.display().to_string())
     };
     let workers = setup.workers.to_string();
@@ -79,4 +85,32 @@ pub fn command(peer: &Peer, setup: &Setup<'_>, places: &Places<'_>) -> Result<Ve
     }
     words.extend(setup.flags.iter().map(|flag| places.fill(flag)));
     Ok(words)
+}
+
+/// The same configuration, with HTTP/2 for clients: some have to be told, on each port, which version they meet there.
+fn http2(name: &str, text: &str) -> String {
+    let changes: &[(&str, &str)] = match name {
+        "nginx.conf" => &[
+            ("listen @LISTEN@ reuseport", "listen @LISTEN@ http2 reuseport"),
+            ("listen @TLS@ ssl reuseport", "listen @TLS@ ssl http2 reuseport"),
+            (
+                "keepalive_requests 100000000;\n    client",
+                "keepalive_requests 100000000;\n    http2_max_concurrent_streams 128;\n    client",
+            ),
+        ],
+        "haproxy.cfg" => &[
+            ("bind @LISTEN@\n", "bind @LISTEN@ proto h2\n"),
+            ("alpn http/1.1", "alpn h2"),
+        ],
+        "envoy.yaml" => &[
+            ("codec_type: HTTP1", "codec_type: HTTP2"),
+            ("alpn_protocols: [http/1.1]", "alpn_protocols: [h2]"),
+        ],
+        _ => &[],
+    };
+    let mut text = text.to_owned();
+    for (from, to) in changes {
+        text = text.replace(from, to);
+    }
+    text
 }
