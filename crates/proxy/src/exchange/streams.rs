@@ -185,10 +185,11 @@ fn begin(shared: &Rc<Shared>, request: Request<RecvStream>, mut respond: SendRes
     shared.active.set(shared.active.get() + 1);
     shared.control.set(Occupation::Busy);
     let place = Place(Rc::clone(shared));
-    tokio::task::spawn_local(async move {
+    // Boxed: a task's future is moved from place to place, and this one is some kilobytes.
+    tokio::task::spawn_local(Box::pin(async move {
         serve_one(&place.0, request, respond).await;
         drop(place);
-    });
+    }));
 }
 
 /// Counts an exchange while it lives, however it ends.
