@@ -13,6 +13,7 @@ use crate::fault::Fault;
 use crate::forwarded::{Ends, Lines};
 use crate::http::alarm::Alarm;
 use crate::http::buffer::Buffer;
+use crate::http::grpc;
 use crate::http::h2::{Inbound, Wire, read_request, websocket};
 use crate::respond::{Asked, Form, Reply};
 use crate::stream::Stream;
@@ -20,7 +21,8 @@ use crate::worker::WorkerState;
 use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
-use http::Request;
+use http::header::CONTENT_TYPE;
+use http::{Method, Request, request};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -232,10 +234,14 @@ async fn serve_one(shared: &Rc<Shared>, request: Request<RecvStream>, respond: S
         &mut work.head,
         || websocket::key(worker.random.bits(), worker.random.bits()),
     );
+    let form = match &read {
+        Err(_) if is_grpc(&parts) => Form::Grpc,
+        _ => Form::Plain,
+    };
     drop(parts);
     let after = match read {
         Ok(()) => exchange(&mut session, &mut work).await,
-        Err(fault) => refuse(&mut session, &mut work, fault).await,
+        Err(fault) => refuse(&mut session, &mut work, fault, form).await,
     };
     if after == After::Cut {
         session.cut();
@@ -248,17 +254,24 @@ async fn serve_one(shared: &Rc<Shared>, request: Request<RecvStream>, respond: S
     shared.berths.borrow_mut().push(Berth { control, lines });
 }
 
+/// Whether a request is one of gRPC, of which no more may be known.
+fn is_grpc(parts: &request::Parts) -> bool {
+    let kind = parts.headers.get(CONTENT_TYPE);
+    parts.method == Method::POST && kind.is_some_and(|kind| grpc::is_media_type(kind.as_bytes()))
+}
+
 /// Answers what could not be read as a request.
-async fn refuse(session: &mut Session, work: &mut Work, fault: Fault) -> After {
+async fn refuse(session: &mut Session, work: &mut Work, fault: Fault, form: Form) -> After {
     let plan = session.worker.plan();
     let asked = Asked {
         server: plan.http.server_header.as_deref(),
-        form: Form::Plain,
+        form,
         ..Asked::default()
     };
     let mut record = Record::new(session.began, work.raw.len() as u64);
-    record.figures.body_out += Reply::fault(fault, fault.status()).write(&asked, &mut work.to_client);
-    record.status = fault.status();
+    let reply = Reply::fault(fault, fault.status());
+    record.figures.body_out += reply.write(&asked, &mut work.to_client);
+    record.status = reply.sent_code(form);
     let sent = session
         .answer(
             &mut work.to_client,
