@@ -467,7 +467,7 @@ impl<'p> Forward<'_, 'p> {
             .downstream
             .tls
             .as_ref()
-            .and_then(|tls| tls.client.as_deref())
+            .and_then(|tls| tls.admission.client())
         {
             write::field(out, b"X-Forwarded-Client-Cert", client.as_bytes());
         }

@@ -246,6 +246,10 @@ async fn serve_one(shared: &Rc<Shared>, request: Request<RecvStream>, respond: S
     if after == After::Cut {
         session.cut();
     }
+    if shared.tls.as_ref().is_some_and(|tls| tls.admission.refused()) {
+        // Nothing else can be served here either.
+        shared.control.close();
+    }
     work.give_back();
     let Session {
         downstream, lines, ..
