@@ -32,7 +32,7 @@ pub use origin::Origin;
 pub use route::{
     Action, Backend, Match, PathMatch, Retry, Route, Rule, StringMatch, Target, Timeouts, ValueMatch,
 };
-pub use settings::{ForwardedHeaders, HttpSettings, Limits, PathPolicy, ServerTimeouts};
+pub use settings::{ForwardedHeaders, Http3, HttpSettings, Limits, PathPolicy, ServerTimeouts};
 pub use stream::{StreamBackend, StreamListener, StreamRoute, StreamTarget, StreamTls, UdpBind};
 pub use tls::{AltName, Trust, UpstreamTls};
 pub use upstream::{
@@ -57,4 +57,16 @@ pub struct Snapshot {
     pub certificates: Arc<BTreeMap<CertificateId, Arc<Certificate>>>,
     /// Settings that hold for every HTTP connection.
     pub http: Arc<HttpSettings>,
+}
+
+impl Snapshot {
+    /// Whether a bind is served over HTTP/3 too, on the UDP port of the same number: where it is switched on, HTTP is behind
+    /// TLS that ends here, nothing stands between us and the client, and no listener of UDP has that port.
+    pub fn serves_http3(&self, bind: &Bind) -> bool {
+        self.http.http3.is_some()
+            && bind.transport == Transport::Https
+            && !bind.listeners.is_empty()
+            && !bind.proxy_protocol
+            && !self.udp.iter().any(|udp| udp.address.overlaps(bind.address))
+    }
 }

@@ -1,19 +1,23 @@
 //! HTTP/2 on a client's connection: one exchange per stream, each in a task of its own.
 //!
 //! The connection's own task is next door in `life`. What a stream has of its own is lent by the connection, so that the
-//! next one finds it ready.
+//! next one finds it ready. HTTP/3 shares all of this; its connections are in `http3`.
 
+mod http3;
 mod life;
+
+pub(crate) use http3::serve as serve_http3;
 
 use super::record::Record;
 use super::session::{Session, Work};
 use super::{After, exchange};
-use crate::connection::{Control, Downstream, Occupation, TlsFacts, Wait};
+use crate::connection::{Control, Downstream, Occupation, SocketSlot, TlsFacts, Wait};
 use crate::fault::Fault;
 use crate::forwarded::{Ends, Lines};
 use crate::http::alarm::Alarm;
 use crate::http::buffer::Buffer;
-use crate::http::h2::{Inbound, Wire, read_request, websocket};
+use crate::http::Inbound;
+use crate::http::h2::{self as two, Wire, read_request, websocket};
 use crate::respond::{Asked, Form, Reply};
 use crate::stream::Stream;
 use crate::worker::WorkerState;
@@ -23,6 +27,7 @@ use h2::{Reason, RecvStream};
 use http::Request;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -30,9 +35,9 @@ use std::task::Poll;
 /// What the streams of a connection share.
 struct Shared {
     worker: Rc<WorkerState>,
-    /// Of the connection.
-    ends: Ends,
-    slot: crate::connection::SocketSlot,
+    /// Of the connection. On HTTP/3 the client may move.
+    ends: Cell<Ends>,
+    slot: SocketSlot,
     tls: Option<Rc<TlsFacts>>,
     control: Rc<Control>,
     /// For streams to come.
@@ -52,6 +57,8 @@ struct Shared {
 struct Berth {
     control: Rc<Control>,
     lines: Lines,
+    /// What `lines` are about.
+    peer: SocketAddr,
 }
 
 /// Serves HTTP/2 on a connection until it closes. `first` was read already.
@@ -76,20 +83,7 @@ pub(super) async fn serve(worker: Rc<WorkerState>, downstream: Downstream, first
     let Some(connection) = within_time(&worker, &mut alarm, handshake).await else {
         return;
     };
-    let most_active = worker.plan().http.limits.streams as usize * 2;
-    let shared = Rc::new(Shared {
-        worker,
-        ends,
-        slot,
-        tls,
-        control,
-        berths: RefCell::default(),
-        active: Cell::new(0),
-        most_active,
-        served: Cell::new(0),
-        leaving: Cell::new(false),
-    });
-    shared.rest();
+    let shared = Shared::new(worker, ends, slot, tls, control);
     life::run(&shared, connection, watch, alarm).await;
 }
 
@@ -139,6 +133,42 @@ async fn within_time(
 }
 
 impl Shared {
+    /// Of a connection on which nothing was asked yet.
+    fn new(
+        worker: Rc<WorkerState>,
+        ends: Ends,
+        slot: SocketSlot,
+        tls: Option<Rc<TlsFacts>>,
+        control: Rc<Control>,
+    ) -> Rc<Self> {
+        let most_active = worker.plan().http.limits.streams as usize * 2;
+        let shared = Rc::new(Self {
+            worker,
+            ends: Cell::new(ends),
+            slot,
+            tls,
+            control,
+            berths: RefCell::default(),
+            active: Cell::new(0),
+            most_active,
+            served: Cell::new(0),
+            leaving: Cell::new(false),
+        });
+        shared.rest();
+        shared
+    }
+
+    /// A place for one more exchange. None: there are too many.
+    fn take_in(self: &Rc<Self>) -> Option<Place> {
+        if self.active.get() >= self.most_active {
+            return None;
+        }
+        self.served.set(self.served.get().saturating_add(1));
+        self.active.set(self.active.get() + 1);
+        self.control.set(Occupation::Busy);
+        Some(Place(Rc::clone(self)))
+    }
+
     /// Nothing is under way from now on.
     fn rest(&self) {
         if self.leaving.get() {
@@ -165,28 +195,80 @@ impl Shared {
     }
 
     fn lend(&self) -> Berth {
-        self.berths.borrow_mut().pop().unwrap_or_else(|| {
+        let peer = self.ends.get().peer;
+        let mut berth = self.berths.borrow_mut().pop().unwrap_or_else(|| {
             let control = Rc::<Control>::default();
             self.control.adopt(&control);
             Berth {
                 control,
                 lines: Lines::default(),
+                peer,
             }
-        })
+        });
+        if berth.peer != peer {
+            berth.lines = Lines::default();
+            berth.peer = peer;
+        }
+        berth
+    }
+
+    /// Serves what a client asks on a stream. `read` writes the request's head down. What is left of the stream afterwards.
+    async fn serve_one(
+        &self,
+        stream: Inbound,
+        read: impl FnOnce(&mut Work) -> Result<(), Fault>,
+    ) -> Stream {
+        let Berth { control, lines, peer } = self.lend();
+        let downstream = Downstream {
+            stream: Stream::Inbound(Box::new(stream)),
+            peer,
+            local: self.ends.get().local,
+            slot: self.slot,
+            tls: self.tls.clone(),
+            control,
+        };
+        let mut session = Session::new(Rc::clone(&self.worker), downstream);
+        session.lines = lines;
+        let mut work = Work::take();
+        let after = match read(&mut work) {
+            Ok(()) => exchange(&mut session, &mut work).await,
+            Err(fault) => refuse(&mut session, &mut work, fault).await,
+        };
+        if after == After::Cut {
+            session.cut();
+        }
+        work.give_back();
+        let Session {
+            downstream, lines, ..
+        } = session;
+        let Downstream { control, stream, .. } = downstream;
+        self.berths.borrow_mut().push(Berth { control, lines, peer });
+        stream
     }
 }
 
 /// Serves a request in a task of its own.
 fn begin(shared: &Rc<Shared>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
-    if shared.active.get() >= shared.most_active {
+    let Some(place) = shared.take_in() else {
         return respond.send_reset(Reason::REFUSED_STREAM);
-    }
-    shared.served.set(shared.served.get().saturating_add(1));
-    shared.active.set(shared.active.get() + 1);
-    shared.control.set(Occupation::Busy);
-    let place = Place(Rc::clone(shared));
+    };
     tokio::task::spawn_local(async move {
-        serve_one(&place.0, request, respond).await;
+        let shared = &place.0;
+        let worker = &shared.worker;
+        let (parts, incoming) = request.into_parts();
+        let ended = incoming.is_end_stream();
+        let stream = Inbound::Http2(two::Inbound::new(incoming, respond));
+        let read = move |work: &mut Work| {
+            read_request(
+                &parts,
+                ended,
+                &worker.plan().http.limits,
+                &mut work.raw,
+                &mut work.head,
+                || websocket::key(worker.random.bits(), worker.random.bits()),
+            )
+        };
+        drop(shared.serve_one(stream, read).await);
         drop(place);
     });
 }
@@ -205,46 +287,6 @@ impl Drop for Place {
             shared.worker.shard.fault(Fault::Internal.code());
         }
     }
-}
-
-async fn serve_one(shared: &Rc<Shared>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
-    let worker = &shared.worker;
-    let (parts, incoming) = request.into_parts();
-    let ended = incoming.is_end_stream();
-    let Berth { control, lines } = shared.lend();
-    let downstream = Downstream {
-        stream: Stream::Inbound(Box::new(Inbound::new(incoming, respond))),
-        peer: shared.ends.peer,
-        local: shared.ends.local,
-        slot: shared.slot,
-        tls: shared.tls.clone(),
-        control,
-    };
-    let mut session = Session::new(Rc::clone(worker), downstream);
-    session.lines = lines;
-    let mut work = Work::take();
-    let read = read_request(
-        &parts,
-        ended,
-        &worker.plan().http.limits,
-        &mut work.raw,
-        &mut work.head,
-        || websocket::key(worker.random.bits(), worker.random.bits()),
-    );
-    drop(parts);
-    let after = match read {
-        Ok(()) => exchange(&mut session, &mut work).await,
-        Err(fault) => refuse(&mut session, &mut work, fault).await,
-    };
-    if after == After::Cut {
-        session.cut();
-    }
-    work.give_back();
-    let Session {
-        downstream, lines, ..
-    } = session;
-    let Downstream { control, .. } = downstream;
-    shared.berths.borrow_mut().push(Berth { control, lines });
 }
 
 /// Answers what could not be read as a request.
