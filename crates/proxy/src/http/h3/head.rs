@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn malformed_requests_are_told_from_well_formed_ones() {
-        let with = |more: &[(&str, &str)]| [&GET[..], more].concat();
+        let with = |more: &[(&'static str, &'static str)]| [&GET[..], more].concat();
         let without = |at: usize| {
             let mut fields = GET.to_vec();
             fields.remove(at);
