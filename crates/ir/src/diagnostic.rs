@@ -218,6 +218,8 @@ codes! {
         "The port is left out, other ports of the ConfigMap work.";
     PortServicesNotFound = "0421" Warning "a flag names a ConfigMap of ports that does not exist"
         "Nothing is served for it until there is one.";
+    Http3PortTaken = "0422" Warning "a UDP listener has the port that HTTP/3 would have"
+        "HTTPS on that port is served over HTTP/1.1 and HTTP/2 alone. Choose another port for one of the two.";
     SecretNotFound = "0501" Error "a certificate's Secret does not exist"
         "Ingress hosts get the default certificate, a Gateway listener none.";
     CertificateInvalid = "0502" Error "a Secret does not hold a usable certificate and key"

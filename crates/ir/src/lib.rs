@@ -63,10 +63,19 @@ impl Snapshot {
     /// Whether a bind is served over HTTP/3 too, on the UDP port of the same number: where it is switched on, HTTP is behind
     /// TLS that ends here, nothing stands between us and the client, and no listener of UDP has that port.
     pub fn serves_http3(&self, bind: &Bind) -> bool {
+        self.wants_http3(bind) && self.in_the_way_of_http3(bind).is_none()
+    }
+
+    /// The listener of UDP for which a bind has no HTTP/3.
+    pub fn in_the_way_of_http3(&self, bind: &Bind) -> Option<&Arc<UdpBind>> {
+        let mut udp = self.udp.iter().filter(|_| self.wants_http3(bind));
+        udp.find(|udp| udp.address.overlaps(bind.address))
+    }
+
+    fn wants_http3(&self, bind: &Bind) -> bool {
         self.http.http3.is_some()
             && bind.transport == Transport::Https
             && !bind.listeners.is_empty()
             && !bind.proxy_protocol
-            && !self.udp.iter().any(|udp| udp.address.overlaps(bind.address))
     }
 }

@@ -54,7 +54,7 @@ use crate::memo::Memo;
 use crate::output::{insert_status, move_status, remove_status};
 use crate::scope::{Left, Shared};
 use crate::stream_routes::StreamRoutes;
-use ir::{HttpSettings, List, Route, Snapshot, Upstream, UpstreamId, UpstreamSettings, Upstreams};
+use ir::{Code, Diagnostic, HttpSettings, List, Route, Snapshot, Upstream, UpstreamId, UpstreamSettings, Upstreams};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -90,6 +90,16 @@ pub struct Translator {
     statuses: List<ObjectStatus>,
     gateway_statuses: Vec<Arc<ObjectStatus>>,
     visited: u64,
+}
+
+/// What stands in the way of HTTP/3.
+fn without_http3(snapshot: &Snapshot) -> impl Iterator<Item = Diagnostic> {
+    snapshot.binds.iter().filter_map(|bind| {
+        let udp = snapshot.in_the_way_of_http3(bind)?;
+        let message = format!("HTTPS on port {} is not served over HTTP/3, as this listener has its UDP port", bind.port());
+        let found = Diagnostic::new(Code::Http3PortTaken, udp.listener.origin.clone(), "", message);
+        Some(found.hint("choose another port for one of the two"))
+    })
 }
 
 /// An Ingress's unit with its parts as they are shared.
@@ -192,14 +202,16 @@ impl Translator {
         let certificates = self.ledger.certificates();
         let in_use = certificates.values();
         findings.extend(in_use.filter_map(|certificate| self.certificates.calendar(certificate, now)));
+        let snapshot = Snapshot {
+            binds,
+            udp,
+            upstreams: self.all_upstreams.clone(),
+            certificates,
+            http: Arc::clone(&self.http),
+        };
+        findings.extend(without_http3(&snapshot));
         Translation {
-            snapshot: Snapshot {
-                binds,
-                udp,
-                upstreams: self.all_upstreams.clone(),
-                certificates,
-                http: Arc::clone(&self.http),
-            },
+            snapshot,
             statuses: self.statuses.clone(),
             diagnostics: self.ledger.diagnostics(findings),
             external_names: self.ledger.external_names(),
