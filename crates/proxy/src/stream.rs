@@ -3,8 +3,8 @@
 //!
 //! On a stream of HTTP/2 or HTTP/3 the bytes are content alone: heads, trailers and ends are told by other calls.
 
-use crate::http::buffer::Buffer;
 use crate::http::Inbound;
+use crate::http::buffer::Buffer;
 use crate::http::h2::Outbound;
 use http::HeaderMap;
 use std::io;

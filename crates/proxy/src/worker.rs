@@ -247,7 +247,7 @@ impl Work {
             let Some(socket) = of(address).filter(|_| !self.worker.draining()) else {
                 continue;
             };
-            match quic::Listening::new(self.worker.index, opened, socket, plan) {
+            match quic::Listening::new(opened, socket, plan) {
                 Ok(Some(listening)) => {
                     let accepting = quic::run(Rc::clone(&self.worker), Rc::clone(&listening));
                     let task = tokio::task::spawn_local(accepting);

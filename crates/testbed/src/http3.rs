@@ -88,8 +88,12 @@ impl Http3Settings {
     /// Connects and says nothing.
     pub async fn bare(&self, address: SocketAddr, name: &str) -> Result<Http3, ConnectionError> {
         let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a socket");
-        let connecting = endpoint.connect_with(self.config.clone(), address, name).expect("a name");
-        let connection = timeout(DEADLINE, connecting).await.expect("a handshake in time")?;
+        let connecting = endpoint
+            .connect_with(self.config.clone(), address, name)
+            .expect("a name");
+        let connection = timeout(DEADLINE, connecting)
+            .await
+            .expect("a handshake in time")?;
         Ok(Http3 {
             connection,
             endpoint,
@@ -105,7 +109,9 @@ impl Http3Settings {
         name: &str,
     ) -> Option<(Http3, impl Future<Output = bool> + use<>)> {
         let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a socket");
-        let connecting = endpoint.connect_with(self.config.clone(), address, name).expect("a name");
+        let connecting = endpoint
+            .connect_with(self.config.clone(), address, name)
+            .expect("a name");
         let (connection, accepted) = connecting.into_0rtt().ok()?;
         let mut client = Http3 {
             connection,
@@ -148,7 +154,9 @@ impl Http3 {
 
     /// Opens a request's stream with these bytes.
     pub async fn raw(&self, bytes: &[u8]) -> Result<Http3Asked, Broken> {
-        let opened = timeout(DEADLINE, self.connection.open_bi()).await.expect("room for a stream");
+        let opened = timeout(DEADLINE, self.connection.open_bi())
+            .await
+            .expect("room for a stream");
         let (mut send, receive) = opened.map_err(|error| lost(&error))?;
         let _ = send.write_all(bytes).await;
         Ok(Http3Asked {
@@ -190,7 +198,9 @@ impl Http3 {
 
     /// Waits for the gateway's control stream; what it says comes behind its type.
     pub async fn said(&self) -> (Reader, RecvStream) {
-        let stream = timeout(DEADLINE, self.connection.accept_uni()).await.expect("in time");
+        let stream = timeout(DEADLINE, self.connection.accept_uni())
+            .await
+            .expect("in time");
         let mut stream = stream.expect("an open connection");
         let mut kind = [0];
         stream.read_exact(&mut kind).await.expect("a type");
@@ -203,11 +213,16 @@ impl Http3 {
 pub async fn heard((reader, stream): &mut (Reader, RecvStream)) -> Option<Piece> {
     let mut input = Bytes::new();
     loop {
-        match reader.next(&mut input).expect("the gateway keeps to the protocol") {
+        match reader
+            .next(&mut input)
+            .expect("the gateway keeps to the protocol")
+        {
             Some(piece) => return Some(piece),
             None => {
                 // Byte by byte, so that nothing is left over.
-                let chunk = timeout(DEADLINE, stream.read_chunk(1, true)).await.expect("in time");
+                let chunk = timeout(DEADLINE, stream.read_chunk(1, true))
+                    .await
+                    .expect("in time");
                 input = chunk.ok()??.bytes;
             }
         }
@@ -288,7 +303,11 @@ impl Http3Asked {
     /// The next of the response; none: that was all.
     pub async fn next(&mut self) -> Result<Option<Piece>, Broken> {
         loop {
-            if let Some(piece) = self.reader.next(&mut self.input).expect("the gateway keeps to the protocol") {
+            if let Some(piece) = self
+                .reader
+                .next(&mut self.input)
+                .expect("the gateway keeps to the protocol")
+            {
                 return Ok(Some(piece));
             }
             let reading = self.receive.read_chunk(usize::MAX, true);
@@ -350,6 +369,17 @@ impl Http3Asked {
         Ok(content)
     }
 
+    /// The rest of the content, to its end.
+    pub async fn answer_rest(&mut self) -> Result<Vec<u8>, Broken> {
+        let mut content = Vec::new();
+        while let Some(piece) = self.next().await? {
+            if let Piece::Data(data) = piece {
+                content.extend_from_slice(&data);
+            }
+        }
+        Ok(content)
+    }
+
     /// Waits for all of the response.
     pub async fn answer(mut self) -> Result<Http3Answer, Broken> {
         let (status, headers) = self.head().await?;
@@ -392,7 +422,9 @@ fn read_fields(section: &[u8]) -> (Option<u16>, HeaderMap) {
     let (mut status, mut headers) = (None, HeaderMap::new());
     let read = qpack::decode(section, usize::MAX, |name, value| {
         if name == b":status" {
-            status = std::str::from_utf8(value).ok().and_then(|status| status.parse().ok());
+            status = std::str::from_utf8(value)
+                .ok()
+                .and_then(|status| status.parse().ok());
         } else {
             headers.append(
                 HeaderName::from_lowercase(name).expect("a name"),

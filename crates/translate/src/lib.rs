@@ -54,7 +54,9 @@ use crate::memo::Memo;
 use crate::output::{insert_status, move_status, remove_status};
 use crate::scope::{Left, Shared};
 use crate::stream_routes::StreamRoutes;
-use ir::{Code, Diagnostic, HttpSettings, List, Route, Snapshot, Upstream, UpstreamId, UpstreamSettings, Upstreams};
+use ir::{
+    Code, Diagnostic, HttpSettings, List, Route, Snapshot, Upstream, UpstreamId, UpstreamSettings, Upstreams,
+};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -96,7 +98,10 @@ pub struct Translator {
 fn without_http3(snapshot: &Snapshot) -> impl Iterator<Item = Diagnostic> {
     snapshot.binds.iter().filter_map(|bind| {
         let udp = snapshot.in_the_way_of_http3(bind)?;
-        let message = format!("HTTPS on port {} is not served over HTTP/3, as this listener has its UDP port", bind.port());
+        let message = format!(
+            "HTTPS on port {} is not served over HTTP/3, as this listener has its UDP port",
+            bind.port()
+        );
         let found = Diagnostic::new(Code::Http3PortTaken, udp.listener.origin.clone(), "", message);
         Some(found.hint("choose another port for one of the two"))
     })

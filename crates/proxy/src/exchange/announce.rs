@@ -1,13 +1,16 @@
 //! `Alt-Svc` (RFC 7838): tells clients of the older versions that the same can be had over HTTP/3.
 
-use crate::connection::{Downstream, SocketSlot};
+use crate::connection::{Alpn, Downstream, SocketSlot};
 use crate::plan::Plan;
 
 /// What is announced on this connection to who asked at `authority`; mostly nothing.
 #[inline]
 pub(super) fn alternative(plan: &Plan, downstream: &Downstream, authority: &[u8]) -> Option<Box<str>> {
-    // Only over TLS, so that nobody on the way says it in our name.
-    downstream.tls.as_ref()?;
+    // Only over TLS, so that nobody on the way says it in our name, and not to who is there already.
+    let tls = downstream.tls.as_ref()?;
+    if tls.alpn == Some(Alpn::Http3) {
+        return None;
+    }
     over_tls(plan, downstream.slot, authority)
 }
 

@@ -2,11 +2,11 @@
 
 use crate::fault::Fault;
 use crate::filter::{self, CompiledFilter, CorsGrant};
+use crate::http::Inbound;
 use crate::http::buffer::Buffer;
 use crate::http::date;
 use crate::http::h1::head::strip_hop_by_hop;
 use crate::http::h1::{BodyLength, BodyWriter, Name, NameSet, ResponseHead, Version, write};
-use crate::http::Inbound;
 use crate::http::h2::fields_to_map;
 use crate::stream::Stream;
 use tokio::time::Instant;

@@ -14,9 +14,7 @@ use crate::fault::{Fault, Retry};
 use crate::forwarded::{self, Client, Received};
 use crate::http::buffer::Buffer;
 use crate::http::grpc;
-use crate::http::h1::{
-    BodyLength, BodyWriter, Name, NameSet, RequestHead, ResponseHead, Span, write,
-};
+use crate::http::h1::{BodyLength, BodyWriter, Name, NameSet, RequestHead, ResponseHead, Span, write};
 use crate::http::h2::{head_to_request, websocket};
 use crate::http::tunnel;
 use crate::stream::Stream;

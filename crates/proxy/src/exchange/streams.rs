@@ -14,9 +14,9 @@ use super::{After, exchange};
 use crate::connection::{Control, Downstream, Occupation, SocketSlot, TlsFacts, Wait};
 use crate::fault::Fault;
 use crate::forwarded::{Ends, Lines};
+use crate::http::Inbound;
 use crate::http::alarm::Alarm;
 use crate::http::buffer::Buffer;
-use crate::http::Inbound;
 use crate::http::h2::{self as two, Wire, read_request, websocket};
 use crate::respond::{Asked, Form, Reply};
 use crate::stream::Stream;
@@ -213,11 +213,7 @@ impl Shared {
     }
 
     /// Serves what a client asks on a stream. `read` writes the request's head down. What is left of the stream afterwards.
-    async fn serve_one(
-        &self,
-        stream: Inbound,
-        read: impl FnOnce(&mut Work) -> Result<(), Fault>,
-    ) -> Stream {
+    async fn serve_one(&self, stream: Inbound, read: impl FnOnce(&mut Work) -> Result<(), Fault>) -> Stream {
         let Berth { control, lines, peer } = self.lend();
         let downstream = Downstream {
             stream: Stream::Inbound(Box::new(stream)),

@@ -70,7 +70,11 @@ impl Builder {
                 sockets.resize(index + 1, None);
             }
             let before = previous.sockets.get(index).and_then(Option::as_ref);
-            let http3 = snapshot.http.http3.as_ref().filter(|_| snapshot.serves_http3(bind));
+            let http3 = snapshot
+                .http
+                .http3
+                .as_ref()
+                .filter(|_| snapshot.serves_http3(bind));
             match self.socket(bind, slot, http3, before) {
                 Ok(socket) => sockets[index] = Some(socket),
                 Err(reason) => broken.push(BrokenCertificate {

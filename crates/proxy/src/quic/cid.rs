@@ -19,8 +19,8 @@ pub struct Signs(Arc<RandomState>);
 pub struct Ids {
     /// The key.
     pub signs: Signs,
-    /// The worker.
-    pub worker: u16,
+    /// The place of its socket.
+    pub place: u16,
 }
 
 impl Signs {
@@ -72,7 +72,7 @@ impl ConnectionIdGenerator for Ids {
         let mut random = [0; RANDOM];
         // Without randomness there would have been no handshake; an id that is not unique is refused by `quinn`.
         let _ = aws_lc_rs::rand::fill(&mut random);
-        ConnectionId::new(&self.signs.make(self.worker, random))
+        ConnectionId::new(&self.signs.make(self.place, random))
     }
 
     fn validate(&self, id: &ConnectionId) -> Result<(), InvalidCid> {
@@ -105,7 +105,7 @@ mod tests {
         for worker in [0, 1, 7, 300] {
             let mut ids = Ids {
                 signs: signs.clone(),
-                worker,
+                place: worker,
             };
             let id = ids.generate_cid();
             assert_eq!(signs.worker(&id), Some(worker));

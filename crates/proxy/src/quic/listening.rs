@@ -45,13 +45,15 @@ pub(crate) struct Arrived {
 
 impl Listening {
     /// Takes over a socket. None: the bind serves no HTTP/3.
-    pub fn new(worker: usize, opened: Opened, socket: &PlanSocket, plan: &Plan) -> io::Result<Option<Rc<Self>>> {
-        let Some(by) = by(socket, plan) else { return Ok(None) };
+    pub fn new(opened: Opened, socket: &PlanSocket, plan: &Plan) -> io::Result<Option<Rc<Self>>> {
+        let Some(by) = by(socket, plan) else {
+            return Ok(None);
+        };
         let secrets = Arc::clone(&opened.secrets);
         let local = opened.socket.local_addr()?;
-        let runtime = Arc::new(TokioRuntime);
-        let steered = opened.steer(worker, |socket| runtime.wrap_udp_socket(socket))?;
-        let endpoint = Endpoint::new_with_abstract_socket(secrets.endpoint(worker), None, steered, runtime)?;
+        let (place, runtime) = (opened.place, Arc::new(TokioRuntime));
+        let steered = opened.steer(|socket| runtime.wrap_udp_socket(socket))?;
+        let endpoint = Endpoint::new_with_abstract_socket(secrets.endpoint(place), None, steered, runtime)?;
         let listening = Rc::new(Self {
             endpoint,
             local,
@@ -97,14 +99,19 @@ impl Listening {
 
     fn configure(&self) {
         let by = self.by.borrow();
-        let config = by.0.quic.as_ref().map(|quic| self.secrets.server(Arc::clone(quic), &by.1));
+        let config =
+            by.0.quic
+                .as_ref()
+                .map(|quic| self.secrets.server(Arc::clone(quic), &by.1));
         self.endpoint.set_server_config(config);
     }
 
     /// Whether an address has to be proven before more is done for it.
     fn is_under_load(&self) -> bool {
         let by = self.by.borrow();
-        by.1.http3.as_ref().is_some_and(|http3| self.shaking.get() >= http3.retry_above)
+        by.1.http3
+            .as_ref()
+            .is_some_and(|http3| self.shaking.get() >= http3.retry_above)
     }
 
     fn take(self: &Rc<Self>, worker: &Rc<WorkerState>, incoming: Incoming) {
@@ -237,4 +244,3 @@ const LONGEST_HANDSHAKE: Duration = Duration::from_secs(3600);
 /// For the end of the last connections to be told.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 const SLOW_HANDSHAKE: &str = "slow-handshake";
-

@@ -32,7 +32,10 @@ impl Secrets {
         self.keys.get_or_init(|| {
             let (mut token, mut reset) = ([0; 64], [0; 64]);
             // Without randomness there is no TLS either.
-            let _ = (aws_lc_rs::rand::fill(&mut token), aws_lc_rs::rand::fill(&mut reset));
+            let _ = (
+                aws_lc_rs::rand::fill(&mut token),
+                aws_lc_rs::rand::fill(&mut reset),
+            );
             let salt = aws_lc_rs::hkdf::Salt::new(aws_lc_rs::hkdf::HKDF_SHA256, &[]);
             Keys {
                 token: Arc::new(salt.extract(&token)),
@@ -41,15 +44,15 @@ impl Secrets {
         })
     }
 
-    /// Of an endpoint that belongs to this worker.
-    pub(super) fn endpoint(&self, worker: usize) -> EndpointConfig {
+    /// Of the endpoint on the socket in this place.
+    pub(super) fn endpoint(&self, place: u16) -> EndpointConfig {
         let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &self.keys().reset);
         let mut config = EndpointConfig::new(Arc::new(key));
         let signs = self.signs.clone();
         config.cid_generator(move || {
             Box::new(super::cid::Ids {
                 signs: signs.clone(),
-                worker: worker as u16,
+                place,
             })
         });
         config

@@ -18,6 +18,8 @@ pub struct Opened {
     pub socket: std::net::UdpSocket,
     /// What all workers share.
     pub secrets: Arc<Secrets>,
+    /// Its place among the sockets of the address, which connection ids tell.
+    pub place: u16,
     inbox: mpsc::Receiver<Datagram>,
     peers: Arc<[mpsc::Sender<Datagram>]>,
 }
@@ -39,12 +41,16 @@ pub fn open(
     let sockets = udp::open(address, workers, alone)?;
     let (peers, inboxes): (Vec<_>, Vec<_>) = sockets.iter().map(|_| mpsc::channel(HANDED_OVER)).unzip();
     let peers: Arc<[_]> = peers.into();
-    let opened = sockets.into_iter().zip(inboxes).map(|(socket, inbox)| Opened {
-        socket,
-        secrets: Arc::clone(secrets),
-        inbox,
-        peers: Arc::clone(&peers),
-    });
+    let opened = (0..)
+        .zip(sockets)
+        .zip(inboxes)
+        .map(|((place, socket), inbox)| Opened {
+            socket,
+            place,
+            secrets: Arc::clone(secrets),
+            inbox,
+            peers: Arc::clone(&peers),
+        });
     Ok(opened.collect())
 }
 
@@ -53,7 +59,7 @@ pub fn open(
 pub struct Steered {
     socket: Arc<dyn AsyncUdpSocket>,
     signs: Signs,
-    worker: usize,
+    place: u16,
     /// Locked by its own worker alone.
     inbox: Mutex<mpsc::Receiver<Datagram>>,
     peers: Arc<[mpsc::Sender<Datagram>]>,
@@ -63,13 +69,12 @@ impl Opened {
     /// Takes it into a worker's event loop. `wrap` does so with the socket.
     pub fn steer(
         self,
-        worker: usize,
         wrap: impl FnOnce(std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>>,
     ) -> io::Result<Arc<Steered>> {
         Ok(Arc::new(Steered {
             socket: wrap(self.socket)?,
             signs: self.secrets.signs().clone(),
-            worker,
+            place: self.place,
             inbox: Mutex::new(self.inbox),
             peers: self.peers,
         }))
@@ -108,8 +113,8 @@ impl Steered {
 
     /// The other worker to which a datagram belongs.
     fn owner(&self, datagram: &[u8]) -> Option<&mpsc::Sender<Datagram>> {
-        let worker = usize::from(self.signs.of_datagram(datagram)?);
-        self.peers.get(worker).filter(|_| worker != self.worker)
+        let place = self.signs.of_datagram(datagram)?;
+        self.peers.get(usize::from(place)).filter(|_| place != self.place)
     }
 
     fn poll_inbox(&self, cx: &mut Context<'_>) -> Option<Datagram> {

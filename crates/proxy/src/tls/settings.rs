@@ -5,7 +5,9 @@ use crate::http::h3;
 use quinn::crypto::rustls::QuicServerConfig;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::{NoServerSessionStorage, ProducesTickets, ServerSessionMemoryCache, StoresServerSessions};
+use rustls::server::{
+    NoServerSessionStorage, ProducesTickets, ServerSessionMemoryCache, StoresServerSessions,
+};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -99,7 +101,9 @@ impl TlsSettings {
     /// Lets clients send with their first packet. Sessions are kept here instead of in tickets, so that each is good for one
     /// time only: whoever sends that packet again, here or to another replica, finds that it is gone (RFC 8446 §8.1).
     fn early_data(&self, mut config: ServerConfig) -> ServerConfig {
-        let sessions = self.early.get_or_init(|| ServerSessionMemoryCache::new(EARLY_SESSIONS));
+        let sessions = self
+            .early
+            .get_or_init(|| ServerSessionMemoryCache::new(EARLY_SESSIONS));
         config.session_storage = Arc::clone(sessions);
         // RFC 9001 §4.6.1: over QUIC it is this or nothing.
         config.max_early_data_size = u32::MAX;

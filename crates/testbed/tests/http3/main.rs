@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod bridges;
+mod connections;
+mod ends;
+mod websockets;
 
 use narthex_testbed::http3::Http3;
 use narthex_testbed::objects::{FRONT, endpoint_slice};

@@ -83,7 +83,11 @@ pub(crate) async fn serve(worker: &Rc<WorkerState>, arrived: Arrived) {
     life.run().await;
     if let Some(code) = requests.link.failed() {
         tracing::debug!(%code, "connection of HTTP/3 broken off");
-        worker.shard.fault(if code == Code::EXCESSIVE_LOAD { FLOOD } else { BAD_FRAMES });
+        worker.shard.fault(if code == Code::EXCESSIVE_LOAD {
+            FLOOD
+        } else {
+            BAD_FRAMES
+        });
     }
     // Those of its streams that are still served find out by themselves.
     connection.closed().await;

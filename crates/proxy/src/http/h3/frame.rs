@@ -104,7 +104,11 @@ impl Reader {
                     };
                     self.at = self.begin(kind, length)?;
                     if matches!(self.at, At::Skip(_)) {
-                        return Ok(Some(if kind == HEADERS { Piece::LongSection } else { Piece::Unknown }));
+                        return Ok(Some(if kind == HEADERS {
+                            Piece::LongSection
+                        } else {
+                            Piece::Unknown
+                        }));
                     }
                 }
                 At::Data(0) | At::Skip(0) => self.at = At::Header([0; 16], 0),
@@ -365,7 +369,11 @@ mod tests {
         ];
         for size in 1..bytes.len() {
             let reader = Reader::message(100);
-            assert_eq!(read(reader, &bytes, size), Ok((expected.clone(), true)), "pieces of {size}");
+            assert_eq!(
+                read(reader, &bytes, size),
+                Ok((expected.clone(), true)),
+                "pieces of {size}"
+            );
         }
         for cut in [1, 3, 5, 20, 100] {
             let (_, may_end) = read(Reader::message(100), &bytes[..cut], 1000).unwrap();
@@ -381,7 +389,11 @@ mod tests {
         let settings = frame(SETTINGS, &[]);
         let with = |payload: &[u8]| control(&[frame(SETTINGS, payload)]);
         let table: &[(&str, Result<(), Code>, Result<(), Code>)] = &[
-            ("content first", message(std::slice::from_ref(&data)), Err(Code::FRAME_UNEXPECTED)),
+            (
+                "content first",
+                message(std::slice::from_ref(&data)),
+                Err(Code::FRAME_UNEXPECTED),
+            ),
             (
                 "content behind the trailer",
                 message(&[head.clone(), head.clone(), data.clone()]),
@@ -392,24 +404,80 @@ mod tests {
                 message(&[head.clone(), head.clone(), head.clone()]),
                 Err(Code::FRAME_UNEXPECTED),
             ),
-            ("settings", message(std::slice::from_ref(&settings)), Err(Code::FRAME_UNEXPECTED)),
-            ("GOAWAY", message(&[head.clone(), frame(GOAWAY, &[0])]), Err(Code::FRAME_UNEXPECTED)),
-            ("a push", message(&[frame(PUSH_PROMISE, &[0])]), Err(Code::FRAME_UNEXPECTED)),
-            ("HTTP/2's PING", message(&[frame(6, &[0; 8])]), Err(Code::FRAME_UNEXPECTED)),
-            ("no settings", control(&[frame(GOAWAY, &[0])]), Err(Code::MISSING_SETTINGS)),
-            ("unknown before settings", control(&[frame(RESERVED, &[])]), Err(Code::MISSING_SETTINGS)),
-            ("settings twice", control(&[settings.clone(), settings.clone()]), Err(Code::FRAME_UNEXPECTED)),
-            ("a head", control(&[settings.clone(), head]), Err(Code::FRAME_UNEXPECTED)),
-            ("content", control(&[settings.clone(), data]), Err(Code::FRAME_UNEXPECTED)),
+            (
+                "settings",
+                message(std::slice::from_ref(&settings)),
+                Err(Code::FRAME_UNEXPECTED),
+            ),
+            (
+                "GOAWAY",
+                message(&[head.clone(), frame(GOAWAY, &[0])]),
+                Err(Code::FRAME_UNEXPECTED),
+            ),
+            (
+                "a push",
+                message(&[frame(PUSH_PROMISE, &[0])]),
+                Err(Code::FRAME_UNEXPECTED),
+            ),
+            (
+                "HTTP/2's PING",
+                message(&[frame(6, &[0; 8])]),
+                Err(Code::FRAME_UNEXPECTED),
+            ),
+            (
+                "no settings",
+                control(&[frame(GOAWAY, &[0])]),
+                Err(Code::MISSING_SETTINGS),
+            ),
+            (
+                "unknown before settings",
+                control(&[frame(RESERVED, &[])]),
+                Err(Code::MISSING_SETTINGS),
+            ),
+            (
+                "settings twice",
+                control(&[settings.clone(), settings.clone()]),
+                Err(Code::FRAME_UNEXPECTED),
+            ),
+            (
+                "a head",
+                control(&[settings.clone(), head]),
+                Err(Code::FRAME_UNEXPECTED),
+            ),
+            (
+                "content",
+                control(&[settings.clone(), data]),
+                Err(Code::FRAME_UNEXPECTED),
+            ),
             ("HTTP/2's setting", with(&[2, 0]), Err(Code::SETTINGS_ERROR)),
             ("a setting twice", with(&[6, 1, 6, 1]), Err(Code::SETTINGS_ERROR)),
             ("no truth value", with(&[8, 2]), Err(Code::SETTINGS_ERROR)),
             ("half a setting", with(&[6]), Err(Code::FRAME_ERROR)),
-            ("known and unknown ones", with(&[1, 0, 6, 9, 7, 16, 8, 1, 0x21, 3]), Ok(())),
-            ("long GOAWAY", control(&[settings.clone(), frame(GOAWAY, &[0, 0])]), Err(Code::FRAME_ERROR)),
-            ("empty GOAWAY", control(&[settings.clone(), frame(GOAWAY, &[])]), Err(Code::FRAME_ERROR)),
-            ("a push cancelled", control(&[settings.clone(), frame(CANCEL_PUSH, &[0])]), Err(Code::ID_ERROR)),
-            ("endless settings", control(&[frame(SETTINGS, &[0x40; 1025])]), Err(Code::EXCESSIVE_LOAD)),
+            (
+                "known and unknown ones",
+                with(&[1, 0, 6, 9, 7, 16, 8, 1, 0x21, 3]),
+                Ok(()),
+            ),
+            (
+                "long GOAWAY",
+                control(&[settings.clone(), frame(GOAWAY, &[0, 0])]),
+                Err(Code::FRAME_ERROR),
+            ),
+            (
+                "empty GOAWAY",
+                control(&[settings.clone(), frame(GOAWAY, &[])]),
+                Err(Code::FRAME_ERROR),
+            ),
+            (
+                "a push cancelled",
+                control(&[settings.clone(), frame(CANCEL_PUSH, &[0])]),
+                Err(Code::ID_ERROR),
+            ),
+            (
+                "endless settings",
+                control(&[frame(SETTINGS, &[0x40; 1025])]),
+                Err(Code::EXCESSIVE_LOAD),
+            ),
         ];
         for (what, found, expected) in table {
             assert_eq!(found, expected, "{what}");

@@ -32,7 +32,9 @@ pub fn read_request(section: &[u8], limit: usize) -> Result<request::Parts, Bad>
 pub fn read_trailer(section: &[u8], limit: usize) -> Result<HeaderMap, Bad> {
     let mut trailer = HeaderMap::new();
     // RFC 9114 §4.3: no pseudo-header fields in there.
-    decode(section, limit, |name, value| take_field(&mut trailer, name, value).is_some())?;
+    decode(section, limit, |name, value| {
+        take_field(&mut trailer, name, value).is_some()
+    })?;
     Ok(trailer)
 }
 
@@ -107,7 +109,10 @@ impl Parts {
             b"method" => set(&mut self.method, Method::from_bytes(value).ok()),
             b"scheme" => set(&mut self.scheme, Scheme::try_from(value).ok()),
             b"authority" => set(&mut self.authority, Authority::try_from(value).ok()),
-            b"path" => set(&mut self.path, PathAndQuery::try_from(value).ok().filter(|_| !value.is_empty())),
+            b"path" => set(
+                &mut self.path,
+                PathAndQuery::try_from(value).ok().filter(|_| !value.is_empty()),
+            ),
             b"protocol" => set(&mut self.protocol, String::from_utf8(value.to_vec()).ok()),
             _ => false,
         }
@@ -145,7 +150,9 @@ impl Parts {
         *request.uri_mut() = Uri::from_parts(uri).ok()?;
         *request.headers_mut() = fields;
         if let Some(protocol) = protocol {
-            request.extensions_mut().insert(h2::ext::Protocol::from(protocol.as_str()));
+            request
+                .extensions_mut()
+                .insert(h2::ext::Protocol::from(protocol.as_str()));
         }
         Some(request.into_parts().0)
     }
@@ -192,7 +199,15 @@ mod tests {
 
     #[test]
     fn a_request_is_read() {
-        let fields = [&GET[..], &[("accept", "*/*"), ("te", "trailers"), ("cookie", "a=1"), ("cookie", "b=2")]];
+        let fields = [
+            &GET[..],
+            &[
+                ("accept", "*/*"),
+                ("te", "trailers"),
+                ("cookie", "a=1"),
+                ("cookie", "b=2"),
+            ],
+        ];
         let parts = read_request(&section(&fields.concat()), 1000).unwrap();
         assert_eq!(parts.uri, "https://a.example/x?y");
         assert_eq!(parts.headers.len(), 4);
@@ -208,7 +223,13 @@ mod tests {
             fields.remove(at);
             fields
         };
-        let websocket = [(":method", "CONNECT"), (":protocol", "websocket"), GET[1], GET[2], GET[3]];
+        let websocket = [
+            (":method", "CONNECT"),
+            (":protocol", "websocket"),
+            GET[1],
+            GET[2],
+            GET[3],
+        ];
         let table: &[(&str, Vec<(&str, &str)>, bool)] = &[
             ("whole", GET.to_vec(), true),
             ("no method", without(0), false),
@@ -218,21 +239,41 @@ mod tests {
             ("a second path", with(&[(":path", "/")]), false),
             ("an unknown pseudo-header", with(&[(":x", "")]), false),
             ("a response's", with(&[(":status", "200")]), false),
-            ("one behind a field", [&GET[..3], &[("a", "b")], &GET[3..]].concat(), false),
+            (
+                "one behind a field",
+                [&GET[..3], &[("a", "b")], &GET[3..]].concat(),
+                false,
+            ),
             ("a capital letter", with(&[("Accept", "x")]), false),
             ("an empty name", with(&[("", "x")]), false),
             ("a line end in a value", with(&[("a", "b\r\nc: d")]), false),
             ("Connection", with(&[("connection", "close")]), false),
-            ("Transfer-Encoding", with(&[("transfer-encoding", "chunked")]), false),
+            (
+                "Transfer-Encoding",
+                with(&[("transfer-encoding", "chunked")]),
+                false,
+            ),
             ("TE of another kind", with(&[("te", "gzip")]), false),
-            ("CONNECT", vec![(":method", "CONNECT"), (":authority", "a:1")], true),
-            ("CONNECT with a path", vec![(":method", "CONNECT"), (":authority", "a:1"), (":path", "/")], false),
+            (
+                "CONNECT",
+                vec![(":method", "CONNECT"), (":authority", "a:1")],
+                true,
+            ),
+            (
+                "CONNECT with a path",
+                vec![(":method", "CONNECT"), (":authority", "a:1"), (":path", "/")],
+                false,
+            ),
             ("an extended CONNECT", websocket.to_vec(), true),
             ("a protocol with GET", with(&[(":protocol", "websocket")]), false),
         ];
         for (what, fields, good) in table {
             let read = read_request(&section(fields), 1000);
-            assert_eq!(read.map(|_| ()), if *good { Ok(()) } else { Err(Bad::Message) }, "{what}");
+            assert_eq!(
+                read.map(|_| ()),
+                if *good { Ok(()) } else { Err(Bad::Message) },
+                "{what}"
+            );
         }
         assert_eq!(read_request(&section(&GET), 100).err(), Some(Bad::TooLarge));
         assert_eq!(read_request(&[0, 0, 0x80], 100).err(), Some(Bad::Section));

@@ -122,7 +122,10 @@ impl Inbound {
     }
 
     fn cancelled(&self) {
-        self.link.spend(CANCELLED);
+        // Those that say both mean the same.
+        if !self.incoming.is_reset() {
+            self.link.spend(CANCELLED);
+        }
     }
 
     /// Heads shall not wait for content.

@@ -2,6 +2,7 @@
 
 use super::frame::{Piece, Reader};
 use super::head::{self, Bad};
+use super::link::CANCELLED;
 use super::{Code, Link};
 use bytes::{Buf, Bytes};
 use http::HeaderMap;
@@ -27,6 +28,7 @@ pub struct Incoming {
     over: bool,
     trailer: Option<HeaderMap>,
     wrong: Option<Code>,
+    reset: bool,
 }
 
 /// What stood at the start of a stream.
@@ -53,6 +55,7 @@ impl Incoming {
             over: false,
             trailer: None,
             wrong: None,
+            reset: false,
         }
     }
 
@@ -93,6 +96,11 @@ impl Incoming {
         self.wrong
     }
 
+    /// Whether the client has taken its request back.
+    pub fn is_reset(&self) -> bool {
+        self.reset
+    }
+
     /// What came behind the content. Known once a read has given nothing.
     pub fn take_trailer(&mut self) -> Option<HeaderMap> {
         self.trailer.take()
@@ -111,14 +119,16 @@ impl Incoming {
                     }
                     self.content = data;
                 }
-                Some(Piece::Section(section)) => match head::read_trailer(&section, self.link.most_fields()) {
-                    Ok(trailer) => self.trailer = Some(trailer),
-                    Err(Bad::Section) => {
-                        self.link.fail(Code::QPACK_DECOMPRESSION_FAILED);
-                        return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+                Some(Piece::Section(section)) => {
+                    match head::read_trailer(&section, self.link.most_fields()) {
+                        Ok(trailer) => self.trailer = Some(trailer),
+                        Err(Bad::Section) => {
+                            self.link.fail(Code::QPACK_DECOMPRESSION_FAILED);
+                            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+                        }
+                        Err(bad) => return Poll::Ready(Err(self.refuse(bad.code()))),
                     }
-                    Err(bad) => return Poll::Ready(Err(self.refuse(bad.code()))),
-                },
+                }
                 Some(Piece::LongSection) => return Poll::Ready(Err(self.refuse(Code::EXCESSIVE_LOAD))),
                 Some(_) => self.link.spend(1),
                 None => {
@@ -185,7 +195,12 @@ impl Incoming {
                     self.link.fail(Code::FRAME_ERROR);
                     return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
                 }
-                Err(_) => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+                Err(error) => {
+                    if matches!(error, ReadError::Reset(_)) && !std::mem::replace(&mut self.reset, true) {
+                        self.link.spend(CANCELLED);
+                    }
+                    return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+                }
             }
         }
     }

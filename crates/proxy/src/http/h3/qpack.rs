@@ -256,7 +256,10 @@ mod tests {
         for (name, value) in fields {
             encode(name.as_bytes(), value.as_bytes(), &mut out);
         }
-        let expected: Lines = fields.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let expected: Lines = fields
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect();
         assert_eq!(read(&out), Ok(expected));
         assert_eq!(out[2..4], [0xc0 | 25, 0x5f], "a known field, and a known name");
     }
@@ -271,19 +274,45 @@ mod tests {
             ("half a prefix", &[0], Err(Unreadable::Format)),
             ("an insert count", &[1, 0], Err(Unreadable::Format)),
             ("a base", &[0, 1], Err(Unreadable::Format)),
-            ("an indexed line of the dynamic table", &[0, 0, 0x80], Err(Unreadable::Format)),
-            ("one behind the base", &[0, 0, 0x10], Err(Unreadable::Format)),
-            ("a name of the dynamic table", &[0, 0, 0x40, 0], Err(Unreadable::Format)),
-            ("a name of it behind the base", &[0, 0, 0x00, 0], Err(Unreadable::Format)),
-            ("beyond the static table", &[0, 0, 0xff, 36], Err(Unreadable::Format)),
-            ("the last of the static table", &[0, 0, 0xff, 35], Ok(1)),
-            ("a number without end", &[0, 0, 0xff, 0x80, 0x80], Err(Unreadable::Format)),
             (
-                "a number beyond 62 bits",
-                &[0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
+                "an indexed line of the dynamic table",
+                &[0, 0, 0x80],
                 Err(Unreadable::Format),
             ),
-            ("a string that is cut", &[0, 0, 0x51, 5, b'/'], Err(Unreadable::Format)),
+            ("one behind the base", &[0, 0, 0x10], Err(Unreadable::Format)),
+            (
+                "a name of the dynamic table",
+                &[0, 0, 0x40, 0],
+                Err(Unreadable::Format),
+            ),
+            (
+                "a name of it behind the base",
+                &[0, 0, 0x00, 0],
+                Err(Unreadable::Format),
+            ),
+            (
+                "beyond the static table",
+                &[0, 0, 0xff, 36],
+                Err(Unreadable::Format),
+            ),
+            ("the last of the static table", &[0, 0, 0xff, 35], Ok(1)),
+            (
+                "a number without end",
+                &[0, 0, 0xff, 0x80, 0x80],
+                Err(Unreadable::Format),
+            ),
+            (
+                "a number beyond 62 bits",
+                &[
+                    0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1,
+                ],
+                Err(Unreadable::Format),
+            ),
+            (
+                "a string that is cut",
+                &[0, 0, 0x51, 5, b'/'],
+                Err(Unreadable::Format),
+            ),
             ("bad Huffman", &[0, 0, 0x51, 0x81, 0xff], Err(Unreadable::Format)),
             ("no value", &[0, 0, 0x21, b'a'], Err(Unreadable::Format)),
         ];
@@ -301,7 +330,11 @@ mod tests {
     fn the_peers_own_streams_have_little_to_say() {
         assert_eq!(encoder_stream(&[0x20, 0x20]), Ok(()));
         for bad in [0x21, 0x3f, 0x00, 0x80, 0xc0, 0x40] {
-            assert_eq!(encoder_stream(&[bad]), Err(Code::QPACK_ENCODER_STREAM_ERROR), "{bad:x}");
+            assert_eq!(
+                encoder_stream(&[bad]),
+                Err(Code::QPACK_ENCODER_STREAM_ERROR),
+                "{bad:x}"
+            );
         }
         let mut stream = DecoderStream::default();
         assert_eq!(stream.read(&[0x40, 0x44, 0x7f]), Ok(()));
@@ -314,6 +347,9 @@ mod tests {
             );
         }
         let endless = [&[0x7f][..], &[0xff; 12]].concat();
-        assert_eq!(DecoderStream::default().read(&endless), Err(Code::QPACK_DECODER_STREAM_ERROR));
+        assert_eq!(
+            DecoderStream::default().read(&endless),
+            Err(Code::QPACK_DECODER_STREAM_ERROR)
+        );
     }
 }

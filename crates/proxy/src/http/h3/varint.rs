@@ -14,7 +14,9 @@ pub fn length(first: u8) -> usize {
 pub fn read(bytes: &[u8]) -> Option<(u64, usize)> {
     let length = length(*bytes.first()?);
     let bytes = bytes.get(..length)?;
-    let whole = bytes.iter().fold(0u64, |value, &byte| value << 8 | u64::from(byte));
+    let whole = bytes
+        .iter()
+        .fold(0u64, |value, &byte| value << 8 | u64::from(byte));
     // Without the two bits.
     Some((whole & (u64::MAX >> (66 - 8 * length)), length))
 }
@@ -37,7 +39,10 @@ mod tests {
     fn integers_are_read_and_written_as_in_the_rfc() {
         // RFC 9000 Appendix A.1.
         let table: &[(u64, &[u8])] = &[
-            (151_288_809_941_952_652, &[0xc2, 0x19, 0x7c, 0x5e, 0xff, 0x14, 0xe8, 0x8c]),
+            (
+                151_288_809_941_952_652,
+                &[0xc2, 0x19, 0x7c, 0x5e, 0xff, 0x14, 0xe8, 0x8c],
+            ),
             (494_878_333, &[0x9d, 0x7f, 0x3e, 0x7d]),
             (15_293, &[0x7b, 0xbd]),
             (37, &[0x25]),

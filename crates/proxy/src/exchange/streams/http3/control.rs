@@ -70,10 +70,14 @@ impl Said {
 pub(super) async fn read(link: Rc<Link>, heard: Rc<Heard>, mut stream: RecvStream) {
     let mut input = Bytes::new();
     // RFC 9114 §6.2: one that ends before its type is nothing to complain about.
-    let Some(kind) = kind(&mut stream, &mut input).await else { return };
+    let Some(kind) = kind(&mut stream, &mut input).await else {
+        return;
+    };
     let outcome = match kind {
         frame::CONTROL_STREAM => control(&link, &heard, &mut stream, input).await,
-        frame::ENCODER_STREAM => qpack_stream(&heard.encoder, &mut stream, input, qpack::encoder_stream).await,
+        frame::ENCODER_STREAM => {
+            qpack_stream(&heard.encoder, &mut stream, input, qpack::encoder_stream).await
+        }
         frame::DECODER_STREAM => {
             let mut decoder = qpack::DecoderStream::default();
             qpack_stream(&heard.decoder, &mut stream, input, |bytes| decoder.read(bytes)).await
@@ -144,7 +148,9 @@ impl Heard {
     fn take(&self, piece: &Piece) -> Result<(), Code> {
         match *piece {
             // RFC 9114 §5.2: it may say less, never more.
-            Piece::GoAway(push) if self.goaway.get().is_some_and(|before| push > before) => Err(Code::ID_ERROR),
+            Piece::GoAway(push) if self.goaway.get().is_some_and(|before| push > before) => {
+                Err(Code::ID_ERROR)
+            }
             Piece::GoAway(push) => {
                 self.goaway.set(Some(push));
                 Ok(())
