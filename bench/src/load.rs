@@ -3,7 +3,9 @@
 mod answer;
 pub mod closed;
 mod connection;
+mod datagram;
 mod open;
+mod streams;
 
 use crate::bench::Bench;
 use crate::process::{Process, Start, here};
@@ -49,6 +51,15 @@ pub enum Kind {
     Post(u64),
     /// A WebSocket message of so many bytes that comes back, on a connection that was upgraded.
     Echo(u64),
+    /// A datagram of so many bytes that comes back.
+    Datagram(u64),
+    /// A GET over HTTP/2, answered with so many bytes; so many at once on each connection.
+    Streams {
+        /// Bytes of the answer's body.
+        bytes: u64,
+        /// Streams under way on each connection.
+        each: usize,
+    },
     /// GETs at so many per second whether or not earlier ones are answered; latency counts from when each was due.
     Paced(f64),
 }
@@ -179,13 +190,20 @@ impl Client {
 pub fn run(words: &[String]) -> Result<(), String> {
     let words = words.first().ok_or("usage: load JSON")?;
     let load: Load = serde_json::from_str(words).map_err(|error| error.to_string())?;
+    let mut streams = match load.kind {
+        Kind::Streams { bytes, each } => Some(streams::Streams::new(&load, bytes, each)?),
+        _ => None,
+    };
     let mut closed = closed::Loop::new(load.clone())?;
     for line in std::io::stdin().lines() {
         let line = line.map_err(|error| error.to_string())?;
         let until: Until = serde_json::from_str(&line).map_err(|error| error.to_string())?;
         let outcome = match load.kind {
             Kind::Paced(rate) => open::run(&load, rate, until),
-            _ => closed.window(until)?,
+            _ => match &mut streams {
+                Some(streams) => streams.window(until)?,
+                None => closed.window(until)?,
+            },
         };
         let outcome = serde_json::to_string(&outcome).map_err(|error| error.to_string())?;
         println!("{outcome}");

@@ -206,6 +206,7 @@ fn headers(tenant: String) -> Vec<(&'static str, String)> {
 
 fn bind(routes: Vec<Route>) -> Bind {
     let listener = Listener {
+        clients: None,
         identity: None,
         origin: Origin::new("Gateway", "bench", "gateway"),
         layer: Layer::Gateway,

@@ -78,7 +78,12 @@ impl<'a> Entry<'a> {
         let mut load = work.load.clone();
         load.target = running.address;
         if work.tls {
-            load.target = running.tls;
+            // The relay has one port, whatever passes over it.
+            load.target = if peer.is_proxy() {
+                running.tls
+            } else {
+                running.address
+            };
             load.tls = Some(bench.certificate.chain_file.clone());
         }
         let mut client = Client::start(bench, &load)?;
@@ -231,7 +236,7 @@ pub fn instructions(
             continue;
         }
         bench.progress(format_args!("{}: {}", instructions.name, peer.name));
-        match count::callgrind(bench, peer, &work.load, work.tls) {
+        match count::callgrind(bench, peer, work) {
             Ok(counted) => {
                 let method = count::CALLGRIND_METHOD;
                 section.push(peer.name, instructions, method, vec![counted.instructions]);

@@ -4,7 +4,7 @@
 use std::io;
 use std::rc::Rc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 /// Bytes of the body of every answer but those below.
 pub const BODY: usize = 128;
@@ -35,6 +35,8 @@ async fn serve(address: &str) -> io::Result<()> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     let listener: TcpListener = socket.listen(4096)?;
+    let datagrams = UdpSocket::bind(address).await?;
+    tokio::task::spawn_local(async move { drop(echo_datagrams(datagrams).await) });
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
@@ -214,5 +216,14 @@ async fn echo(mut stream: TcpStream) -> io::Result<()> {
             return Ok(());
         }
         stream.write_all(&buffer[..read]).await?;
+    }
+}
+
+async fn echo_datagrams(socket: UdpSocket) -> io::Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let (count, peer) = socket.recv_from(&mut buffer).await?;
+        // One that can't be sent is lost, as datagrams may be.
+        let _ = socket.send_to(&buffer[..count], peer).await;
     }
 }

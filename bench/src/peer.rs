@@ -69,6 +69,12 @@ pub struct Setup<'a> {
     pub config: Option<&'a str>,
     /// More flags at the end of its command line.
     pub flags: &'a [&'a str],
+    /// To forward TCP, TLS by name and UDP instead of HTTP.
+    pub streams: bool,
+    /// To speak HTTP/2 with clients instead of HTTP/1.1.
+    pub http2: bool,
+    /// The server behind, if it is not the origin of the bench.
+    pub origin: Option<SocketAddr>,
 }
 
 impl Default for Setup<'_> {
@@ -79,6 +85,9 @@ impl Default for Setup<'_> {
             under: &[],
             config: None,
             flags: &[],
+            streams: false,
+            http2: false,
+            origin: None,
         }
     }
 }
@@ -108,7 +117,8 @@ impl Peer {
 
     /// Starts it in front of the origin of `bench`.
     pub fn start(&self, bench: &Bench, setup: &Setup<'_>) -> Result<Running, String> {
-        self.start_at(bench.origin(), &bench.scratch, &bench.certificate, setup)
+        let origin = setup.origin.unwrap_or_else(|| bench.origin());
+        self.start_at(origin, &bench.scratch, &bench.certificate, setup)
     }
 
     /// Starts it in front of `origin` and waits until it accepts.
@@ -151,7 +161,7 @@ impl Peer {
                 let log = std::fs::read_to_string(&log).unwrap_or_default();
                 format!("{}: {problem}\n{log}", self.name)
             })?;
-        if setup.config.is_none() {
+        if setup.config.is_none() && setup.origin.is_none() {
             // Some accept before they have read their routes.
             wait_for_answer(address).map_err(|problem| format!("{}: {problem}", self.name))?;
         }

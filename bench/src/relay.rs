@@ -1,9 +1,12 @@
-//! A TCP relay that understands nothing: one thread, one read and one write per side. No proxy can cost less, so it is the floor.
+//! A relay of TCP and UDP that understands nothing: one thread, one read and one write per side. No proxy that copies can cost
+//! less, so it is the floor.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 /// `relay LISTEN ORIGIN`: relays until killed.
 pub fn run(words: &[String]) -> Result<(), String> {
@@ -26,6 +29,8 @@ pub fn run(words: &[String]) -> Result<(), String> {
 
 async fn serve(listen: SocketAddr, origin: SocketAddr) -> io::Result<()> {
     let listener = TcpListener::bind(listen).await?;
+    let datagrams = Rc::new(UdpSocket::bind(listen).await?);
+    tokio::task::spawn_local(async move { drop(datagrams_of_all(datagrams, origin).await) });
     loop {
         let (downstream, _) = listener.accept().await?;
         // Whoever goes away ends the pair, and that is all.
@@ -60,6 +65,34 @@ async fn pair(mut downstream: TcpStream, origin: SocketAddr) -> io::Result<()> {
         }
     };
     tokio::try_join!(up, down).map(drop)
+}
+
+/// A socket for each client, and no end of them.
+async fn datagrams_of_all(listening: Rc<UdpSocket>, origin: SocketAddr) -> io::Result<()> {
+    let mut clients: HashMap<SocketAddr, Rc<UdpSocket>> = HashMap::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let (count, client) = listening.recv_from(&mut buffer).await?;
+        let socket = match clients.get(&client) {
+            Some(socket) => Rc::clone(socket),
+            None => {
+                let socket = Rc::new(UdpSocket::bind((listening.local_addr()?.ip(), 0)).await?);
+                socket.connect(origin).await?;
+                clients.insert(client, Rc::clone(&socket));
+                let (answers, listening) = (Rc::clone(&socket), Rc::clone(&listening));
+                tokio::task::spawn_local(async move {
+                    let mut buffer = vec![0; 64 * 1024];
+                    while let Ok(count) = answers.recv(&mut buffer).await {
+                        if listening.send_to(&buffer[..count], client).await.is_err() {
+                            return;
+                        }
+                    }
+                });
+                socket
+            }
+        };
+        socket.send(&buffer[..count]).await?;
+    }
 }
 
 /// As nginx's and HAProxy's buffers.

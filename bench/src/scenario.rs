@@ -11,6 +11,7 @@ mod once;
 mod routes;
 mod start;
 mod streaming;
+mod streams;
 mod websocket;
 mod workers;
 
@@ -45,4 +46,5 @@ pub const SCENARIOS: &[Scenario] = &[
     start::SCENARIO,
     change::SCENARIO,
     h2::SCENARIO,
+    streams::SCENARIO,
 ];

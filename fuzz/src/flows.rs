@@ -21,7 +21,7 @@ pub fn flows(bytes: &[u8]) {
         match (bytes.below(6), found) {
             (0, None) => {
                 number += 1;
-                let gone = (model.all.len() >= capacity).then(|| model.evict()).flatten();
+                let gone = (model.all.len() >= capacity).then(|| model.evict());
                 let (id, evicted) = flows.insert(key, number, now);
                 assert_eq!(evicted, gone);
                 model.all.push(Known::new(key, number, id, now));
@@ -101,14 +101,14 @@ impl Model {
         }
     }
 
-    fn evict(&mut self) -> Option<u32> {
+    fn evict(&mut self) -> u32 {
         let stranger = self
             .all
             .iter()
             .position(|known| known.standing == Standing::Stranger);
         let known = self.all.remove(stranger.unwrap_or(0));
         self.gone.push(known.id);
-        Some(known.value)
+        known.value
     }
 
     fn expire(&mut self, now: Instant, idle: Duration) -> Vec<u32> {

@@ -3,7 +3,9 @@
 
 mod bytes;
 mod chunks;
+mod fields;
 mod flows;
+mod frames;
 mod heads;
 mod hello;
 mod objects;
@@ -11,7 +13,9 @@ mod routes;
 mod spelling;
 
 pub use chunks::chunked;
+pub use fields::http2_head;
 pub use flows::flows;
+pub use frames::http2;
 pub use heads::{proxy_header, request_head, response_head};
 pub use hello::client_hello;
 pub use objects::yaml;
@@ -22,10 +26,12 @@ pub use spelling::uri;
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their corpus.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("request_head", request_head),
     ("response_head", response_head),
     ("chunked", chunked),
+    ("http2", http2),
+    ("http2_head", http2_head),
     ("proxy_header", proxy_header),
     ("uri", uri),
     ("yaml", yaml),

@@ -141,6 +141,7 @@ fn listener(bytes: &mut Bytes<'_>, name: &str, layer: Layer, regexes: bool) -> L
         .map(|number| Arc::new(route(bytes, number, name, layer, regexes)))
         .collect();
     Listener {
+        clients: None,
         identity: None,
         origin: Origin::new("Gateway", "n", name),
         layer,

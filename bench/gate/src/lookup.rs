@@ -69,6 +69,7 @@ fn host(number: usize) -> String {
 
 fn bind() -> Bind {
     let listener = Listener {
+        clients: None,
         identity: None,
         origin: Origin::new("Gateway", "bench", "gateway"),
         layer: Layer::Gateway,

@@ -1,6 +1,7 @@
 //! The closed loop: so many connections, each with one exchange under way, every answer checked.
 
 use super::connection::{Connector, Stream};
+use super::datagram::Datagrams;
 use super::{Kind, Load, Outcome, Until, answer};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -182,7 +183,22 @@ async fn exchange(
                 Err(io::Error::other("another message came back"))
             }
         }
-        Kind::Paced(_) => Err(io::Error::other("a paced load is no closed loop")),
+        Kind::Datagram(bytes) => {
+            let stream = match slot {
+                Some(stream) => stream,
+                None => slot.insert(Box::new(Datagrams::connect(shared.load.target).await?)),
+            };
+            let message = &message(bytes);
+            stream.write_all(message).await?;
+            let back = &mut buffer[..message.len()];
+            stream.read_exact(back).await?;
+            if back == message.as_slice() {
+                Ok(())
+            } else {
+                Err(io::Error::other("another datagram came back"))
+            }
+        }
+        Kind::Paced(_) | Kind::Streams { .. } => Err(io::Error::other("not a load of this loop")),
     }
 }
 

@@ -37,6 +37,18 @@ impl Connector {
         Ok(Self { target, tls })
     }
 
+    /// The same for HTTP/2.
+    pub fn for_http2(target: SocketAddr, host: &str, root: Option<&Path>) -> Result<Self, String> {
+        let mut connector = Self::new(target, host, None, false)?;
+        if let Some(root) = root {
+            let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
+            let mut config = client_config(root, false)?;
+            config.alpn_protocols = vec![b"h2".to_vec()];
+            connector.tls = Some((TlsConnector::from(Arc::new(config)), name));
+        }
+        Ok(connector)
+    }
+
     /// Opens one; says whether its TLS session was resumed.
     pub async fn connect(&self) -> io::Result<(Box<dyn Stream>, bool)> {
         let stream = TcpStream::connect(self.target).await?;

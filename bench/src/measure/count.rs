@@ -1,6 +1,6 @@
 //! Counts that need a tool around the proxy: system calls by strace, instructions and allocations by callgrind, counters by perf.
 
-use super::Entry;
+use super::{Entry, Work};
 use crate::bench::Bench;
 use crate::load::{Client, Load, Until};
 use crate::peer::{Peer, Setup};
@@ -67,7 +67,8 @@ pub struct Counted {
 pub const CALLGRIND_METHOD: &str = "callgrind, a long run minus a short one";
 
 /// Counts under callgrind: a long run minus a short one, divided by the difference, so that start and stop cancel out.
-pub fn callgrind(bench: &Bench, peer: &Peer, load: &Load, tls: bool) -> Result<Counted, String> {
+pub fn callgrind(bench: &Bench, peer: &Peer, work: &Work<'_>) -> Result<Counted, String> {
+    let (load, tls, http2) = (&work.load, work.tls, work.setup.http2);
     if !installed("valgrind") {
         return Err("no instructions: valgrind is not installed".into());
     }
@@ -75,7 +76,7 @@ pub fn callgrind(bench: &Bench, peer: &Peer, load: &Load, tls: bool) -> Result<C
     // Side by side: counts do not depend on how fast anything runs.
     let [short, long] = std::thread::scope(|scope| {
         counts
-            .map(|requests| scope.spawn(move || callgrind_run(bench, peer, load, tls, requests)))
+            .map(|requests| scope.spawn(move || callgrind_run(bench, peer, (load, tls, http2), requests)))
             .map(|run| run.join().unwrap_or_else(|_| Err("a run's thread ended".into())))
     });
     let (short, long) = (short?, long?);
@@ -90,8 +91,7 @@ pub fn callgrind(bench: &Bench, peer: &Peer, load: &Load, tls: bool) -> Result<C
 fn callgrind_run(
     bench: &Bench,
     peer: &Peer,
-    load: &Load,
-    tls: bool,
+    (load, tls, http2): (&Load, bool, bool),
     requests: u64,
 ) -> Result<Counted, String> {
     let out = bench
@@ -107,6 +107,7 @@ fn callgrind_run(
     let setup = Setup {
         under: &under,
         cpus: "0,1",
+        http2,
         ..Setup::default()
     };
     let running = peer.start(bench, &setup)?;

@@ -6,7 +6,13 @@ use super::{CADDY, ENVOY, HAPROXY, HAPROXY_SYSTEM, NARTHEX, NGINX, Peer, RELAY, 
 /// Writes the configuration; answers the words that start the proxy with it.
 pub fn command(peer: &Peer, setup: &Setup<'_>, places: &Places<'_>) -> Result<Vec<String>, String> {
     let config = |name: &str, committed: &str| -> Result<String, String> {
-        let written = places.write(name, setup.config.unwrap_or(committed))?;
+        let text = setup.config.unwrap_or(committed);
+        let text = if setup.http2 {
+            http2(name, text)
+        } else {
+            text.to_owned()
+        };
+        let written = places.write(name, &text)?;
         Ok(written.display().to_string())
     };
     let workers = setup.workers.to_string();
@@ -14,14 +20,24 @@ pub fn command(peer: &Peer, setup: &Setup<'_>, places: &Places<'_>) -> Result<Ve
     let mut add = |more: &[&str]| words.extend(more.iter().map(|word| (*word).to_owned()));
     match peer.name {
         NARTHEX => {
-            let file = config("narthex.yaml", include_str!("../../peers/narthex.yaml"))?;
+            let committed = if setup.streams {
+                include_str!("../../peers/narthex-streams.yaml")
+            } else {
+                include_str!("../../peers/narthex.yaml")
+            };
+            let file = config("narthex.yaml", committed)?;
             add(&["run", &file, "--workers", &workers]);
             if !setup.flags.contains(&"--admin-address") {
                 add(&["--admin-address", "off"]);
             }
         }
         NGINX => {
-            let file = config("nginx.conf", include_str!("../../peers/nginx.conf"))?;
+            let committed = if setup.streams {
+                include_str!("../../peers/nginx-streams.conf")
+            } else {
+                include_str!("../../peers/nginx.conf")
+            };
+            let file = config("nginx.conf", committed)?;
             let folder = places.folder.display().to_string();
             // A master process adds nothing to one worker, and callgrind would follow the wrong one.
             let master = if setup.workers == 1 {
@@ -32,7 +48,12 @@ pub fn command(peer: &Peer, setup: &Setup<'_>, places: &Places<'_>) -> Result<Ve
             add(&["-p", &folder, "-c", &file, "-g", master]);
         }
         HAPROXY | HAPROXY_SYSTEM => {
-            let file = config("haproxy.cfg", include_str!("../../peers/haproxy.cfg"))?;
+            let committed = if setup.streams {
+                include_str!("../../peers/haproxy-streams.cfg")
+            } else {
+                include_str!("../../peers/haproxy.cfg")
+            };
+            let file = config("haproxy.cfg", committed)?;
             add(&["-db", "-f", &file]);
         }
         ENVOY => {
@@ -64,4 +85,32 @@ pub fn command(peer: &Peer, setup: &Setup<'_>, places: &Places<'_>) -> Result<Ve
     }
     words.extend(setup.flags.iter().map(|flag| places.fill(flag)));
     Ok(words)
+}
+
+/// The same configuration, with HTTP/2 for clients: some have to be told, on each port, which version they meet there.
+fn http2(name: &str, text: &str) -> String {
+    let changes: &[(&str, &str)] = match name {
+        "nginx.conf" => &[
+            ("listen @LISTEN@ reuseport", "listen @LISTEN@ http2 reuseport"),
+            ("listen @TLS@ ssl reuseport", "listen @TLS@ ssl http2 reuseport"),
+            (
+                "keepalive_requests 100000000;\n    client",
+                "keepalive_requests 100000000;\n    http2_max_concurrent_streams 128;\n    client",
+            ),
+        ],
+        "haproxy.cfg" => &[
+            ("bind @LISTEN@\n", "bind @LISTEN@ proto h2\n"),
+            ("alpn http/1.1", "alpn h2"),
+        ],
+        "envoy.yaml" => &[
+            ("codec_type: HTTP1", "codec_type: HTTP2"),
+            ("alpn_protocols: [http/1.1]", "alpn_protocols: [h2]"),
+        ],
+        _ => &[],
+    };
+    let mut text = text.to_owned();
+    for (from, to) in changes {
+        text = text.replace(from, to);
+    }
+    text
 }

@@ -79,6 +79,7 @@ fn snapshot() -> ir::Snapshot {
         fingerprint: "00".into(),
     };
     let listener = ir::Listener {
+        clients: None,
         identity: None,
         origin: ir::Origin::new("Gateway", "shop", "front").section("https"),
         layer: ir::Layer::Gateway,

@@ -3,6 +3,7 @@
 pub use crate::grpc_route::{GRPCRoute, GrpcMethodMatch, GrpcRouteMatch, GrpcRouteRule, GrpcRouteSpec};
 pub use crate::http_route::*;
 use crate::meta::{Meta, list, null_as_default, resource};
+use crate::policy::CertificateAuthorityRef;
 pub use crate::stream_route::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -87,10 +88,68 @@ pub struct GatewaySpec {
     pub addresses: Vec<GatewayAddress>,
     /// Infrastructure settings.
     pub infrastructure: Option<Infrastructure>,
-    /// TLS settings of the whole Gateway (frontend client certificates, backend client certificate): reported, not honoured yet.
-    pub tls: Option<Box<serde_json::Value>>,
+    /// TLS settings of the whole Gateway.
+    pub tls: Option<Box<GatewayTls>>,
     /// ListenerSets that may join; unset: none.
     pub allowed_listeners: Option<Box<AllowedListeners>>,
+}
+
+/// `Gateway.spec.tls`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GatewayTls {
+    /// Towards backends.
+    pub backend: Option<GatewayBackendTls>,
+    /// Towards clients.
+    pub frontend: Option<FrontendTls>,
+}
+
+/// `Gateway.spec.tls.backend`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GatewayBackendTls {
+    /// Shown to backends that ask who we are.
+    pub client_certificate_ref: Option<SecretRef>,
+}
+
+/// `Gateway.spec.tls.frontend`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FrontendTls {
+    /// For all ports that have none of their own.
+    pub default: Option<FrontendTlsConfig>,
+    /// For single ports.
+    #[serde(deserialize_with = "list")]
+    pub per_port: Vec<FrontendTlsPort>,
+}
+
+/// `Gateway.spec.tls.frontend.perPort[]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FrontendTlsPort {
+    /// The port.
+    pub port: u16,
+    /// Its settings.
+    pub tls: FrontendTlsConfig,
+}
+
+/// Settings towards clients.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FrontendTlsConfig {
+    /// Which clients are let in.
+    pub validation: Option<FrontendValidation>,
+}
+
+/// Which clients are let in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FrontendValidation {
+    /// Where certificates of authorities are.
+    #[serde(rename = "caCertificateRefs", deserialize_with = "list")]
+    pub ca_certificate_refs: Vec<CertificateAuthorityRef>,
+    /// `AllowValidOnly` or `AllowInsecureFallback`.
+    pub mode: Option<String>,
 }
 
 /// `Gateway.spec.infrastructure`.

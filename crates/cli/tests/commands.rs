@@ -4,7 +4,7 @@ mod support;
 
 use std::io::Write;
 use std::process::Stdio;
-use support::{Answer, command, run};
+use support::{Answer, command, root, run};
 
 #[test]
 fn explain_tells_listener_rule_place_backends_and_who_lost() {
@@ -122,6 +122,41 @@ fn explain_says_where_a_request_ends_that_no_rule_answers() {
         assert!(answer.out.contains(part), "{part} in {}", answer.out);
         assert_eq!(answer.out.lines().count(), 1);
     }
+}
+
+#[test]
+fn check_finds_a_tcp_route_that_gets_nothing_behind_an_older_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let examples = root().join("examples/tcp-udp-tls");
+    for file in [
+        "gateway.yaml",
+        "certificate.yaml",
+        "tcp.yaml",
+        "udp.yaml",
+        "tls.yaml",
+    ] {
+        std::fs::copy(examples.join(file), directory.path().join(file)).unwrap();
+    }
+    let late = "apiVersion: gateway.networking.k8s.io/v1\nkind: TCPRoute\n\
+        metadata: {name: postgres-too, namespace: infra}\nspec:\n  parentRefs: [{name: front, sectionName: postgres}]\n  \
+        rules: [{backendRefs: [{name: postgres, port: 5432}]}]\n";
+    std::fs::write(directory.path().join("late.yaml"), late).unwrap();
+    let answer = run(&[
+        "check",
+        "--output",
+        "json",
+        &directory.path().display().to_string(),
+    ]);
+    let findings = answer.json()["findings"].clone();
+    assert_eq!(findings.as_array().map(Vec::len), Some(1), "{findings}");
+    assert_eq!(findings[0]["code"], "NTX0702");
+    assert_eq!(findings[0]["object"]["name"], "postgres-too");
+    assert!(
+        findings[0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("TCPRoute infra/postgres is older")
+    );
 }
 
 #[test]

@@ -117,7 +117,7 @@ macro_rules! codes {
     };
 }
 
-// 00xx reading files, 01xx references, 02xx Gateway and listeners, 03xx HTTPRoute, 04xx Ingress, 05xx TLS,
+// 00xx reading files, 01xx references, 02xx Gateway and listeners, 03xx routes, 04xx Ingress, 05xx TLS,
 // 06xx Services and endpoints, 07xx routing as a whole (found by `check`).
 codes! {
     UnreadableFile = "0001" Error "a file can't be read as YAML or JSON"
@@ -218,8 +218,8 @@ codes! {
         "The port is left out, other ports of the ConfigMap work.";
     PortServicesNotFound = "0421" Warning "a flag names a ConfigMap of ports that does not exist"
         "Nothing is served for it until there is one.";
-    Http3PortTaken = "0422" Warning "a UDP listener has the port that HTTP/3 would have"
-        "HTTPS on that port is served over HTTP/1.1 and HTTP/2 alone. Choose another port for one of the two.";
+    Http3NotServed = "0422" Warning "HTTPS on a port that can't be served over HTTP/3"
+        "It is served over HTTP/1.1 and HTTP/2 alone: another listener has the UDP port, or certificates of clients are checked.";
     SecretNotFound = "0501" Error "a certificate's Secret does not exist"
         "Ingress hosts get the default certificate, a Gateway listener none.";
     CertificateInvalid = "0502" Error "a Secret does not hold a usable certificate and key"

@@ -34,7 +34,7 @@ pub use route::{
 };
 pub use settings::{ForwardedHeaders, Http3, HttpSettings, Limits, PathPolicy, ServerTimeouts};
 pub use stream::{StreamBackend, StreamListener, StreamRoute, StreamTarget, StreamTls, UdpBind};
-pub use tls::{AltName, Trust, UpstreamTls};
+pub use tls::{AltName, ClientValidation, Trust, UpstreamTls};
 pub use upstream::{
     Balance, Endpoint, ProxyProtocol, Upstream, UpstreamId, UpstreamProtocol, UpstreamSettings, Upstreams,
 };
@@ -72,10 +72,18 @@ impl Snapshot {
         udp.find(|udp| udp.address.overlaps(bind.address))
     }
 
+    /// Whether HTTP/3 is left out on a bind because clients' certificates are checked there: who is checked depends on the
+    /// server name, and QUIC has settled too much by the time that is known.
+    pub fn checks_instead_of_http3(&self, bind: &Bind) -> bool {
+        let mut listeners = bind.listeners.iter();
+        self.http.http3.is_some() && listeners.any(|listener| listener.clients.is_some())
+    }
+
     fn wants_http3(&self, bind: &Bind) -> bool {
         self.http.http3.is_some()
             && bind.transport == Transport::Https
             && !bind.listeners.is_empty()
             && !bind.proxy_protocol
+            && !self.checks_instead_of_http3(bind)
     }
 }

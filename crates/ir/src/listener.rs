@@ -1,6 +1,6 @@
 //! Sockets and the listeners that share them.
 
-use crate::{CertificateId, HostPattern, List, Origin, Route, StreamListener};
+use crate::{CertificateId, ClientValidation, HostPattern, List, Origin, Route, StreamListener};
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -100,6 +100,9 @@ pub struct Listener {
     pub hostname: HostPattern,
     /// Certificates by SNI; empty on plain HTTP.
     pub tls: Vec<TlsHost>,
+    /// Which clients are let in; unset: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clients: Option<Arc<ClientValidation>>,
     /// What we show to upstreams that ask who we are, for requests that came here (`Gateway.spec.tls.backend`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<CertificateId>,

@@ -1,6 +1,9 @@
 //! Streams: TCP connections, TLS connections by SNI, and UDP flows, forwarded without a look at what they carry.
 
-use crate::{BindAddress, CertificateId, HostPattern, List, Origin, ProxyProtocol, UpstreamId, duration};
+use crate::{
+    BindAddress, CertificateId, ClientValidation, HostPattern, List, Origin, ProxyProtocol, UpstreamId,
+    duration,
+};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +17,9 @@ pub struct StreamListener {
     pub hostname: HostPattern,
     /// What happens to TLS.
     pub tls: StreamTls,
+    /// Which clients are let in where TLS ends here; unset: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clients: Option<Arc<ClientValidation>>,
     /// Routes attached to it, in no particular order.
     pub routes: List<StreamRoute>,
 }

@@ -42,3 +42,16 @@ pub enum Trust {
 fn lengths<S: Serializer>(roots: &Arc<[Vec<u8>]>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(roots.iter().map(|der| format!("{} bytes", der.len())))
 }
+
+/// Which clients are let in, by their certificates (`Gateway.spec.tls.frontend`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientValidation {
+    /// `Gateway ns/name`
+    pub origin: Origin,
+    /// Who may have signed theirs: certificates as DER.
+    #[serde(serialize_with = "lengths")]
+    pub roots: Arc<[Vec<u8>]>,
+    /// Those without a certificate, or with one that nobody vouches for, are let in too.
+    pub insecure_fallback: bool,
+}

@@ -7,10 +7,7 @@ pub use control::{Control, Idle, Occupation, Wait};
 use crate::connections::Seat;
 use crate::exchange;
 use crate::fault::Fault;
-use crate::forwarded::Ends;
-use crate::http::buffer::Buffer;
 use crate::http::proxy_protocol::{self, Header, Parsed};
-use crate::l4::record::Record;
 use crate::l4::sni::{self, Arriving, Entry};
 use crate::l4::tcp::{self, Incoming};
 use crate::stream::Stream;
@@ -56,6 +53,8 @@ pub struct TlsFacts {
     pub version: rustls::ProtocolVersion,
     /// Agreed protocol; unset: the client offered none (HTTP/1.1 then).
     pub alpn: Option<Alpn>,
+    /// The client's certificate in the words of `X-Forwarded-Client-Cert`, if it has one that somebody vouches for.
+    pub client: Option<Box<str>>,
     /// Whether an earlier session was resumed.
     pub resumed: bool,
 }
@@ -230,7 +229,7 @@ async fn prepare(
     let (stream, tls) = match socket.bind.transport {
         ir::Transport::Http => (Stream::Plain(tcp), None),
         ir::Transport::Tcp => {
-            let incoming = stream(worker, tcp, (peer, local), slot, control)?;
+            let incoming = tcp::arrive(worker, tcp, (peer, local), slot, control)?;
             return Some(Ready::Stream(incoming));
         }
         ir::Transport::Https => {
@@ -275,37 +274,6 @@ async fn prepare(
         slot,
         tls,
         control,
-    }))
-}
-
-/// A connection to a TCP listener. None: it was refused.
-fn stream(
-    worker: &Rc<WorkerState>,
-    tcp: TcpStream,
-    (peer, local): (SocketAddr, SocketAddr),
-    slot: SocketSlot,
-    control: Rc<Control>,
-) -> Option<Box<Incoming>> {
-    let began = worker.clock.now();
-    let plan = worker.plan();
-    let routes = plan.socket(slot)?.streams.as_ref()?.only()?;
-    let mut record = Record::new(peer, local, "TCP");
-    let Some(cell) = tcp::choose(worker, &mut record, routes.listener(), routes.first(), began) else {
-        tcp::reset_tcp(&tcp);
-        return None;
-    };
-    Some(Box::new(Incoming {
-        client: Stream::Plain(tcp),
-        sent: Buffer::default(),
-        ends: Ends {
-            peer,
-            local,
-            tls: false,
-        },
-        control,
-        cell,
-        record,
-        began,
     }))
 }
 

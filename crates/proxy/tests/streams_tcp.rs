@@ -1,5 +1,7 @@
 //! TCP connections forwarded as they are.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::io::{Read, Write};

@@ -1,5 +1,7 @@
 //! UDP flows: real sockets on loopback.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::collections::HashMap;
@@ -210,6 +212,30 @@ fn a_silent_flow_is_forgotten_and_counted_with_its_bytes() {
         )
     });
     assert_ne!(words(&client.ask("x")).1, first.1, "a new flow has another port");
+}
+
+#[test]
+fn behind_a_socket_for_every_address_the_one_that_was_asked_answers() {
+    let endpoint = echo("one");
+    let plane = Plane::start(2);
+    let mut snapshot = udp_relaying(&[("a", 1)], vec![upstream("a", &[endpoint])], LONG);
+    let mut bind = ir::UdpBind::clone(&snapshot.udp[0]);
+    bind.address.ip = None;
+    snapshot.udp = vec![std::sync::Arc::new(bind)];
+    let port = serve(&plane, &snapshot).port();
+    let mut addresses = vec!["127.0.0.1", "127.0.0.2", "127.0.0.3"];
+    if UdpSocket::bind("[::1]:0").is_ok() {
+        addresses.push("::1");
+    }
+    for address in addresses {
+        let ip: std::net::IpAddr = address.parse().unwrap();
+        let any = if ip.is_ipv6() { "[::]:0" } else { "0.0.0.0:0" };
+        let socket = UdpSocket::bind(any).unwrap();
+        // Connected: an answer from another address would not get through.
+        socket.connect((ip, port)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        assert_eq!(words(&Client(socket).ask("x")).0, "one", "{address}");
+    }
 }
 
 #[test]

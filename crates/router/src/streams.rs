@@ -216,6 +216,7 @@ mod tests {
 
     fn stream(hostname: &str, routes: &[Arc<StreamRoute>]) -> Arc<StreamListener> {
         Arc::new(StreamListener {
+            clients: None,
             origin: Origin::new("Gateway", "n", "g").section(hostname),
             hostname: pattern(hostname),
             tls: StreamTls::Passthrough,
@@ -229,6 +230,7 @@ mod tests {
             certificates: vec![CertificateId("c".into())],
         };
         Arc::new(Listener {
+            clients: None,
             identity: None,
             origin: Origin::new("Gateway", "n", "h").section(hostname),
             layer,

@@ -54,6 +54,7 @@ fn bind() -> Bind {
             .enumerate()
             .map(|(n, host)| Arc::new(route(n, host)));
         Arc::new(Listener {
+            clients: None,
             identity: None,
             origin: Origin::new("Gateway", "gw", "gw"),
             layer,

@@ -2,7 +2,6 @@
 //! own listeners and no other.
 
 use crate::gateway::{Place, RouteUnit};
-use crate::input::Key;
 use ir::{List, Origin, Route, StreamRoute};
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -51,13 +50,7 @@ impl<R> Default for Slot<R> {
 
 impl<R: Attachable> Attached<R> {
     /// Replaces what a route gave before by what it gives now. Whether that makes a difference.
-    pub fn replace(
-        &mut self,
-        kind: &str,
-        key: &Key,
-        old: Option<&RouteUnit<R>>,
-        new: Option<&RouteUnit<R>>,
-    ) -> bool {
+    pub fn replace(&mut self, old: Option<&RouteUnit<R>>, new: Option<&RouteUnit<R>>) -> bool {
         if let (Some(old), Some(new)) = (old, new)
             && old.route.as_ref().map(Arc::as_ptr) == new.route.as_ref().map(Arc::as_ptr)
             && old.attached == new.attached
@@ -69,23 +62,18 @@ impl<R: Attachable> Attached<R> {
             for place in &*old.accepted {
                 self.slot(place).count -= 1;
             }
-            for place in &*old.attached {
+            for (place, route) in placed(old) {
                 let slot = self.slot(place);
-                slot.touched |= slot.routes.remove(|route| order(route, kind, key));
+                slot.touched |= slot.routes.remove(|other| order(other, route));
             }
         }
         if let Some(new) = new {
             for place in &*new.accepted {
                 self.slot(place).count += 1;
             }
-            for (place, route) in new
-                .attached
-                .iter()
-                .flat_map(|place| new.route.iter().map(move |route| (place, route)))
-            {
+            for (place, route) in placed(new) {
                 let slot = self.slot(place);
-                slot.routes
-                    .insert(|other| order(other, kind, key), Arc::clone(route));
+                slot.routes.insert(|other| order(other, route), Arc::clone(route));
                 slot.touched = true;
             }
         }
@@ -120,13 +108,17 @@ impl<R: Attachable> Attached<R> {
     }
 }
 
-/// Order of a route and another one, by key and kind.
-fn order(route: &impl Attachable, kind: &str, key: &Key) -> Ordering {
-    let origin = route.origin();
-    let namespace = origin.namespace.cmp(&key.namespace);
-    namespace
-        .then_with(|| origin.name.cmp(&key.name))
-        .then_with(|| (*origin.kind).cmp(kind))
+/// A unit's route with each of its places.
+fn placed<R>(unit: &RouteUnit<R>) -> impl Iterator<Item = (&Place, &Arc<R>)> {
+    let places = unit.attached.iter();
+    places.flat_map(|place| unit.route.iter().map(move |route| (place, route)))
+}
+
+/// By key, then by kind: a listener that changes its protocol has routes of two kinds for a moment, perhaps of one name.
+fn order<R: Attachable>(a: &R, b: &Arc<R>) -> Ordering {
+    let (a, b) = (a.origin(), b.origin());
+    let key = (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name));
+    key.then_with(|| a.kind.cmp(&b.kind))
 }
 
 impl Attachable for Route {

@@ -68,8 +68,8 @@ impl Binds {
     }
 
     /// Says what a route gives now and what it gave before.
-    pub fn route_changed(&mut self, kind: &str, key: &Key, old: Option<&RouteUnit>, new: Option<&RouteUnit>) {
-        if self.attached.replace(kind, key, old, new) {
+    pub fn route_changed(&mut self, old: Option<&RouteUnit>, new: Option<&RouteUnit>) {
+        if self.attached.replace(old, new) {
             self.assembled = None;
         }
     }
@@ -77,12 +77,10 @@ impl Binds {
     /// The same for a TCPRoute, UDPRoute or TLSRoute.
     pub fn stream_route_changed(
         &mut self,
-        kind: &str,
-        key: &Key,
         old: Option<&RouteUnit<StreamRoute>>,
         new: Option<&RouteUnit<StreamRoute>>,
     ) {
-        if self.streams.replace(kind, key, old, new) {
+        if self.streams.replace(old, new) {
             self.assembled = None;
         }
     }
@@ -473,7 +471,8 @@ fn services(
 
 fn gateway_listener(listener: &ListenerUnit, routes: List<Route>) -> Listener {
     Listener {
-        identity: None,
+        clients: listener.clients.clone(),
+        identity: listener.identity.clone(),
         origin: listener.origin.clone(),
         layer: Layer::Gateway,
         hostname: listener.hostname.clone(),

@@ -21,7 +21,7 @@ macro_rules! translate {
                 })
             });
             let new = result.as_ref().map(|(unit, _)| unit);
-            $self.binds.route_changed($kind::KIND, &key, previous, new);
+            $self.binds.route_changed(previous, new);
             let status = |unit: Option<&RouteUnit>| unit.and_then(|unit| unit.status.clone());
             move_status(
                 &mut $self.statuses,

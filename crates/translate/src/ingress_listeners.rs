@@ -72,6 +72,7 @@ impl Ingresses {
         self.listeners.get_or_insert_with(|| {
             let listener = |tls: &[TlsHost]| {
                 Arc::new(Listener {
+                    clients: None,
                     identity: None,
                     origin: Origin::new("Narthex", "", "ingress"),
                     layer: Layer::Ingress,

@@ -55,7 +55,8 @@ use crate::output::{insert_status, move_status, remove_status};
 use crate::scope::{Left, Shared};
 use crate::stream_routes::StreamRoutes;
 use ir::{
-    Code, Diagnostic, HttpSettings, List, Route, Snapshot, Upstream, UpstreamId, UpstreamSettings, Upstreams,
+    Code, Diagnostic, HttpSettings, List, Origin, Route, Snapshot, Upstream, UpstreamId, UpstreamSettings,
+    Upstreams,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -94,16 +95,35 @@ pub struct Translator {
     visited: u64,
 }
 
-/// What stands in the way of HTTP/3.
+/// Where `--http3` has no effect.
 fn without_http3(snapshot: &Snapshot) -> impl Iterator<Item = Diagnostic> {
     snapshot.binds.iter().filter_map(|bind| {
-        let udp = snapshot.in_the_way_of_http3(bind)?;
-        let message = format!(
-            "HTTPS on port {} is not served over HTTP/3, as this listener has its UDP port",
-            bind.port()
-        );
-        let found = Diagnostic::new(Code::Http3PortTaken, udp.listener.origin.clone(), "", message);
-        Some(found.hint("choose another port for one of the two"))
+        let found = |origin: &Origin, because: &str, hint: &str| {
+            let message = format!(
+                "HTTPS on port {} is not served over HTTP/3, {because}",
+                bind.port()
+            );
+            Diagnostic::new(Code::Http3NotServed, origin.clone(), "", message).hint(hint)
+        };
+        if let Some(udp) = snapshot.in_the_way_of_http3(bind) {
+            let because = "as this listener has the UDP port";
+            return Some(found(
+                &udp.listener.origin,
+                because,
+                "choose another port for one of the two",
+            ));
+        }
+        let checks = snapshot.checks_instead_of_http3(bind);
+        let listener = bind
+            .listeners
+            .iter()
+            .find(|listener| checks && listener.clients.is_some())?;
+        let because = "as this listener checks certificates of clients";
+        Some(found(
+            &listener.origin,
+            because,
+            "give listeners that do so a port of their own",
+        ))
     })
 }
 

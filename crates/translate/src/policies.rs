@@ -59,8 +59,10 @@ impl Translator {
             let keys = memo.readers_of(&ids).into_iter();
             keys.filter_map(|key| memo.get(&key))
         });
+        let streams = self.stream_routes.readers_of(&ids);
         routes
             .flat_map(|route| route.attached.iter())
+            .chain(streams)
             .filter_map(|place| self.gateway_of(place))
             .collect()
     }

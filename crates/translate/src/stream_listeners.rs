@@ -6,7 +6,7 @@ use crate::backends::Carrier;
 use crate::binds;
 use crate::conditions::Wrong;
 use crate::gateway::{GatewayUnit, ListenerUnit, Place, RouteUnit, Speaks};
-use crate::input::{Key, Settings};
+use crate::input::Settings;
 use crate::output::share_with;
 use crate::sockets::{Conflict, Socket, bind_addresses};
 use crate::stream_services::PortService;
@@ -32,12 +32,10 @@ impl StreamListeners {
     /// Replaces what a route gave before by what it gives now. Whether that makes a difference.
     pub fn replace(
         &mut self,
-        kind: &str,
-        key: &Key,
         old: Option<&RouteUnit<StreamRoute>>,
         new: Option<&RouteUnit<StreamRoute>>,
     ) -> bool {
-        self.attached.replace(kind, key, old, new)
+        self.attached.replace(old, new)
     }
 
     /// Accepted routes of a listener.
@@ -54,6 +52,7 @@ impl StreamListeners {
         let new = StreamListener {
             origin: listener.origin.clone(),
             hostname: listener.hostname.clone(),
+            clients: listener.clients.clone(),
             tls: match listener.speaks {
                 Some(Speaks::TlsPassthrough) => StreamTls::Passthrough,
                 Some(Speaks::TlsTerminate) => StreamTls::Terminate(listener.certificates.clone()),

@@ -1,14 +1,15 @@
 //! Units of TCPRoutes, UDPRoutes and TLSRoutes, as they are kept from one translation to the next.
 
 use crate::backends::Carrier;
-use crate::changes::Changes;
-use crate::gateway::RouteUnit;
+use crate::changes::{Changes, ReadId};
 use crate::gateway::stream_route::{self, Given};
+use crate::gateway::{Place, RouteUnit};
 use crate::input::{Key, Objects};
 use crate::memo::Memo;
 use crate::output::move_status;
 use crate::{Translator, dirty, replace, stream_services};
 use ir::StreamRoute;
+use std::collections::HashSet;
 
 /// Units by kind.
 #[derive(Debug, Default)]
@@ -18,9 +19,20 @@ pub(crate) struct StreamRoutes {
     tls: Memo<Key, RouteUnit<StreamRoute>>,
 }
 
+impl StreamRoutes {
+    /// Listeners of those that looked at something.
+    pub fn readers_of<'a>(&'a self, ids: &'a HashSet<ReadId>) -> impl Iterator<Item = &'a Place> {
+        [&self.tcp, &self.tls].into_iter().flat_map(move |memo| {
+            let keys = memo.readers_of(ids).into_iter();
+            let routes = keys.filter_map(move |key| memo.get(&key));
+            routes.flat_map(|route| route.attached.iter())
+        })
+    }
+}
+
 /// Translates the routes of one kind that a change concerns.
 macro_rules! translate {
-    ($self:ident, $objects:ident, $changes:ident, $memo:ident, $field:ident, $kind:literal) => {
+    ($self:ident, $objects:ident, $changes:ident, $memo:ident, $field:ident) => {
         for key in dirty(
             &$self.stream_routes.$memo,
             $changes,
@@ -36,7 +48,7 @@ macro_rules! translate {
                 ))
             });
             let new = result.as_ref().map(|(unit, _)| unit);
-            $self.binds.stream_route_changed($kind, &key, previous, new);
+            $self.binds.stream_route_changed(previous, new);
             let status = |unit: Option<&RouteUnit<StreamRoute>>| unit.and_then(|unit| unit.status.clone());
             move_status(
                 &mut $self.statuses,
@@ -76,8 +88,8 @@ impl Translator {
 
     /// TCPRoutes, UDPRoutes and TLSRoutes.
     pub(crate) fn stream_routes(&mut self, objects: &Objects, changes: &Changes) {
-        translate!(self, objects, changes, tcp, tcp_routes, "TCPRoute");
-        translate!(self, objects, changes, udp, udp_routes, "UDPRoute");
-        translate!(self, objects, changes, tls, tls_routes, "TLSRoute");
+        translate!(self, objects, changes, tcp, tcp_routes);
+        translate!(self, objects, changes, udp, udp_routes);
+        translate!(self, objects, changes, tls, tls_routes);
     }
 }

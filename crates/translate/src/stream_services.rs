@@ -125,6 +125,7 @@ fn entry(
         carrier,
         proxy_protocol: proxy.first().copied().unwrap_or(false),
         listener: Arc::new(StreamListener {
+            clients: None,
             origin: origin.section(port),
             hostname: HostPattern::Any,
             tls: StreamTls::None,

@@ -21,6 +21,9 @@ const ECHO: &str = "sigs.k8s.io/gateway-api-conformance-images/echo-basic";
 /// The Gateway API suite.
 const SUITE: &str = "sigs.k8s.io/gateway-api/conformance";
 
+/// The suite for HTTP/2.
+const H2SPEC: &str = "github.com/summerwind/h2spec/cmd/h2spec";
+
 /// The version of Gateway API in `deploy/crds`.
 pub const INSTALLED: &str = "1.7.0";
 
@@ -47,7 +50,8 @@ impl Parts {
     pub fn fetched() -> Result<(), String> {
         let parts = Self::begun()?;
         parts.sources("conformance/bed", KUBERNETES)?;
-        parts.sources("conformance/gateway-api/v1.7.0", &[ECHO, SUITE])
+        parts.sources("conformance/gateway-api/v1.7.0", &[ECHO, SUITE])?;
+        parts.sources("conformance/h2spec", &[H2SPEC])
     }
 
     /// Fetches and builds what is missing.
@@ -61,13 +65,18 @@ impl Parts {
 
     /// With what comes as a package.
     fn begun() -> Result<Self, String> {
+        let parts = Self::of_go()?;
+        parts.etcd()?;
+        Ok(parts)
+    }
+
+    /// With Go alone.
+    pub fn of_go() -> Result<Self, String> {
         let cache = Self::cache()?;
         std::fs::create_dir_all(cache.join("bin"))
             .map_err(|error| format!("{}: {error}", cache.display()))?;
         let go = go(&cache)?;
-        let parts = Self { cache, go };
-        parts.etcd()?;
-        Ok(parts)
+        Ok(Self { cache, go })
     }
 
     /// The folder of all programs.
@@ -101,6 +110,12 @@ impl Parts {
     pub fn stress(&self) -> Result<PathBuf, String> {
         self.build("conformance/bed", "stress", "./stress")?;
         Ok(self.program("stress"))
+    }
+
+    /// The suite for HTTP/2, as its authors built it: the version stands in `conformance/h2spec/go.mod`.
+    pub fn h2spec(&self) -> Result<PathBuf, String> {
+        self.build("conformance/h2spec", "h2spec", H2SPEC)?;
+        Ok(self.program("h2spec"))
     }
 
     /// The DNS server that the suite of v1.6 has as a backend for UDP.

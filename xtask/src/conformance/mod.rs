@@ -1,6 +1,7 @@
 //! Conformance suites against Narthex in the bed, as `deploy/kustomize` installs it.
 
 mod gateway_api;
+mod h2spec;
 mod ingress;
 
 use crate::Outcome;
@@ -14,10 +15,12 @@ use std::time::Instant;
 pub const USAGE: &str = "usage: cargo xtask conformance all [--if-possible]
        cargo xtask conformance checks [NAME]
        cargo xtask conformance stress [--only NAME] [--seconds N] [--keep]
+       cargo xtask conformance h2spec [--report]
        cargo xtask conformance SUITE [--run TEST] [--keep] [--report]
 
-  all               gateway-api, ingress and checks, one after the other
+  all               h2spec, gateway-api, ingress and checks, one after the other
   --if-possible     passes, and says why, where no namespaces can be made or the bed's parts can't be had
+  h2spec            HTTP/2 frame by frame; needs Go, but no bed
   gateway-api       the public suite of Gateway API
   ingress           the scenarios of ingress-controller-conformance
 
@@ -67,6 +70,7 @@ pub fn run(words: &[String]) -> Outcome {
     let mut words = words.iter().map(String::as_str);
     match words.next() {
         Some("gateway-api") => gateway_api::run(&Wanted::read(words)?),
+        Some("h2spec") => h2spec::run(&Wanted::read(words)?),
         Some("ingress") => ingress::run(&Wanted::read(words)?),
         Some("stress") => stress::run(words),
         Some("checks") => checks(words.next()),
@@ -87,6 +91,7 @@ pub fn run(words: &[String]) -> Outcome {
 
 /// What must pass before a change lands.
 fn all() -> Outcome {
+    h2spec::run(&Wanted::default())?;
     gateway_api::run(&Wanted::default())?;
     ingress::run(&Wanted::default())?;
     checks(None)
@@ -200,7 +205,14 @@ fn summarize(log: &str) {
 
 /// The folder of a suite's reports.
 fn results(suite: &str) -> Result<PathBuf, String> {
-    let folder = root().join("conformance/results").join(suite);
+    let folder = results_folder()?.join(suite);
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(folder)
+}
+
+/// The folder of all reports.
+fn results_folder() -> Result<PathBuf, String> {
+    let folder = root().join("conformance/results");
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     Ok(folder)
 }

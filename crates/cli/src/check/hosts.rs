@@ -5,15 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// One finding per host, about the object that came last.
 pub fn find(snapshot: &Snapshot) -> Vec<Diagnostic> {
-    let mut claims: BTreeMap<String, BTreeSet<(i64, &Origin)>> = BTreeMap::new();
+    let mut claims = Claims::new();
     for bind in &snapshot.binds {
         for route in bind.listeners.iter().flat_map(|listener| &listener.routes) {
-            for host in route.hostnames.iter().filter(|host| **host != HostPattern::Any) {
-                claims
-                    .entry(host.to_string())
-                    .or_default()
-                    .insert((route.created, &route.origin));
-            }
+            claim(&mut claims, &route.hostnames, (route.created, &route.origin));
+        }
+        for route in bind.streams.iter().flat_map(|listener| &listener.routes) {
+            claim(&mut claims, &route.hostnames, (route.created, &route.origin));
         }
     }
     claims
@@ -37,4 +35,13 @@ pub fn find(snapshot: &Snapshot) -> Vec<Diagnostic> {
             Some(finding.hint("Check that both namespaces mean to share the host"))
         })
         .collect()
+}
+
+/// Who claims each host.
+type Claims<'s> = BTreeMap<String, BTreeSet<(i64, &'s Origin)>>;
+
+fn claim<'s>(claims: &mut Claims<'s>, hostnames: &[HostPattern], owner: (i64, &'s Origin)) {
+    for host in hostnames.iter().filter(|host| **host != HostPattern::Any) {
+        claims.entry(host.to_string()).or_default().insert(owner);
+    }
 }

@@ -1,8 +1,8 @@
 //! Rules that can never match, as the router sees them.
 
 use super::field_of;
-use ir::{Code, Diagnostic, Origin, Rule, Snapshot};
-use std::collections::{BTreeMap, BTreeSet};
+use ir::{Code, Diagnostic, HostPattern, Origin, Rule, Snapshot, StreamRoute};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// One finding per dead rule, or per dead match of a rule that is alive otherwise.
 pub fn find(snapshot: &Snapshot) -> Vec<Diagnostic> {
@@ -28,7 +28,39 @@ pub fn find(snapshot: &Snapshot) -> Vec<Diagnostic> {
             findings.push(finding(rule, "", &shadowed.by));
         }
     }
+    findings.extend(streams(snapshot));
     findings
+}
+
+/// Routes for streams of which another one takes everything, on every listener they are attached to.
+fn streams(snapshot: &Snapshot) -> Vec<Diagnostic> {
+    let of_binds = snapshot.binds.iter().flat_map(|bind| &bind.streams);
+    let listeners = of_binds.chain(snapshot.udp.iter().map(|bind| &bind.listener));
+    let mut alive = BTreeSet::new();
+    let mut losers: BTreeMap<&Origin, &Origin> = BTreeMap::new();
+    for listener in listeners {
+        let mut routes: Vec<&StreamRoute> = listener.routes.iter().map(|route| &**route).collect();
+        routes.sort_by(|a, b| a.rank().cmp(&b.rank()));
+        let mut first: HashMap<&HostPattern, &Origin> = HashMap::new();
+        for route in routes {
+            for hostname in &route.hostnames {
+                let winner = *first.entry(hostname).or_insert(&route.origin);
+                if *winner == route.origin {
+                    alive.insert(&route.origin);
+                } else {
+                    losers.insert(&route.origin, winner);
+                }
+            }
+        }
+    }
+    losers.retain(|route, _| !alive.contains(route));
+    let dead = losers.into_iter().map(|(route, by)| {
+        let message =
+            format!("the route gets nothing: {by} is older and takes all of its listener's streams");
+        Diagnostic::new(Code::RuleShadowed, route.clone(), "spec.parentRefs", message)
+            .hint("Give it a listener or hostnames of its own, or remove it")
+    });
+    dead.collect()
 }
 
 fn finding(rule: &Rule, part: &str, by: &Origin) -> Diagnostic {

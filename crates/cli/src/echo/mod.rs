@@ -10,7 +10,8 @@ pub use builtin::{Builtin, Imagined};
 use crate::exit::Exit;
 use crate::flags;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
 use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -71,12 +72,15 @@ pub async fn serve(listener: TcpListener, identity: Arc<Identity>) {
                 let identity = Arc::clone(&identity);
                 async move { Ok::<_, Infallible>(answer::answer(request, &identity).await) }
             });
-            let connection = hyper::server::conn::http1::Builder::new()
+            // HTTP/2 for who begins with its preface.
+            let mut server = Builder::new(TokioExecutor::new());
+            server
+                .http1()
                 .timer(TokioTimer::new())
                 // As many as the gate lets in by default, and those that it adds.
-                .max_headers(200)
-                .serve_connection(TokioIo::new(stream), service)
-                .with_upgrades();
+                .max_headers(200);
+            server.http2().timer(TokioTimer::new()).enable_connect_protocol();
+            let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service);
             // A client that goes away in the middle is none of our business.
             let _ = connection.await;
         });

@@ -123,7 +123,7 @@ impl Request {
         let (authority, target) = rest.split_at(end);
         let authority = authority.rsplit('@').next().unwrap_or_default();
         let (host, port) = split_port(authority)?;
-        if stream.is_some() && port.is_none() && !(tls && !host.is_empty()) {
+        if stream.is_some() && port.is_none() && (!tls || host.is_empty()) {
             return Err(format!("`{url}` names no port, as tcp://:5432 does"));
         }
         if host.is_empty() && (stream.is_none() || tls) {

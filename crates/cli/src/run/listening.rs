@@ -73,6 +73,7 @@ mod tests {
         let address = BindAddress { ip: None, port: 80 };
         let listener = |layer, origin| {
             Arc::new(Listener {
+                clients: None,
                 identity: None,
                 origin,
                 layer,

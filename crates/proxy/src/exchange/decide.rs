@@ -6,7 +6,7 @@ use crate::fault::Fault;
 use crate::filter::{self, Changes, CompiledFilter};
 use crate::forwarded::{self, Client, Received};
 use crate::http::h1::head::strip_hop_by_hop;
-use crate::http::h1::{BodyLength, Fields, Name, RequestHead};
+use crate::http::h1::{BodyLength, Fields, Name, NameSet, RequestHead};
 use crate::plan::{Action, CompiledRule, Found, PlanSocket, Target};
 use crate::respond::Reply;
 use crate::upstream::UpstreamCell;
@@ -99,7 +99,11 @@ pub(super) fn decide<'p>(
         return Decision::fault(Fault::NoRoute);
     };
     let received = Received::take(client, &head.fields, raw);
-    strip(head, raw);
+    strip(
+        head,
+        raw,
+        client.trusted && tls.is_none_or(|tls| tls.client.is_none()),
+    );
     Decision {
         found: Some(found),
         step: step(worker, found, facts, client, raw, head),
@@ -187,10 +191,16 @@ fn answer<'p>(mut reply: Reply, fault: Option<Fault>, changes: &Changes<'_>) -> 
     Step::Reply(reply, fault)
 }
 
-/// Takes out what is not to be sent on.
-fn strip(head: &mut RequestHead, raw: &[u8]) {
+/// What a client can't say of itself.
+const CLIENT_CERTIFICATE: NameSet = NameSet::of(&[Name::XForwardedClientCert]);
+
+/// Takes out what is not to be sent on. `passes_certificate`: a trusted proxy says who its client is.
+fn strip(head: &mut RequestHead, raw: &[u8], passes_certificate: bool) {
     strip_hop_by_hop(&mut head.fields, raw, head.connection);
     head.fields.take_out(forwarded::OURS);
+    if !passes_certificate {
+        head.fields.take_out(CLIENT_CERTIFICATE);
+    }
     if head.disguised {
         head.fields.remove_if(raw, |_, name| Name::is_disguised(name));
     }

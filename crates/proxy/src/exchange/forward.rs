@@ -463,6 +463,15 @@ impl<'p> Forward<'_, 'p> {
             &head.fields,
             order.edited,
         );
+        if let Some(client) = self
+            .session
+            .downstream
+            .tls
+            .as_ref()
+            .and_then(|tls| tls.client.as_deref())
+        {
+            write::field(out, b"X-Forwarded-Client-Cert", client.as_bytes());
+        }
         out.extend(b"\r\n");
     }
 }

@@ -133,7 +133,7 @@ impl Direction {
                 Some(filled) => {
                     let filled = ready!(filled).map_err(|_| End::From)?;
                     if let Fill::Some(count) = filled {
-                        self.turn(count < FULL, false);
+                        self.turn(count < SMALL, false);
                     }
                     return Poll::Ready(Ok(filled));
                 }
@@ -162,6 +162,8 @@ impl Direction {
 
 /// Bytes read at once when copying.
 const ROOM: usize = 32 * 1024;
-/// A read of this much says that the sender has more than that. Below it, copying costs less than two calls for a pipe.
+/// A read of this much says that the sender has more than that.
 const FULL: usize = 16 * 1024;
+/// Below it, copying costs less than two calls for a pipe. TLS records of 16 KiB that come one by one stay above.
+const SMALL: usize = 8 * 1024;
 const SIGNS: u8 = 3;

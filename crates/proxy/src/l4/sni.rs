@@ -10,6 +10,7 @@ use crate::l4::tcp::{self, Incoming};
 use crate::stream::Stream;
 use crate::tls::accept::{self, HandshakeFault, Opened};
 use crate::tls::hello::{Hello, HelloReader, Progress};
+use crate::upstream::Carries;
 use crate::worker::WorkerState;
 use router::TakenBy;
 use std::io;
@@ -87,7 +88,7 @@ pub async fn enter(worker: &Rc<WorkerState>, mut arriving: Arriving) -> Entry {
     };
     let tls = socket.and_then(|socket| socket.tls.as_ref());
     let config = match &listener.tls {
-        ir::StreamTls::Terminate(_) => tls.map(|tls| Arc::clone(&tls.streams)),
+        ir::StreamTls::Terminate(_) => tls.map(|tls| Arc::clone(tls.streams(hello.sni.as_deref()))),
         ir::StreamTls::Passthrough | ir::StreamTls::None => None,
     };
     let ends = Ends {
@@ -123,8 +124,13 @@ pub async fn enter(worker: &Rc<WorkerState>, mut arriving: Arriving) -> Entry {
             }
         }
     };
+    let carries = match client {
+        Stream::Plain(_) => Carries::Sealed,
+        _ => Carries::Bytes,
+    };
     Entry::Stream(Box::new(Incoming {
         client,
+        carries,
         sent,
         ends,
         control,

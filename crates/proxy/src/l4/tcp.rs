@@ -3,7 +3,7 @@
 //!
 //! What is under way goes on whatever becomes of the configuration; a drain lets it, until its time is over.
 
-use crate::connection::Control;
+use crate::connection::{Control, SocketSlot};
 use crate::fault::Fault;
 use crate::forwarded::Ends;
 use crate::http::alarm::Alarm;
@@ -13,10 +13,11 @@ use crate::l4::CompiledStream;
 use crate::l4::record::Record;
 use crate::l4::relay::{self, Passed};
 use crate::stream::Stream;
-use crate::upstream::{UpstreamCell, Wanted, checkout};
+use crate::upstream::{Carries, UpstreamCell, Wanted, checkout};
 use crate::worker::WorkerState;
 use router::streams::Chosen;
 use socket2::SockRef;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,12 +35,46 @@ pub struct Incoming {
     pub ends: Ends,
     /// How the worker speaks to the connection.
     pub control: Rc<Control>,
+    /// What they are.
+    pub carries: Carries,
     /// Where they go.
     pub cell: Arc<UpstreamCell>,
     /// What is known about it so far.
     pub record: Record,
     /// When it was accepted.
     pub began: Instant,
+}
+
+/// A connection to a TCP listener. `None`: it was refused.
+pub fn arrive(
+    worker: &Rc<WorkerState>,
+    tcp: TcpStream,
+    (peer, local): (SocketAddr, SocketAddr),
+    slot: SocketSlot,
+    control: Rc<Control>,
+) -> Option<Box<Incoming>> {
+    let began = worker.clock.now();
+    let plan = worker.plan();
+    let routes = plan.socket(slot)?.streams.as_ref()?.only()?;
+    let mut record = Record::new(peer, local, "TCP");
+    let Some(cell) = choose(worker, &mut record, routes.listener(), routes.first(), began) else {
+        reset_tcp(&tcp);
+        return None;
+    };
+    Some(Box::new(Incoming {
+        client: Stream::Plain(tcp),
+        sent: Buffer::default(),
+        ends: Ends {
+            peer,
+            local,
+            tls: false,
+        },
+        control,
+        carries: Carries::Bytes,
+        cell,
+        record,
+        began,
+    }))
 }
 
 /// Decides where a stream goes by its listener's route. An error is written down already: the connection is to be
@@ -95,6 +130,7 @@ async fn forward(worker: &Rc<WorkerState>, incoming: &mut Incoming) -> Result<()
         sent,
         ends,
         control,
+        carries,
         cell,
         record,
         ..
@@ -102,6 +138,7 @@ async fn forward(worker: &Rc<WorkerState>, incoming: &mut Incoming) -> Result<()
     record.cell = Some(Arc::clone(cell));
     let mut wanted = Wanted {
         fresh: true,
+        carries: *carries,
         ends: Some(ends),
         ..Wanted::default()
     };

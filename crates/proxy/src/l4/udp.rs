@@ -7,6 +7,9 @@
 //! A flow keeps its endpoint while that can be chosen, and while it answers; then the next datagram begins a new one.
 
 pub mod flows;
+mod sockets;
+
+pub use sockets::open;
 
 use crate::fault::Fault;
 use crate::l4::CompiledStream;
@@ -17,10 +20,10 @@ use crate::upstream::{Lease, UpstreamCell};
 use crate::worker::WorkerState;
 use flows::{FlowId, Flows, Standing};
 use router::streams::Chosen;
-use socket2::{Domain, Protocol, Socket, Type};
+use sockets::connected;
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -114,7 +117,9 @@ impl UdpListening {
             while end < count && key(datagrams, end) == of {
                 end += 1;
             }
-            if let Some(key) = of {
+            if let Some(key) = of
+                && !is_own(self.local, key)
+            {
                 self.pass(worker, datagrams, at..end, key);
             }
             at = end;
@@ -244,7 +249,7 @@ impl UdpListening {
             tracing::debug!(endpoint = %lease.address(), %error, "cannot connect");
             Fault::Connect
         })?;
-        let mut record = Record::new(key.0, self.address(key.1), "UDP");
+        let mut record = Record::new(canonical(key.0), self.address(key.1), "UDP");
         record.listener = Some(Arc::clone(&plan.bind.listener));
         record.chosen = Some(chosen.clone());
         record.cell = Some(Arc::clone(&cell));
@@ -305,24 +310,16 @@ impl Flow {
     }
 }
 
-/// Opens one socket per worker for an address.
-pub fn open(address: ir::BindAddress, workers: usize, alone: bool) -> io::Result<Vec<std::net::UdpSocket>> {
-    let at = |ip: IpAddr| open_at(SocketAddr::new(ip, address.port), workers, alone);
-    match address.ip {
-        Some(ip) => at(ip),
-        None => match at(Ipv6Addr::UNSPECIFIED.into()) {
-            // A kernel without IPv6, or one where it is switched off.
-            Err(error)
-                if matches!(
-                    error.raw_os_error(),
-                    Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)
-                ) =>
-            {
-                at(Ipv4Addr::UNSPECIFIED.into())
-            }
-            outcome => outcome,
-        },
-    }
+/// Whether a datagram claims to come from the socket itself that it came to, or from nowhere: an answer to it would come
+/// back here, and the answer to that, without end.
+fn is_own(local: SocketAddr, (peer, asked): Key) -> bool {
+    let own = asked.unwrap_or(local.ip()).to_canonical();
+    peer.port() == 0 || (peer.port() == local.port() && peer.ip().to_canonical() == own)
+}
+
+/// IPv4 clients of a dual-stack socket are IPv4 clients.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Receives until told to stop.
@@ -417,53 +414,35 @@ fn receive(socket: &UdpSocket, datagrams: &mut Datagrams, most: usize) -> io::Re
     }
 }
 
-fn connected(endpoint: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(endpoint), Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_nonblocking(true)?;
-    socket.connect(&endpoint.into())?;
-    UdpSocket::from_std(socket.into())
-}
-
-/// Opens the sockets of one address; the first decides the port if the kernel is to choose it.
-fn open_at(address: SocketAddr, workers: usize, alone: bool) -> io::Result<Vec<std::net::UdpSocket>> {
-    if alone && address.port() != 0 {
-        // Another process with SO_REUSEPORT and the same user would silently take a share.
-        drop(socket(address, false)?);
-    }
-    let first: std::net::UdpSocket = socket(address, true)?.into();
-    let address = first.local_addr()?;
-    let mut sockets = vec![first];
-    for _ in 1..workers {
-        sockets.push(socket(address, true)?.into());
-    }
-    Ok(sockets)
-}
-
-fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
-        // One socket for both families, whatever the system's default.
-        socket.set_only_v6(false)?;
-    }
-    socket.set_reuse_port(shared)?;
-    socket.set_nonblocking(true)?;
-    // What comes while the worker is busy waits here; the kernel cuts it to net.core.rmem_max (208 KiB by default).
-    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
-    if address.ip().is_unspecified() {
-        datagrams::tell_local_address(&socket, address.is_ipv6())?;
-    }
-    socket.bind(&address.into())?;
-    Ok(socket)
-}
-
 /// Flows of one socket of one worker at most, if there are files for them.
 pub const MOST_FLOWS: usize = 16_384;
 /// An endpoint that is on its way out has to answer that often; a drain waits for who was heard since.
 const QUIET: Duration = Duration::from_secs(5);
 /// Answers come in ones and twos, unless it is a download.
 const ANSWERS_AT_ONCE: usize = 16;
-const RECEIVE_BUFFER: usize = 4 << 20;
 
 thread_local! {
     static DATAGRAMS: RefCell<Datagrams> = RefCell::new(Datagrams::new());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_own;
+
+    #[test]
+    fn a_datagram_that_would_answer_itself_is_known() {
+        let address = |text: &str| text.parse().unwrap();
+        let one = address("192.0.2.1:53");
+        assert!(is_own(one, (one, None)));
+        assert!(is_own(one, (address("198.51.100.7:0"), None)));
+        assert!(!is_own(one, (address("192.0.2.1:54"), None)));
+        assert!(!is_own(one, (address("192.0.2.2:53"), None)));
+        // Behind a socket for every address it is the one that was asked.
+        let asked = Some("192.0.2.1".parse().unwrap());
+        assert!(is_own(
+            address("[::]:53"),
+            (address("[::ffff:192.0.2.1]:53"), asked)
+        ));
+        assert!(!is_own(address("[::]:53"), (address("192.0.2.9:53"), asked)));
+    }
 }

@@ -209,11 +209,16 @@ impl Builder {
         let certificates = Certificates::build(bind, &self.keys, before.map(|tls| &tls.certificates));
         match before {
             Some(before)
-                if Arc::ptr_eq(&before.certificates, &certificates) && before.http3.as_ref() == http3 =>
+                if Arc::ptr_eq(&before.certificates, &certificates)
+                    && before.checks_as(bind)
+                    && before.http3.as_ref() == http3 =>
             {
                 Ok(Arc::clone(before))
             }
-            _ => self.tls.bind(certificates, http3).map(Arc::new),
+            _ => self
+                .tls
+                .bind(bind, certificates, http3, before.map(|before| &**before))
+                .map(Arc::new),
         }
     }
 
@@ -305,7 +310,8 @@ fn is_same(a: &Arc<ir::Bind>, b: &Arc<ir::Bind>) -> bool {
                 && a.layer == b.layer
                 && a.hostname == b.hostname
                 && a.tls == b.tls
-                && a.identity == b.identity);
+                && a.identity == b.identity
+                && a.clients == b.clients);
         let difference = a.routes.since(&b.routes);
         same && difference.gone.is_empty() && difference.new.is_empty()
     };

@@ -186,6 +186,7 @@ impl Listening {
                 version: rustls::ProtocolVersion::TLSv1_3,
                 alpn: Some(Alpn::Http3),
                 resumed: false,
+                client: None,
             }),
             control,
             local: bind.seen(SocketAddr::new(ip, self.local.port())),

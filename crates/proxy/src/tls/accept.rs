@@ -1,5 +1,6 @@
 //! The handshake with a client.
 
+use super::clients;
 use super::settings::TlsBind;
 use crate::connection::{Alpn, TlsFacts};
 use rustls::ServerConfig;
@@ -87,7 +88,9 @@ pub async fn shake(
             return Err(HandshakeFault::UnknownName(sni));
         }
     };
-    opened.finish(sni, Arc::clone(&bind.config)).await
+    let config = Arc::clone(bind.config(sni.as_deref()));
+    let vouches = bind.vouches(sni.as_deref());
+    opened.finish(sni, config, vouches).await
 }
 
 /// Shakes hands for a stream whose route is known.
@@ -96,7 +99,7 @@ pub async fn shake_for_stream(
     config: Arc<ServerConfig>,
 ) -> Result<(Box<TlsStream<TcpStream>>, Box<TlsFacts>), HandshakeFault> {
     let sni = opened.sni();
-    opened.finish(sni, config).await
+    opened.finish(sni, config, false).await
 }
 
 impl Opened {
@@ -109,6 +112,7 @@ impl Opened {
         self,
         sni: Option<Box<str>>,
         config: Arc<ServerConfig>,
+        vouches: bool,
     ) -> Result<(Box<TlsStream<TcpStream>>, Box<TlsFacts>), HandshakeFault> {
         let Self { start, rest } = self;
         let stream = start
@@ -135,6 +139,11 @@ impl Opened {
                 Some(b"http/1.1") => Some(Alpn::Http11),
                 _ => None,
             },
+            client: session
+                .peer_certificates()
+                .and_then(<[_]>::first)
+                .filter(|_| vouches)
+                .map(|leaf| clients::description(leaf).into()),
             resumed: session.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
         };
         Ok((Box::new(stream), Box::new(facts)))

@@ -28,16 +28,16 @@ pub struct TlsClients {
 #[derive(Debug)]
 struct Known {
     tls: Arc<UpstreamTls>,
-    protocol: UpstreamProtocol,
+    protocol: Option<UpstreamProtocol>,
     identity: Option<Arc<CertifiedKey>>,
     config: Arc<ClientConfig>,
 }
 
-/// Shakes hands with an endpoint.
+/// Shakes hands with an endpoint. `protocol` is what is spoken then, if that is known.
 pub async fn connect(
     config: Arc<ClientConfig>,
     tls: &UpstreamTls,
-    protocol: UpstreamProtocol,
+    protocol: Option<UpstreamProtocol>,
     tcp: TcpStream,
 ) -> io::Result<Box<TlsStream<TcpStream>>> {
     let name = ServerName::try_from(tls.hostname.clone())
@@ -45,7 +45,7 @@ pub async fn connect(
     let stream = TlsConnector::from(config).connect(name, tcp).await?;
     let agreed = stream.get_ref().1.alpn_protocol();
     // A server that knows nothing of ALPN speaks HTTP/1.1; HTTP/2 is agreed upon or not spoken (RFC 9113 §3.2).
-    if protocol == UpstreamProtocol::Http2 && agreed != Some(b"h2") {
+    if protocol == Some(UpstreamProtocol::Http2) && agreed != Some(b"h2") {
         return Err(io::Error::other("the endpoint does not agree to HTTP/2"));
     }
     Ok(Box::new(stream))
@@ -61,11 +61,11 @@ impl TlsClients {
         }
     }
 
-    /// The configuration for an upstream, showing this identity to those that ask.
+    /// The configuration for an upstream of which this protocol is offered, if any, showing this identity to those that ask.
     pub fn config(
         &self,
         tls: &Arc<UpstreamTls>,
-        protocol: UpstreamProtocol,
+        protocol: Option<UpstreamProtocol>,
         identity: Option<&Arc<CertifiedKey>>,
     ) -> Result<Arc<ClientConfig>, Error> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,7 +92,7 @@ impl TlsClients {
     fn build(
         &self,
         tls: &UpstreamTls,
-        protocol: UpstreamProtocol,
+        protocol: Option<UpstreamProtocol>,
         identity: Option<&Arc<CertifiedKey>>,
     ) -> Result<ClientConfig, Error> {
         let roots = match &tls.trust {
@@ -122,10 +122,11 @@ impl TlsClients {
             }
             None => builder.with_no_client_auth(),
         };
-        config.alpn_protocols = vec![match protocol {
-            UpstreamProtocol::Http1 => b"http/1.1".to_vec(),
-            UpstreamProtocol::Http2 => b"h2".to_vec(),
-        }];
+        config.alpn_protocols = match protocol {
+            Some(UpstreamProtocol::Http1) => vec![b"http/1.1".to_vec()],
+            Some(UpstreamProtocol::Http2) => vec![b"h2".to_vec()],
+            None => Vec::new(),
+        };
         Ok(config)
     }
 }

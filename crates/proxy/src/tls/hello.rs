@@ -398,7 +398,7 @@ mod tests {
         }
         assert!(took <= MOST_BYTES + 1000 && reader.message.len() <= MOST_BYTES);
         // Records of one byte may not make it longer than that either.
-        let spread = records(&message(&[extension(21, &[0; 20_000])]), 1);
+        let spread = records(&message(&[extension(21, &vec![0; 20_000])]), 1);
         assert!(matches!(read(&spread, 1000), Progress::Malformed(_)));
     }
 }

@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod certificates;
 pub mod client;
+pub mod clients;
 pub mod hello;
 pub mod settings;
 

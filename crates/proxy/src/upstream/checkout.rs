@@ -32,10 +32,24 @@ pub struct Wanted<'a> {
     pub avoid: SmallVec<[SocketAddr; 2]>,
     /// One try at connecting, however many the upstream's settings allow: the exchange decides about others.
     pub once: bool,
+    /// What it is for.
+    pub carries: Carries,
     /// Who we are to endpoints that ask, over TLS.
     pub identity: Option<&'a Arc<CertifiedKey>>,
     /// Client and the address that it spoke to, for an upstream that wants the PROXY protocol.
     pub ends: Option<&'a Ends>,
+}
+
+/// What a connection is to carry. Decides about TLS below it, where the upstream has any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Carries {
+    /// HTTP, in the version of the upstream.
+    #[default]
+    Http,
+    /// Bytes whose meaning nobody looked at.
+    Bytes,
+    /// TLS that the client speaks with the endpoint: none of ours goes below it.
+    Sealed,
 }
 
 impl Wanted<'_> {
@@ -142,7 +156,7 @@ async fn connect(
     profile: &Rc<Profile>,
     wanted: &Wanted<'_>,
 ) -> Result<UpstreamConnection, (Fault, io::Error)> {
-    if profile.settings.protocol == UpstreamProtocol::Http1 {
+    if profile.settings.protocol == UpstreamProtocol::Http1 || wanted.carries != Carries::Http {
         let (connected, took) = open(worker, &lease, profile, wanted).await?;
         return Ok(UpstreamConnection::new(
             connected,
@@ -204,14 +218,19 @@ async fn open(
         let tcp = open_tcp(lease, settings, wanted.ends)
             .await
             .map_err(|error| (Fault::Connect, error))?;
-        let Some(tls) = &settings.tls else {
+        let Some(tls) = settings
+            .tls
+            .as_ref()
+            .filter(|_| wanted.carries != Carries::Sealed)
+        else {
             return Ok(Stream::Plain(tcp));
         };
+        let protocol = (wanted.carries == Carries::Http).then_some(settings.protocol);
         let config = worker
             .tls_clients
-            .config(tls, settings.protocol, identity)
+            .config(tls, protocol, identity)
             .map_err(|error| (Fault::UpstreamTls, io::Error::other(error)))?;
-        let shaken = client::connect(config, tls, settings.protocol, tcp).await;
+        let shaken = client::connect(config, tls, protocol, tcp).await;
         let stream = shaken.map_err(|error| (Fault::UpstreamTls, error))?;
         Ok(Stream::TlsClient(stream))
     };

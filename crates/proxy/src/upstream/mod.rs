@@ -12,7 +12,7 @@ mod shared;
 mod tests;
 
 pub use cell::{Cells, EndpointFigures, EndpointState, UpstreamCell, UpstreamState};
-pub use checkout::{Wanted, checkout};
+pub use checkout::{Carries, Wanted, checkout};
 pub(crate) use connection::Lease;
 pub use connection::UpstreamConnection;
 pub use local::Upstreams;

@@ -36,6 +36,7 @@ pub fn bind(port: u16, transport: Transport, listeners: Vec<Arc<Listener>>) -> B
 pub fn listener(hostname: HostPattern, tls: Vec<TlsHost>, routes: Vec<Arc<Route>>) -> Arc<Listener> {
     let origin = origin_of("Gateway", "gate").section(hostname.to_string());
     Arc::new(Listener {
+        clients: None,
         identity: None,
         origin,
         layer: Layer::Gateway,
@@ -203,6 +204,7 @@ pub fn stream_route(name: &str, hostnames: &[&str], backends: &[(&str, u32)]) ->
 
 pub fn stream_listener(hostname: &str, tls: StreamTls, routes: Vec<Arc<StreamRoute>>) -> Arc<StreamListener> {
     Arc::new(StreamListener {
+        clients: None,
         origin: origin_of("Gateway", "gate").section(format!("stream-{hostname}")),
         hostname: pattern(hostname),
         tls,

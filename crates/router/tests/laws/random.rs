@@ -153,6 +153,7 @@ pub fn request(dice: &mut Dice) -> Request {
 fn listener(dice: &mut Dice, layer: Layer, hostname: HostPattern) -> Arc<Listener> {
     let name = format!("l{}", dice.roll(1_000_000));
     Arc::new(Listener {
+        clients: None,
         identity: None,
         origin: Origin::new("Gateway", "gw", "gw").section(name),
         layer,

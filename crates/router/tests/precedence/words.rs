@@ -82,6 +82,7 @@ fn socket(lines: &[&str]) -> Socket<()> {
         let position = listeners.iter().position(|listener| listener.origin == origin);
         let position = position.unwrap_or_else(|| {
             listeners.push(Listener {
+                clients: None,
                 identity: None,
                 origin,
                 layer,

@@ -68,7 +68,7 @@ fields! {
     server_port [] false "port that the client connected to" |r| r.local.map_or(Value::Missing, |local| Value::Port(local.port()));
     method [request_method] true "method" |r| text(r.method);
     scheme [] true "`http` or `https`" |r| text(r.scheme.as_bytes());
-    host [http_host] true "host asked for" |r| text(r.host);
+    host [http_host] true "host asked for; of a TLS stream the name" |r| text(r.host);
     path [] true "path as received" |r| text(r.path);
     query [args query_string] true "query as received, without `?`" |r| r.query.map_or(Value::Missing, text);
     request_uri [] false "path and query as received" |r| match r.query {
@@ -76,10 +76,10 @@ fields! {
         None => text(r.path),
     };
     request [] false "method, path, query and protocol" |r| Value::Request(r);
-    protocol [server_protocol] true "`HTTP/1.1`" |r| text(r.protocol.as_bytes());
+    protocol [server_protocol] true "`HTTP/1.1`; `TCP`, `TLS` or `UDP` for a stream" |r| text(r.protocol.as_bytes());
     status [] true "status sent to the client; none if it went away before" |r| number(r.status.into());
-    bytes_in [request_length] true "bytes of the request as received, head included" |r| Value::Number(r.bytes_in);
-    bytes_out [bytes_sent] true "bytes of the response as sent, head included" |r| Value::Number(r.bytes_out);
+    bytes_in [request_length] true "bytes of the request as received, head included; of a stream all from the client" |r| Value::Number(r.bytes_in);
+    bytes_out [bytes_sent] true "bytes of the response as sent, head included; of a stream all to the client" |r| Value::Number(r.bytes_out);
     body_bytes_out [body_bytes_sent] false "bytes of the response's body" |r| Value::Number(r.body_bytes_out);
     duration [request_time] true "seconds from the request's first byte to the response's last" |r| Value::Seconds(r.duration);
     upstream_connect [upstream_connect_time] true "seconds to connect to the endpoint; none when a connection was reused" |r| r.upstream_connect.map_or(Value::Missing, Value::Seconds);

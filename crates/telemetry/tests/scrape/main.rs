@@ -7,8 +7,8 @@ mod text;
 
 use narthex_telemetry::families::{ALL, Kind};
 use narthex_telemetry::{
-    CertificateExpiry, DiagnosticCount, Figures, Format, Handshake, Method, RouteLabels, Telemetry,
-    TlsVersion, UpstreamGauges,
+    CertificateExpiry, DiagnosticCount, Figures, Format, Handshake, Method, RouteLabels, StreamFigures,
+    Telemetry, TlsVersion, UpstreamGauges,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +39,19 @@ fn busy() -> Arc<Telemetry> {
     cart.record(&second, &figures(Method::Get, 204, 70));
     cart.record(&second, &figures(Method::of("BREW"), 418, 90_000));
     telemetry.unrouted().record(&first, &figures(Method::Post, 0, 0));
+    let stream = telemetry.stream(&RouteLabels {
+        kind: "TCPRoute",
+        ..CART
+    });
+    for fault in ["", "connect"] {
+        let figures = StreamFigures {
+            fault,
+            duration: Duration::from_secs(2),
+            bytes_in: 10,
+            bytes_out: 20,
+        };
+        stream.record(&first, &figures);
+    }
     let upstream = telemetry.upstream("shop/cart:80");
     upstream.connected(&first, Duration::from_micros(200));
     upstream.connect_failed(&first);

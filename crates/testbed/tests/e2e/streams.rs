@@ -47,7 +47,10 @@ async fn dns_server() -> SocketAddr {
 async fn example(ports: &[(u16, SocketAddr)]) -> Gateway {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/tcp-udp-tls");
     let secret = Gateway::secret("infra", "queue-tls", &["queue.localhost"]);
-    let mut builder = Gateway::builder().without_echo().file("secret.yaml", &secret);
+    let mut builder = Gateway::builder()
+        .without_echo()
+        .access_log("json")
+        .file("secret.yaml", &secret);
     for file in ["gateway.yaml", "tcp.yaml", "udp.yaml", "tls.yaml"] {
         let mut text = std::fs::read_to_string(directory.join(file)).unwrap();
         for (port, address) in ports {
@@ -117,6 +120,37 @@ async fn every_protocol_of_the_example_reaches_its_backend() {
         heard.starts_with(b"vault\n") && heard.ends_with(&hello),
         "the hello came through as it was"
     );
+}
+
+#[tokio::test]
+async fn a_stream_is_a_line_in_the_access_log_and_counted_by_route() {
+    let queue = speaker("queue\n").await;
+    let gw = example(&[(15672, queue)]).await;
+    let mut inside = Connection::tls(gw.address(8443), "queue.localhost")
+        .await
+        .unwrap();
+    inside.send("hello").await.unwrap();
+    assert_eq!(inside.exactly(11).await.unwrap(), b"queue\nhello");
+    drop(inside);
+    let line: serde_json::Value = serde_json::from_str(&gw.access_log(1)[0]).unwrap();
+    for (field, value) in [
+        ("protocol", "TLS"),
+        ("host", "queue.localhost"),
+        ("tls_version", "TLSv1.3"),
+        ("route_kind", "TLSRoute"),
+        ("route_namespace", "infra"),
+        ("route", "queue"),
+        ("upstream", "infra/queue:5672"),
+        ("endpoint", &queue.to_string()),
+        ("listener", "Gateway infra/front#queue"),
+    ] {
+        assert_eq!(line[field], value, "{field}");
+    }
+    assert_eq!((&line["bytes_in"], &line["bytes_out"]), (&5.into(), &11.into()));
+    let metrics = gw.metrics().await;
+    let of_route = &["route_kind=\"TLSRoute\"", "route=\"queue\""];
+    assert_eq!(metrics.sum("narthex_streams_total", of_route), 1.0);
+    assert_eq!(metrics.sum("narthex_stream_sent_bytes_total", of_route), 11.0);
 }
 
 /// QUIC Initial packets are at least 1200 bytes (RFC 9000 §14.1), and a connection goes on for long: what matters to a relay

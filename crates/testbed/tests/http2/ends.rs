@@ -55,9 +55,9 @@ async fn a_client_that_cancels_cancels_at_its_endpoint() {
         let asked = client.ask(get("http://nowhere.example/"), true).await.unwrap();
         assert_eq!(asked.answer().await.unwrap().status, 404);
         // A client that is gone altogether.
-        let _asked = client.ask(get(&url), true).await.unwrap();
+        let asked = client.ask(get(&url), true).await.unwrap();
         assert_eq!(told.recv().await.unwrap(), "asked");
-        drop((_asked, client));
+        drop((asked, client));
         assert_eq!(told.recv().await.unwrap(), end);
     }
     // From HTTP/1.1 too.

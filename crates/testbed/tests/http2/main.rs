@@ -6,6 +6,7 @@ mod bridges;
 mod connections;
 mod ends;
 mod many;
+mod peers;
 mod retries;
 mod times;
 mod websockets;

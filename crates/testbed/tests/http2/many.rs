@@ -115,7 +115,7 @@ async fn uploads_that_are_not_read_leave_room_for_others() {
         let request = Request::post("http://two.example/deaf").body(()).unwrap();
         let mut asked = client.ask(request, false).await.unwrap();
         let sends = tokio::spawn(async move {
-            let _ = narthex_testbed::http2::send(&mut asked.content, &[0; 4_000_000], true).await;
+            let _ = narthex_testbed::http2::send(&mut asked.content, &vec![0; 4_000_000], true).await;
         });
         stuck.push(sends);
     }

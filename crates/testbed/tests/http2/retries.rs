@@ -250,7 +250,7 @@ async fn mirrors_get_a_copy_in_their_own_version() {
     assert_eq!((copy.0.as_str(), &*copy.1, copy.2), ("GET", "one.example", 0));
     let request = Request::post("http://one.example/").body(()).unwrap();
     let mut asked = client.ask(request, false).await.unwrap();
-    asked.send([0; 70_000], true).await.unwrap();
+    asked.send(vec![0; 70_000], true).await.unwrap();
     assert_eq!(asked.answer().await.unwrap().status, 200);
     let copy = told.recv().await.unwrap();
     assert_eq!((copy.0.as_str(), copy.2), ("POST", 70_000));

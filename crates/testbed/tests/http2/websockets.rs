@@ -63,7 +63,7 @@ async fn echo_two() -> (Http2Backend, mpsc::UnboundedReceiver<String>) {
                     .head
                     .headers
                     .keys()
-                    .map(|name| name.as_str())
+                    .map(http::HeaderName::as_str)
                     .collect::<Vec<_>>();
                 let head = format!(
                     "{} {protocol:?} {} {names:?}",

@@ -2,6 +2,7 @@
 
 use super::addresses::Asked;
 use super::front::{self, Front};
+use super::tls::Secured;
 use super::{GatewayUnit, Holder, admission, is_ours, listener};
 use crate::conditions::Wrong;
 use crate::input::Key;
@@ -33,10 +34,10 @@ pub(crate) fn translate(scope: &mut Scope<'_>, gateway: &Arc<Gateway>) -> Gatewa
         Some(front) => front.addresses(scope, &origin, asked),
         None => asked.own(scope, gateway, &origin),
     };
-    let client_certificates = gateway_tls(scope, gateway, &origin);
+    let secured = Secured::read(scope, gateway);
     allowed_listeners(scope, gateway, &origin);
     let holder = Holder::Gateway(Key::of(&gateway.metadata));
-    let listeners = listener::translate_all(scope, &holder, &gateway.spec.listeners, client_certificates);
+    let listeners = listener::translate_all(scope, &holder, &gateway.spec.listeners, &secured);
     GatewayUnit {
         gateway: Some(Arc::clone(gateway)),
         addresses: addresses.usable,
@@ -46,6 +47,8 @@ pub(crate) fn translate(scope: &mut Scope<'_>, gateway: &Arc<Gateway>) -> Gatewa
         front,
         elsewhere: false,
         listeners,
+        insecure: secured.is_insecure(),
+        backend: secured.backend,
     }
 }
 
@@ -121,39 +124,4 @@ fn allowed_listeners(scope: &mut Scope<'_>, gateway: &Gateway, origin: &Origin) 
             .hint("Use All, Same, None, or Selector with a selector"),
         );
     }
-}
-
-/// Reports TLS settings of the whole Gateway. Whether client certificates are asked for: to serve without
-/// checking them would let anybody in, so HTTPS listeners are refused then.
-fn gateway_tls(scope: &mut Scope<'_>, gateway: &Gateway, origin: &Origin) -> bool {
-    let Some(tls) = &gateway.spec.tls else {
-        return false;
-    };
-    if tls.get("backend").is_some() {
-        scope.report(Diagnostic::new(
-            Code::GatewayFieldUnsupported,
-            origin.clone(),
-            "spec.tls.backend",
-            "backends are not spoken to over TLS yet, so no client certificate is shown to them",
-        ));
-    }
-    let frontend = checks_clients(gateway);
-    if frontend {
-        scope.report(
-            Diagnostic::new(
-                Code::ListenerTlsInvalid,
-                origin.clone(),
-                "spec.tls.frontend",
-                "client certificates can't be checked yet, so the HTTPS listeners of this Gateway are refused rather than served without the check",
-            )
-            .hint("Remove spec.tls.frontend if clients need not be checked"),
-        );
-    }
-    frontend
-}
-
-/// Whether client certificates are asked for, on the listeners of ListenerSets too.
-pub(crate) fn checks_clients(gateway: &Gateway) -> bool {
-    let tls = gateway.spec.tls.as_ref();
-    tls.is_some_and(|tls| tls.get("frontend").is_some())
 }

@@ -1,5 +1,6 @@
 //! One listener of a Gateway or ListenerSet: protocol, hostname, certificates and kinds of routes.
 
+use super::tls::Secured;
 use super::{Holder, ListenerUnit, Speaks, admission};
 use crate::certificates::{Problem, covers};
 use crate::conditions::Wrong;
@@ -8,7 +9,7 @@ use crate::hosts::{self, Star};
 use crate::input::Key;
 use crate::scope::Scope;
 use api::gateway::{GROUP, Listener, Protocol, RouteGroupKind, SecretRef, TlsMode};
-use ir::{Certificate, CertificateId, Code, Diagnostic, HostPattern, Origin};
+use ir::{Certificate, CertificateId, ClientValidation, Code, Diagnostic, HostPattern, Origin};
 use std::sync::Arc;
 
 /// Reads the listeners of a Gateway or ListenerSet.
@@ -16,10 +17,10 @@ pub(crate) fn translate_all(
     scope: &mut Scope<'_>,
     holder: &Holder,
     listeners: &[Listener],
-    client_certificates: bool,
+    secured: &Secured,
 ) -> Vec<ListenerUnit> {
     (0..listeners.len())
-        .map(|index| translate(scope, holder, listeners, index, client_certificates))
+        .map(|index| translate(scope, holder, listeners, index, secured))
         .collect()
 }
 
@@ -28,7 +29,7 @@ fn translate(
     holder: &Holder,
     listeners: &[Listener],
     index: usize,
-    client_certificates: bool,
+    secured: &Secured,
 ) -> ListenerUnit {
     let listener = &listeners[index];
     let mut look = Look {
@@ -47,7 +48,8 @@ fn translate(
     let kinds = look.kinds();
     look.namespaces();
     look.filters();
-    let certificates = look.certificates(speaks, client_certificates, &hostname);
+    let certificates = look.certificates(speaks, &hostname);
+    let clients = look.clients(speaks, secured);
     ListenerUnit {
         origin: look.origin,
         name: listener.name.clone(),
@@ -55,6 +57,8 @@ fn translate(
         speaks,
         hostname,
         certificates,
+        clients,
+        identity: secured.identity.clone(),
         kinds,
         refused: look.refused,
         unresolved: look.unresolved,
@@ -226,12 +230,7 @@ impl Look<'_, '_> {
     }
 
     /// Usable certificates. None of them means that a listener where TLS ends can't be served.
-    fn certificates(
-        &mut self,
-        speaks: Option<Speaks>,
-        client_certificates: bool,
-        hostname: &HostPattern,
-    ) -> Vec<CertificateId> {
+    fn certificates(&mut self, speaks: Option<Speaks>, hostname: &HostPattern) -> Vec<CertificateId> {
         let protocol = &self.listener.protocol;
         match (speaks, self.listener.tls.as_ref()) {
             (Some(Speaks::Https | Speaks::TlsTerminate), Some(tls)) => {
@@ -240,12 +239,6 @@ impl Look<'_, '_> {
                     let message = format!("protocol {protocol} needs TLS mode Terminate, not {mode}");
                     self.tls_mistake("tls.mode", message, "Use mode Terminate");
                     return Vec::new();
-                }
-                if client_certificates {
-                    self.refuse(
-                        "UnsupportedValue",
-                        "client certificates (spec.tls.frontend) can't be checked yet".to_owned(),
-                    );
                 }
                 for option in tls.options.keys() {
                     let message = format!("TLS option {option} is not known and has no effect");
@@ -287,6 +280,19 @@ impl Look<'_, '_> {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Which clients are let in. If that can't be said, nobody is.
+    fn clients(&mut self, speaks: Option<Speaks>, secured: &Secured) -> Option<Arc<ClientValidation>> {
+        let ends_here = matches!(speaks, Some(Speaks::Https | Speaks::TlsTerminate));
+        let checked = secured.of_port(self.listener.port).filter(|_| ends_here)?;
+        if let Some(wrong) = &checked.unresolved {
+            self.unresolve(wrong.reason, wrong.message.clone());
+        }
+        if let Some(wrong) = &checked.refused {
+            self.refuse(wrong.reason, wrong.message.clone());
+        }
+        checked.clients.clone()
     }
 
     fn tls_mistake(&mut self, field: &str, message: String, hint: &str) {

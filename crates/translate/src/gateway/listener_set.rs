@@ -1,7 +1,8 @@
 //! ListenerSet: which Gateway it joins, and its listeners as far as they can be said without looking at others.
 
 use super::admission::admits;
-use super::{Holder, SetUnit, gateway, is_ours, listener};
+use super::tls::Secured;
+use super::{Holder, SetUnit, is_ours, listener};
 use crate::conditions::Wrong;
 use crate::input::Key;
 use crate::scope::Scope;
@@ -20,8 +21,9 @@ pub(crate) fn translate(scope: &mut Scope<'_>, set: &Arc<ListenerSet>) -> Option
     };
     let listeners = match &membership.refused {
         None => {
-            let client_certificates = gateway::checks_clients(membership.gateway);
-            listener::translate_all(scope, &holder, &set.spec.listeners, client_certificates)
+            // What is wrong with it is the Gateway's to say.
+            let secured = scope.quietly(true, |scope| Secured::read(scope, membership.gateway));
+            listener::translate_all(scope, &holder, &set.spec.listeners, &secured)
         }
         Some(wrong) => {
             let diagnostic = Diagnostic::new(

@@ -26,6 +26,7 @@ mod rule;
 pub(crate) mod set_status;
 pub(crate) mod status;
 pub(crate) mod stream_route;
+mod tls;
 mod trust;
 
 use crate::conditions::Wrong;
@@ -36,7 +37,7 @@ use crate::selector;
 use api::gateway::{Gateway, RouteGroupKind};
 use api::listener_set::ListenerSet;
 use api::status::LoadBalancerIngress;
-use ir::{CertificateId, HostPattern, Origin, Route, Transport};
+use ir::{CertificateId, ClientValidation, HostPattern, Origin, Route, Transport};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -62,6 +63,10 @@ pub(crate) struct GatewayUnit {
     pub elsewhere: bool,
     /// Its listeners, in the order of the spec.
     pub listeners: Vec<ListenerUnit>,
+    /// Whether some clients are let in although nobody vouches for them.
+    pub insecure: bool,
+    /// Whether it wants to show a certificate to backends, and why it can't.
+    pub backend: Option<Result<(), Wrong>>,
 }
 
 impl GatewayUnit {
@@ -76,6 +81,8 @@ impl GatewayUnit {
             front: None,
             elsewhere: false,
             listeners: Vec::new(),
+            insecure: false,
+            backend: None,
         }
     }
 }
@@ -108,6 +115,10 @@ pub(crate) struct ListenerUnit {
     pub hostname: HostPattern,
     /// Usable certificates, in the order of the spec.
     pub certificates: Vec<CertificateId>,
+    /// Which clients are let in; unset: all.
+    pub clients: Option<Arc<ClientValidation>>,
+    /// What is shown to backends that ask who we are.
+    pub identity: Option<CertificateId>,
     /// Kinds of routes it serves.
     pub kinds: Vec<RouteGroupKind>,
     /// Why it can't be accepted.

@@ -103,6 +103,8 @@ mod tests {
 
     fn listener(host: &str) -> ListenerUnit {
         ListenerUnit {
+            clients: None,
+            identity: None,
             origin: Origin::new("Gateway", "n", "g").section(host),
             name: host.to_owned(),
             port: 443,

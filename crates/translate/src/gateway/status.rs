@@ -108,10 +108,28 @@ fn gateway_conditions(unit: &GatewayUnit, standings: &[Standing], generation: i6
         }
         (None, None) => None,
     };
-    vec![
+    let mut conditions = vec![
         accepted,
         check("Programmed", "The Gateway is served", wrong.as_ref(), generation),
-    ]
+    ];
+    if let Some(backend) = &unit.backend {
+        let wrong = backend.as_ref().err();
+        conditions.push(check(
+            "ResolvedRefs",
+            "Every reference is good",
+            wrong,
+            generation,
+        ));
+    }
+    if unit.insecure {
+        conditions.push(holds(
+            "InsecureFrontendValidationMode",
+            "ConfigurationChanged",
+            "Clients without a valid certificate are let in (mode AllowInsecureFallback)",
+            generation,
+        ));
+    }
+    conditions
 }
 
 /// Names of listeners with a mistake.

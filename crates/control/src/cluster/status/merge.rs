@@ -232,7 +232,12 @@ fn canonical(value: Value) -> Value {
 
 /// Every type of condition that we ever set: one of these that we don't set any more has to go, all others are others'.
 const CLASS_CONDITIONS: &[&str] = &["Accepted", "SupportedVersion"];
-const GATEWAY_CONDITIONS: &[&str] = &["Accepted", "Programmed", "ResolvedRefs"];
+const GATEWAY_CONDITIONS: &[&str] = &[
+    "Accepted",
+    "Programmed",
+    "ResolvedRefs",
+    "InsecureFrontendValidationMode",
+];
 const LISTENER_SET_CONDITIONS: &[&str] = &["Accepted", "Programmed"];
 const LISTENER_CONDITIONS: &[&str] = &[
     "Accepted",

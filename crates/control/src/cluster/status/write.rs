@@ -27,9 +27,15 @@ pub(super) async fn write(
         } else {
             Api::all_with(client.clone(), &resource)
         };
-        if let Some(object) = api.get_opt(&key.name).await? {
-            found = Some((api, resource, object));
-            break;
+        match api.get_opt(&key.name).await {
+            Ok(Some(object)) => {
+                found = Some((api, resource, object));
+                break;
+            }
+            Ok(None) => {}
+            // The version's whole path is unknown; the answer is no `Status` and has no reason.
+            Err(kube::Error::Api(error)) if error.code == 404 => {}
+            Err(error) => return Err(error),
         }
     }
     let Some((api, resource, mut object)) = found else {

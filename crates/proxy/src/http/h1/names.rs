@@ -49,6 +49,7 @@ names! {
     Upgrade "upgrade",
     UserAgent "user-agent",
     Vary "vary",
+    XForwardedClientCert "x-forwarded-client-cert",
     XForwardedFor "x-forwarded-for",
     XForwardedHost "x-forwarded-host",
     XForwardedPort "x-forwarded-port",

@@ -169,37 +169,40 @@ mod tests {
         (0..100_000).find(|_| !guard.came(&bytes, || now))
     }
 
+    /// What comes again and again, and how often it may.
+    type Row = (&'static str, Vec<Vec<u8>>, Option<usize>);
+
     #[test]
     fn what_is_of_no_use_is_bounded_and_what_is_of_use_is_not() {
-        let table: &[(&str, &[Vec<u8>], Option<usize>)] = &[
-            ("PING", &[frame(6, 0, 8)], Some(2000)),
-            ("PING's answer", &[frame(6, 1, 8)], Some(2000)),
-            ("SETTINGS", &[frame(4, 0, 0)], Some(500)),
-            ("PRIORITY", &[frame(2, 0, 5)], Some(2000)),
-            ("WINDOW_UPDATE", &[frame(8, 0, 4)], Some(2000)),
-            ("an unknown frame", &[frame(77, 0, 300)], Some(2000)),
-            ("empty DATA", &[frame(0, 0, 0)], Some(2000)),
-            ("DATA that is padding", &[frame(0, PADDED, 200)], Some(2000)),
-            ("DATA", &[frame(0, 0, 1)], None),
-            ("requests", &[frame(1, 5, 20)], None),
+        let table: [Row; 13] = [
+            ("PING", vec![frame(6, 0, 8)], Some(2000)),
+            ("PING's answer", vec![frame(6, 1, 8)], Some(2000)),
+            ("SETTINGS", vec![frame(4, 0, 0)], Some(500)),
+            ("PRIORITY", vec![frame(2, 0, 5)], Some(2000)),
+            ("WINDOW_UPDATE", vec![frame(8, 0, 4)], Some(2000)),
+            ("an unknown frame", vec![frame(77, 0, 300)], Some(2000)),
+            ("empty DATA", vec![frame(0, 0, 0)], Some(2000)),
+            ("DATA that is padding", vec![frame(0, PADDED, 200)], Some(2000)),
+            ("DATA", vec![frame(0, 0, 1)], None),
+            ("requests", vec![frame(1, 5, 20)], None),
             (
                 "requests with empty content",
-                &[frame(1, 4, 20), frame(0, 1, 0)],
+                vec![frame(1, 4, 20), frame(0, 1, 0)],
                 None,
             ),
             (
                 "requests with a priority and a window",
-                &[frame(1, 5, 20), frame(2, 0, 5), frame(8, 0, 4)],
+                vec![frame(1, 5, 20), frame(2, 0, 5), frame(8, 0, 4)],
                 None,
             ),
             (
                 "requests and resets",
-                &[frame(1, 5, 20), frame(3, 0, 4)],
+                vec![frame(1, 5, 20), frame(3, 0, 4)],
                 Some(333),
             ),
         ];
         for (what, frames, expected) in table {
-            assert_eq!(most(frames), *expected, "{what}");
+            assert_eq!(most(&frames), expected, "{what}");
         }
     }
 

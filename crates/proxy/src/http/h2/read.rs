@@ -42,7 +42,10 @@ pub fn read_request(
     write_fields(&parts.headers, raw, &mut head.fields)?;
     if let Some(protocol) = protocol {
         push(raw, &mut head.fields, b"upgrade", protocol.as_str().as_bytes());
-        push(raw, &mut head.fields, b"sec-websocket-key", key().as_bytes());
+        // A client has no use for one, but may send it.
+        if !parts.headers.contains_key("sec-websocket-key") {
+            push(raw, &mut head.fields, b"sec-websocket-key", key().as_bytes());
+        }
     }
     if head.fields.len() > limits.header_count {
         return Err(Fault::HeadTooLarge);

@@ -61,7 +61,6 @@ pub fn head_to_request(text: &[u8], scheme: Scheme) -> Result<(Request<()>, usiz
             Name::Upgrade => protocol = std::str::from_utf8(value).ok(),
             // RFC 9113 §8.2.2.
             Name::Connection | Name::TransferEncoding | Name::KeepAlive | Name::ProxyConnection => {}
-            _ if field.eq_ignore_ascii_case(b"sec-websocket-key") => {}
             _ => {
                 let value = HeaderValue::from_maybe_shared(block.slice_ref(value));
                 map.append(name(field)?, value.map_err(|_| InvalidField)?);
@@ -69,6 +68,8 @@ pub fn head_to_request(text: &[u8], scheme: Scheme) -> Result<(Request<()>, usiz
         }
     }
     if let Some(protocol) = protocol {
+        // RFC 8441 §5: the key has no meaning here.
+        map.remove("sec-websocket-key");
         *request.method_mut() = Method::CONNECT;
         request.extensions_mut().insert(h2::ext::Protocol::from(protocol));
     }
