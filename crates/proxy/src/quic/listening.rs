@@ -93,6 +93,7 @@ impl Listening {
 
     /// Returns when everybody was told what there was to tell, or soon.
     pub async fn settled(&self) {
+        self.close();
         // However it ends, the process does next.
         let _ = timeout(LAST_WORDS, self.endpoint.wait_idle()).await;
     }

@@ -239,15 +239,25 @@ fn begin(requests: &Rc<Requests>, receive: RecvStream, send: SendStream) {
     let early = requests.early.get() && receive.is_0rtt();
     let requests = Rc::clone(requests);
     tokio::task::spawn_local(async move {
-        if let Some(stream) = serve_one(&requests, receive, send, early).await {
+        let ended = Ended(requests);
+        if let Some(stream) = serve_one(&ended.0, receive, send, early).await {
             // What is not acknowledged would be lost with the connection.
             if let Some(delivered) = stream.into_delivery() {
                 delivered.await;
             }
         }
         drop(place);
-        requests.changed.notify_one();
+        drop(ended);
     });
+}
+
+/// Tells that an exchange is over, however it ended.
+struct Ended(Rc<Requests>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.changed.notify_one();
+    }
 }
 
 /// RFC 9114 §4.1.1: nothing was done about it.
