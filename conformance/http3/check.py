@@ -56,7 +56,7 @@ class Client(QuicConnectionProtocol):
         self.code = asyncio.get_running_loop().create_future()
 
     def quic_event_received(self, event):
-        if isinstance(event, ProtocolNegotiated):
+        if isinstance(event, ProtocolNegotiated) and not self.http:
             self.http = H3Connection(self._quic)
         if isinstance(event, ConnectionTerminated) and not self.code.done():
             self.code.set_result(event.error_code)
@@ -157,13 +157,36 @@ async def mistakes(port):
         yield "QPACK_ENCODER_STREAM_ERROR for an insert"
 
 
-async def check(port):
-    count = 0
-    for part in (requests, resumption, mistakes):
+async def retry(port):
+    async with client(port) as peer:
+        await peer.ask(b"GET", b"/")
+        assert peer._quic._retry_source_connection_id
+    yield "a Retry"
+
+
+async def early_data(port):
+    tickets = []
+    async with client(port, tickets) as peer:
+        await peer.ask(b"GET", b"/")
+    context = connect(
+        "127.0.0.1",
+        port,
+        configuration=configuration(session_ticket=tickets[0]),
+        create_protocol=Client,
+        wait_connected=False,
+    )
+    async with context as peer:
+        peer.http = H3Connection(peer._quic)
+        reset, headers, body = await peer.ask(b"GET", b"/")
+        assert peer._quic.tls.early_data_accepted and headers[b":status"] == b"200", headers
+        assert json.loads(body)["headers"]["early-data"] == ["1"], body
+    yield "a GET in early data"
+
+
+async def check(port, parts):
+    for part in parts:
         async for passed in part(port):
             print(f"ok  {passed}", flush=True)
-            count += 1
-    print(f"{count} passed")
 
 
 def free_port():
@@ -172,25 +195,34 @@ def free_port():
         return probe.getsockname()[1]
 
 
-async def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--narthex", default="target/debug/narthex")
-    flags = parser.parse_args()
+async def run(program, parts, *flags):
     with tempfile.TemporaryDirectory() as directory:
         objects = pathlib.Path(directory, "objects.yaml")
         objects.write_text(INGRESS)
         port, plain = free_port(), free_port()
-        command = [flags.narthex, "run", str(objects), "--http3", "--echo", "--bind", "127.0.0.1", "--admin-address", "off"]
-        command += ["--https-port", str(port), "--http-port", str(plain), "--access-log", "off"]
+        command = [program, "run", str(objects), "--http3", "--echo", "--admin-address", "off", "--access-log", "off"]
+        command += ["--https-port", str(port), "--http-port", str(plain), *flags]
         gateway = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             for line in gateway.stdout:
-                if line.startswith("  findings") or "findings" in line:
+                if "findings" in line:
                     break
-            await check(port)
+            await check(port, parts)
         finally:
             gateway.terminate()
             gateway.wait(20)
+
+
+async def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--narthex", default="target/debug/narthex")
+    program = parser.parse_args().narthex
+    await run(program, (requests, resumption, mistakes), "--bind", "127.0.0.1")
+    # On every address, as in a cluster.
+    await run(program, (requests, mistakes))
+    await run(program, (early_data,), "--http3-early-data")
+    await run(program, (retry,), "--max-http3-handshakes", "0")
+    print("all passed")
 
 
 sys.exit(asyncio.run(main()))
