@@ -4,6 +4,7 @@ mod answer;
 pub mod closed;
 mod connection;
 mod datagram;
+mod http3;
 mod open;
 mod streams;
 
@@ -55,6 +56,13 @@ pub enum Kind {
     Datagram(u64),
     /// A GET over HTTP/2, answered with so many bytes; so many at once on each connection.
     Streams {
+        /// Bytes of the answer's body.
+        bytes: u64,
+        /// Streams under way on each connection.
+        each: usize,
+    },
+    /// The same over HTTP/3.
+    Http3 {
         /// Bytes of the answer's body.
         bytes: u64,
         /// Streams under way on each connection.
@@ -194,15 +202,20 @@ pub fn run(words: &[String]) -> Result<(), String> {
         Kind::Streams { bytes, each } => Some(streams::Streams::new(&load, bytes, each)?),
         _ => None,
     };
+    let mut http3 = match load.kind {
+        Kind::Http3 { bytes, each } => Some(http3::Http3::new(&load, bytes, each)?),
+        _ => None,
+    };
     let mut closed = closed::Loop::new(load.clone())?;
     for line in std::io::stdin().lines() {
         let line = line.map_err(|error| error.to_string())?;
         let until: Until = serde_json::from_str(&line).map_err(|error| error.to_string())?;
         let outcome = match load.kind {
             Kind::Paced(rate) => open::run(&load, rate, until),
-            _ => match &mut streams {
-                Some(streams) => streams.window(until)?,
-                None => closed.window(until)?,
+            _ => match (&mut streams, &mut http3) {
+                (Some(streams), _) => streams.window(until)?,
+                (None, Some(http3)) => http3.window(until)?,
+                (None, None) => closed.window(until)?,
             },
         };
         let outcome = serde_json::to_string(&outcome).map_err(|error| error.to_string())?;

@@ -4,6 +4,7 @@ mod bodies;
 mod change;
 mod h2;
 mod handshakes;
+mod http3;
 mod idle;
 mod keepalive;
 mod latency;
@@ -47,4 +48,5 @@ pub const SCENARIOS: &[Scenario] = &[
     change::SCENARIO,
     h2::SCENARIO,
     streams::SCENARIO,
+    http3::SCENARIO,
 ];

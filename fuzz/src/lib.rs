@@ -8,6 +8,7 @@ mod flows;
 mod frames;
 mod heads;
 mod hello;
+mod http3;
 mod objects;
 mod routes;
 mod spelling;
@@ -18,6 +19,7 @@ pub use flows::flows;
 pub use frames::http2;
 pub use heads::{proxy_header, request_head, response_head};
 pub use hello::client_hello;
+pub use http3::{http3_frames, qpack};
 pub use objects::yaml;
 pub use routes::router;
 pub use spelling::uri;
@@ -26,7 +28,7 @@ pub use spelling::uri;
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their corpus.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("request_head", request_head),
     ("response_head", response_head),
     ("chunked", chunked),
@@ -38,4 +40,6 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("router", router),
     ("client_hello", client_hello),
     ("flows", flows),
+    ("http3_frames", http3_frames),
+    ("qpack", qpack),
 ];

@@ -198,7 +198,9 @@ async fn exchange(
                 Err(io::Error::other("another datagram came back"))
             }
         }
-        Kind::Paced(_) | Kind::Streams { .. } => Err(io::Error::other("not a load of this loop")),
+        Kind::Paced(_) | Kind::Streams { .. } | Kind::Http3 { .. } => {
+            Err(io::Error::other("not a load of this loop"))
+        }
     }
 }
 

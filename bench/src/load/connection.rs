@@ -63,7 +63,7 @@ impl Connector {
 }
 
 /// One suite and one group, so that all proxies do the same arithmetic.
-fn client_config(root: &Path, resume: bool) -> Result<ClientConfig, String> {
+pub fn client_config(root: &Path, resume: bool) -> Result<ClientConfig, String> {
     let certificate = CertificateDer::from_pem_file(root).map_err(|error| error.to_string())?;
     let mut roots = RootCertStore::empty();
     roots.add(certificate).map_err(|error| error.to_string())?;

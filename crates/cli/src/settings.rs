@@ -72,6 +72,12 @@ fn http(flags: &SettingsFlags) -> ir::HttpSettings {
             refuse_escaped_slashes: flags.refuse_escaped_slashes,
         },
         server_header: flags.server_header.clone(),
+        http3: flags.http3.then(|| ir::Http3 {
+            port: flags.http3_port,
+            early_data: flags.http3_early_data,
+            retry_above: flags.max_http3_handshakes,
+            ..ir::Http3::default()
+        }),
     }
 }
 

@@ -109,6 +109,9 @@ fn sockets(snapshot: &ir::Snapshot) -> String {
         if let Some(port) = bind.public_port {
             add(&mut text, format_args!(", port {port} for clients"));
         }
+        if snapshot.serves_http3(bind) {
+            text.push_str(", HTTP/3 too");
+        }
         text.push('\n');
         for listener in &bind.listeners {
             let routes = counted(listener.routes.len(), "route");

@@ -218,6 +218,8 @@ codes! {
         "The port is left out, other ports of the ConfigMap work.";
     PortServicesNotFound = "0421" Warning "a flag names a ConfigMap of ports that does not exist"
         "Nothing is served for it until there is one.";
+    Http3NotServed = "0422" Warning "HTTPS on a port that can't be served over HTTP/3"
+        "It is served over HTTP/1.1 and HTTP/2 alone: another listener has the UDP port, or certificates of clients are checked.";
     SecretNotFound = "0501" Error "a certificate's Secret does not exist"
         "Ingress hosts get the default certificate, a Gateway listener none.";
     CertificateInvalid = "0502" Error "a Secret does not hold a usable certificate and key"

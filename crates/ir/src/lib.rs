@@ -32,7 +32,7 @@ pub use origin::Origin;
 pub use route::{
     Action, Backend, Match, PathMatch, Retry, Route, Rule, StringMatch, Target, Timeouts, ValueMatch,
 };
-pub use settings::{ForwardedHeaders, HttpSettings, Limits, PathPolicy, ServerTimeouts};
+pub use settings::{ForwardedHeaders, Http3, HttpSettings, Limits, PathPolicy, ServerTimeouts};
 pub use stream::{StreamBackend, StreamListener, StreamRoute, StreamTarget, StreamTls, UdpBind};
 pub use tls::{AltName, ClientValidation, Trust, UpstreamTls};
 pub use upstream::{
@@ -57,4 +57,33 @@ pub struct Snapshot {
     pub certificates: Arc<BTreeMap<CertificateId, Arc<Certificate>>>,
     /// Settings that hold for every HTTP connection.
     pub http: Arc<HttpSettings>,
+}
+
+impl Snapshot {
+    /// Whether a bind is served over HTTP/3 too, on the UDP port of the same number: where it is switched on, HTTP is behind
+    /// TLS that ends here, nothing stands between us and the client, and no listener of UDP has that port.
+    pub fn serves_http3(&self, bind: &Bind) -> bool {
+        self.wants_http3(bind) && self.in_the_way_of_http3(bind).is_none()
+    }
+
+    /// The listener of UDP for which a bind has no HTTP/3.
+    pub fn in_the_way_of_http3(&self, bind: &Bind) -> Option<&Arc<UdpBind>> {
+        let mut udp = self.udp.iter().filter(|_| self.wants_http3(bind));
+        udp.find(|udp| udp.address.overlaps(bind.address))
+    }
+
+    /// Whether HTTP/3 is left out on a bind because clients' certificates are checked there: who is checked depends on the
+    /// server name, and QUIC has settled too much by the time that is known.
+    pub fn checks_instead_of_http3(&self, bind: &Bind) -> bool {
+        let mut listeners = bind.listeners.iter();
+        self.http.http3.is_some() && listeners.any(|listener| listener.clients.is_some())
+    }
+
+    fn wants_http3(&self, bind: &Bind) -> bool {
+        self.http.http3.is_some()
+            && bind.transport == Transport::Https
+            && !bind.listeners.is_empty()
+            && !bind.proxy_protocol
+            && !self.checks_instead_of_http3(bind)
+    }
 }

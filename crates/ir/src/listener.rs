@@ -52,6 +52,13 @@ pub struct BindAddress {
     pub port: u16,
 }
 
+impl BindAddress {
+    /// Whether a socket of one would get what is meant for the other.
+    pub fn overlaps(self, other: Self) -> bool {
+        self.port == other.port && (self.ip.is_none() || other.ip.is_none() || self.ip == other.ip)
+    }
+}
+
 impl fmt::Display for BindAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.ip {

@@ -20,6 +20,36 @@ pub struct HttpSettings {
     pub path: PathPolicy,
     /// Value of `Server` in responses; unset: the upstream's is passed on and ours has none.
     pub server_header: Option<String>,
+    /// HTTP/3 on the UDP ports beside those of HTTPS; unset: there is none, and no UDP socket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http3: Option<Http3>,
+}
+
+/// How HTTP/3 is served.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Http3 {
+    /// The port that clients are told (RFC 7838); unset: the one at which they asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// How long they may remember it (nginx examples and Cloudflare: a day).
+    #[serde(serialize_with = "duration::text")]
+    pub max_age: Duration,
+    /// Whether a returning client may send its request with its first packet (RFC 8470). Off: whoever sees the packet can
+    /// send it again.
+    pub early_data: bool,
+    /// Handshakes under way per worker, beyond which a client has to prove its address first (RFC 9000 §8.1.2). 0: always.
+    pub retry_above: u32,
+}
+
+impl Default for Http3 {
+    fn default() -> Self {
+        Self {
+            port: None,
+            max_age: Duration::from_secs(24 * 3600),
+            early_data: false,
+            retry_above: 100,
+        }
+    }
 }
 
 /// Forwarding fields sent upstream.

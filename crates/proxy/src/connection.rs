@@ -66,6 +66,8 @@ pub enum Alpn {
     Http11,
     /// `h2`
     Http2,
+    /// `h3`
+    Http3,
 }
 
 /// Names a socket in every plan: one per (address, transport, PROXY protocol), never given to another.
@@ -100,14 +102,19 @@ impl<S> Accepted<S> {
 /// Takes in a connection that was just accepted, and serves it in a task of its own. It counts as open from here on.
 pub fn begin(worker: &Rc<WorkerState>, accepted: Accepted<TcpStream>) {
     let control = Rc::new(Control::default());
-    let seat = worker.connections.seat(Rc::clone(&control), accepted.slot);
+    let guard = open(worker, Rc::clone(&control), accepted.slot);
+    tokio::task::spawn_local(run(guard, accepted, control));
+}
+
+/// Counts a connection from here on, for as long as what is returned lives.
+pub(crate) fn open(worker: &Rc<WorkerState>, control: Rc<Control>, slot: SocketSlot) -> Guard {
+    let seat = worker.connections.seat(control, slot);
     worker.shard.connection_opened();
     worker.tell_open();
-    let guard = Guard {
+    Guard {
         seat: Some(seat),
         worker: Rc::clone(worker),
-    };
-    tokio::task::spawn_local(run(guard, accepted, control));
+    }
 }
 
 async fn run(guard: Guard, accepted: Accepted<TcpStream>, control: Rc<Control>) {
@@ -301,7 +308,7 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 /// Counts the end of a connection however it comes, also by a panic: the task dies, the worker lives.
-struct Guard {
+pub(crate) struct Guard {
     seat: Option<Seat>,
     worker: Rc<WorkerState>,
 }

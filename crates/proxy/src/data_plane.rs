@@ -5,6 +5,7 @@ use crate::handoff::Peers;
 use crate::l4::udp;
 use crate::listener;
 use crate::plan::{Builder, Plan};
+use crate::quic;
 use crate::sys;
 use crate::tls::{BrokenCertificate, TlsClients};
 use crate::upstream::UpstreamState;
@@ -77,6 +78,9 @@ struct Publisher {
     retired: Vec<Arc<Plan>>,
     listening: BTreeMap<ir::BindAddress, SocketAddr>,
     listening_udp: BTreeMap<ir::BindAddress, SocketAddr>,
+    /// For HTTP/3, by the address of the bind that it is beside.
+    listening_quic: BTreeMap<ir::BindAddress, SocketAddr>,
+    secrets: Arc<quic::Secrets>,
 }
 
 impl DataPlane {
@@ -114,6 +118,8 @@ impl DataPlane {
             retired: Vec::new(),
             listening: BTreeMap::new(),
             listening_udp: BTreeMap::new(),
+            listening_quic: BTreeMap::new(),
+            secrets: Arc::default(),
         };
         let publisher = Arc::new(Mutex::new(publisher));
         report_upstreams(&telemetry, &publisher);
@@ -191,6 +197,13 @@ impl DataPlane {
         listening.map(|(bind, local)| (*bind, *local)).collect()
     }
 
+    /// Binds that are served over HTTP/3 too, and where.
+    pub fn local_http3_addresses(&self) -> Vec<(ir::BindAddress, SocketAddr)> {
+        let publisher = lock(&self.publisher);
+        let listening = publisher.listening_quic.iter();
+        listening.map(|(bind, local)| (*bind, *local)).collect()
+    }
+
     /// The newest plan.
     pub fn plan(&self) -> Arc<Plan> {
         Arc::clone(&lock(&self.publisher).plan)
@@ -216,6 +229,7 @@ impl DataPlane {
         let mut publisher = lock(&self.publisher);
         publisher.listening.clear();
         publisher.listening_udp.clear();
+        publisher.listening_quic.clear();
         drop(publisher);
         async move {
             let mut total = DrainOutcome::default();
@@ -282,7 +296,39 @@ impl Publisher {
             udp: true,
             error,
         }));
+        failed.extend(self.open_quic(snapshot, workers, &mut opened));
         (built.broken, failed, opened)
+    }
+
+    /// Opens a UDP port beside each TCP port on which HTTPS is served, where HTTP/3 is.
+    fn open_quic(
+        &mut self,
+        snapshot: &ir::Snapshot,
+        workers: usize,
+        opened: &mut [Opened],
+    ) -> Vec<BindFailure> {
+        let binds = snapshot.binds.iter();
+        let quic: Vec<_> = { binds.filter(|bind| snapshot.serves_http3(bind)) }
+            .map(|bind| bind.address)
+            .filter(|address| self.listening.contains_key(address))
+            .collect();
+        let (listening, secrets) = (&self.listening, &self.secrets);
+        let unopened = open_new(&quic, &mut self.listening_quic, |address, alone| {
+            // The same number, also where the kernel chose it.
+            let port = listening.get(&address).map_or(address.port, SocketAddr::port);
+            let sockets = quic::open(ir::BindAddress { port, ..address }, workers, alone, secrets)?;
+            let local = sockets[0].socket.local_addr()?;
+            for (opened, socket) in opened.iter_mut().zip(sockets) {
+                opened.quic.push((address, socket));
+            }
+            Ok(local)
+        });
+        let failure = |(address, error)| BindFailure {
+            address,
+            udp: true,
+            error,
+        };
+        unopened.into_iter().map(failure).collect()
     }
 
     /// Frees plans that nobody holds any more.

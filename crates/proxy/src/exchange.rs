@@ -6,6 +6,7 @@
 //! connection's.
 
 mod again;
+mod announce;
 mod answer;
 mod cancel;
 mod decide;
@@ -18,6 +19,7 @@ mod session;
 mod streams;
 
 pub(crate) use answer::connection_line;
+pub(crate) use streams::serve_http3 as serve_quic;
 
 use crate::connection::{Alpn, Downstream, Idle, Wait};
 use crate::fault::Fault;
@@ -170,6 +172,7 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
         }
     };
     record.found = decision.found;
+    let alternative = announce::alternative(&plan, &session.downstream, facts.authority);
 
     let (reply, fault) = match decision.step {
         Step::Reply(reply, fault) => (reply, fault),
@@ -192,6 +195,7 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
                 upload: &mut upload,
                 record: &mut record,
                 close,
+                alternative: alternative.as_deref(),
             };
             match forward.run(&mut order).await {
                 Ok(Forwarded::Complete { close }) => {
@@ -238,6 +242,7 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
         form: facts.form(),
         request_id: std::str::from_utf8(request_id).unwrap_or_default(),
         server: plan.http.server_header.as_deref(),
+        alternative: alternative.as_deref(),
         connection: connection_line(close, head.version),
     };
     record.figures.body_out += reply.write(&asked, to_client);

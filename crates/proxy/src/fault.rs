@@ -20,6 +20,8 @@ pub enum Fault {
     ConnectRefused,
     /// `Expect` with something else than `100-continue`.
     Expectation,
+    /// Early data that anybody could have sent again, and that would do something twice (RFC 8470).
+    TooEarly,
     /// The request head took too long.
     SlowHead,
     /// The request body paused for too long.
@@ -110,6 +112,7 @@ impl Fault {
         Self::BodyTooLarge,
         Self::ConnectRefused,
         Self::Expectation,
+        Self::TooEarly,
         Self::SlowHead,
         Self::SlowBody,
         Self::BadRequestBody,
@@ -176,6 +179,7 @@ impl Fault {
             // method known and refused, which this is.
             Self::ConnectRefused => (Downstream, 405, "connect-refused"),
             Self::Expectation => (Downstream, 417, "expectation"),
+            Self::TooEarly => (Downstream, 425, "too-early"),
             Self::SlowHead => (Downstream, 408, "slow-head"),
             Self::SlowBody => (Downstream, 408, "slow-body"),
             Self::BadRequestBody => (Downstream, 400, "bad-request-body"),

@@ -19,6 +19,7 @@ pub mod http;
 pub mod l4;
 pub mod listener;
 pub mod plan;
+pub mod quic;
 pub mod respond;
 pub mod stream;
 pub mod sys;

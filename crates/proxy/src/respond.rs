@@ -53,6 +53,8 @@ pub struct Asked<'a> {
     pub request_id: &'a str,
     /// Value of `Server`, if there shall be one.
     pub server: Option<&'a str>,
+    /// Value of `Alt-Svc`, if there shall be one.
+    pub alternative: Option<&'a str>,
     /// Line about the connection's future, with its line end, or nothing.
     pub connection: &'static [u8],
 }
@@ -131,6 +133,9 @@ impl Reply {
         date::write_field(out, tokio::time::Instant::now());
         if let Some(server) = asked.server {
             write::field(out, b"Server", server.as_bytes());
+        }
+        if let Some(alternative) = asked.alternative {
+            write::field(out, b"Alt-Svc", alternative.as_bytes());
         }
         for (name, value) in &self.fields {
             write::field(out, name.as_bytes(), value);

@@ -1,10 +1,11 @@
-//! A byte stream to a peer as one type, plain, TLS or a stream of HTTP/2: a `match` instead of a virtual call, and no
+//! A byte stream to a peer as one type, plain, TLS or a stream of HTTP/2 or HTTP/3: a `match` instead of a virtual call, and no
 //! type parameter running through the whole data plane.
 //!
-//! On a stream of HTTP/2 the bytes are content alone: heads, trailers and ends are told by other calls.
+//! On a stream of HTTP/2 or HTTP/3 the bytes are content alone: heads, trailers and ends are told by other calls.
 
+use crate::http::Inbound;
 use crate::http::buffer::Buffer;
-use crate::http::h2::{Inbound, Outbound, Outgoing};
+use crate::http::h2::Outbound;
 use http::HeaderMap;
 use std::io;
 use std::pin::Pin;
@@ -61,17 +62,17 @@ impl Stream {
         content: &mut Buffer,
         written: &mut u64,
     ) -> Poll<io::Result<()>> {
-        let outgoing = match self {
+        let finished = match self {
             Self::Plain(_) | Self::Tls(_) | Self::TlsClient(_) => {
                 return content.poll_drain(cx, self, written);
             }
-            Self::Inbound(stream) => &mut stream.outgoing,
-            Self::Outbound(stream) => &mut stream.outgoing,
+            Self::Inbound(stream) => stream.poll_finish(cx, content, written),
+            Self::Outbound(stream) => match &mut stream.outgoing {
+                Some(outgoing) => outgoing.poll_finish(cx, content, written),
+                None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            },
         };
-        match outgoing {
-            Some(outgoing) => ready!(outgoing.poll_finish(cx, content, written))?,
-            None => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-        }
+        ready!(finished)?;
         // Nothing is left in it; this lets it know.
         content.poll_drain(cx, self, written)
     }
@@ -80,20 +81,21 @@ impl Stream {
     pub fn take_trailer(&mut self) -> Option<HeaderMap> {
         match self {
             Self::Plain(_) | Self::Tls(_) | Self::TlsClient(_) => None,
-            Self::Inbound(stream) => stream.incoming.take_trailer(),
+            Self::Inbound(stream) => stream.take_trailer(),
             Self::Outbound(stream) => stream.incoming.as_mut()?.take_trailer(),
         }
     }
 
     /// Trailer fields to be told with the end, where the content does not carry them itself.
     pub fn set_trailer(&mut self, trailer: HeaderMap) {
-        let outgoing = match self {
-            Self::Plain(_) | Self::Tls(_) | Self::TlsClient(_) => return,
-            Self::Inbound(stream) => &mut stream.outgoing,
-            Self::Outbound(stream) => &mut stream.outgoing,
-        };
-        if let Some(outgoing) = outgoing {
-            outgoing.set_trailer(trailer);
+        match self {
+            Self::Plain(_) | Self::Tls(_) | Self::TlsClient(_) => {}
+            Self::Inbound(stream) => stream.set_trailer(trailer),
+            Self::Outbound(stream) => {
+                if let Some(outgoing) = &mut stream.outgoing {
+                    outgoing.set_trailer(trailer);
+                }
+            }
         }
     }
 
@@ -127,7 +129,7 @@ impl Stream {
                     Poll::Ready(Ok(()))
                 }
             }
-            Self::Inbound(stream) => stream.incoming.poll_ready(cx),
+            Self::Inbound(stream) => stream.poll_ready(cx),
             Self::Outbound(stream) => match &mut stream.incoming {
                 Some(incoming) => incoming.poll_ready(cx),
                 // Its head comes first, and says so itself.
@@ -143,7 +145,7 @@ impl AsyncRead for Stream {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
             Self::TlsClient(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
-            Self::Inbound(stream) => stream.incoming.poll_read(cx, buf),
+            Self::Inbound(stream) => stream.poll_read(cx, buf),
             Self::Outbound(stream) => match &mut stream.incoming {
                 Some(incoming) => incoming.poll_read(cx, buf),
                 None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
@@ -162,8 +164,11 @@ impl AsyncWrite for Stream {
             },
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
             Self::TlsClient(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
-            Self::Inbound(stream) => write(&mut stream.outgoing, cx, buf),
-            Self::Outbound(stream) => write(&mut stream.outgoing, cx, buf),
+            Self::Inbound(stream) => stream.poll_write(cx, buf),
+            Self::Outbound(stream) => match &mut stream.outgoing {
+                Some(outgoing) => outgoing.poll_write(cx, buf),
+                None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            },
         }
     }
 
@@ -172,8 +177,9 @@ impl AsyncWrite for Stream {
             Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
             Self::TlsClient(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
+            Self::Inbound(stream) => stream.poll_flush(cx),
             // The connection's own task does.
-            Self::Inbound(_) | Self::Outbound(_) => Poll::Ready(Ok(())),
+            Self::Outbound(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -211,12 +217,5 @@ impl AsyncWrite for Stream {
             Self::TlsClient(tls) => tls.is_write_vectored(),
             Self::Inbound(_) | Self::Outbound(_) => false,
         }
-    }
-}
-
-fn write(outgoing: &mut Option<Outgoing>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-    match outgoing {
-        Some(outgoing) => outgoing.poll_write(cx, buf),
-        None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
     }
 }

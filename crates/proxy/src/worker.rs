@@ -8,6 +8,7 @@ use crate::handoff::{self, Peers};
 use crate::l4::udp::{self, UdpListening};
 use crate::listener::{self, Listening, Stop};
 use crate::plan::Plan;
+use crate::quic;
 use crate::tls::TlsClients;
 use crate::upstream::Upstreams;
 use hashbrown::HashMap;
@@ -88,6 +89,7 @@ pub(crate) enum Command {
 pub(crate) struct Opened {
     pub(crate) tcp: Vec<(ir::BindAddress, std::net::TcpListener)>,
     pub(crate) udp: Vec<(ir::BindAddress, std::net::UdpSocket)>,
+    pub(crate) quic: Vec<(ir::BindAddress, quic::Opened)>,
 }
 
 impl WorkerState {
@@ -140,6 +142,7 @@ pub(crate) async fn run(
         default_connections,
         listening: HashMap::default(),
         udp: HashMap::default(),
+        quic: HashMap::default(),
     };
     work.run(commands).await;
 }
@@ -149,6 +152,7 @@ struct Work {
     default_connections: usize,
     listening: HashMap<ir::BindAddress, (Rc<Listening>, JoinHandle<()>), foldhash::fast::RandomState>,
     udp: HashMap<ir::BindAddress, Rc<UdpListening>, foldhash::fast::RandomState>,
+    quic: HashMap<ir::BindAddress, (Rc<quic::Listening>, JoinHandle<()>), foldhash::fast::RandomState>,
 }
 
 impl Work {
@@ -225,6 +229,39 @@ impl Work {
         }
     }
 
+    fn publish_quic(&mut self, plan: &Plan, opened: Vec<(ir::BindAddress, quic::Opened)>) {
+        let of = |address: ir::BindAddress| plan.sockets().find(|socket| socket.bind.address == address);
+        self.quic.retain(|address, (listening, task)| {
+            let goes_on = of(*address).is_some_and(|socket| listening.follow(socket, plan));
+            if !goes_on {
+                listening.stop();
+                if of(*address).is_some() {
+                    // Another listener wants the port.
+                    listening.close();
+                }
+                task.abort();
+            }
+            goes_on
+        });
+        for (address, opened) in opened {
+            let Some(socket) = of(address).filter(|_| !self.worker.draining()) else {
+                continue;
+            };
+            match quic::Listening::new(opened, socket, plan) {
+                Ok(Some(listening)) => {
+                    let accepting = quic::run(Rc::clone(&self.worker), Rc::clone(&listening));
+                    let task = tokio::task::spawn_local(accepting);
+                    if let Some((before, task)) = self.quic.insert(address, (listening, task)) {
+                        before.stop();
+                        task.abort();
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => tracing::error!(%address, %error, "cannot listen for HTTP/3"),
+            }
+        }
+    }
+
     fn publish(&mut self, plan: &Arc<Plan>, opened: Opened) {
         let worker = &self.worker;
         let limit = match plan.http.limits.connections {
@@ -268,6 +305,7 @@ impl Work {
             }
         }
         self.publish_udp(plan, opened.udp);
+        self.publish_quic(plan, opened.quic);
     }
 
     fn adopt(&self, accepted: Accepted<std::net::TcpStream>) {
@@ -292,6 +330,10 @@ impl Work {
             // Its queue is taken in before connections are counted. A panic in there ended it as well.
             let _ = task.await;
         }
+        let quic: Vec<_> = self.quic.drain().map(|(_, (listening, _))| listening).collect();
+        for listening in &quic {
+            listening.stop();
+        }
         let mut tick = tokio::time::interval(TICK);
         loop {
             let open = connections.open() + self.busy_flows();
@@ -301,7 +343,12 @@ impl Work {
                     match commands.try_recv() {
                         Ok(Command::Adopt(accepted)) => self.adopt(accepted),
                         Ok(_) => {}
-                        Err(_) => return Some(outcome),
+                        Err(_) => {
+                            for listening in &quic {
+                                listening.settled().await;
+                            }
+                            return Some(outcome);
+                        }
                     }
                     continue;
                 }

@@ -99,6 +99,15 @@ impl Gateway {
         self.ports.udp_address(port)
     }
 
+    /// Whether a port of the objects is served over HTTP/3 too.
+    pub fn serves_http3(&self, port: u16) -> bool {
+        let open = self.address(port);
+        self.data_plane
+            .local_http3_addresses()
+            .iter()
+            .any(|(_, address)| *address == open)
+    }
+
     /// Whether a port of the objects is open.
     pub fn listens_on(&self, port: u16) -> bool {
         self.ports.find(port).is_some()

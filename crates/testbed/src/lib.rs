@@ -17,6 +17,7 @@ mod client;
 mod connection;
 mod gateway;
 pub mod http2;
+pub mod http3;
 mod load;
 mod metrics;
 pub mod objects;

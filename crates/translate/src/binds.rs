@@ -457,7 +457,11 @@ fn services(
 ) -> Services {
     let wanted = merged.iter().filter_map(|(key, gateway)| {
         let joined = gateway.sets.iter().flat_map(|(_, set, _)| &set.listeners);
-        let ports = ports.service(key, gateway.unit.listeners.iter().chain(joined));
+        let ports = ports.service(
+            key,
+            gateway.unit.listeners.iter().chain(joined),
+            settings.http.http3.is_some(),
+        );
         front::wanted(settings, key, gateway.unit, ports)
     });
     let elsewhere = gateways.iter().filter(|(_, unit)| unit.elsewhere);

@@ -4,7 +4,7 @@
 //! look at a place that follows from the Gateway's name and the port that clients use. We listen where a Service shows it
 //! and nowhere else, so that replicas that know different things are never in each other's way.
 
-use crate::gateway::{GatewayUnit, ListenerUnit, SetUnit};
+use crate::gateway::{GatewayUnit, ListenerUnit, SetUnit, Speaks};
 use crate::input::{Key, Settings};
 use crate::output::{MappedPort, Protocol};
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,18 +77,31 @@ impl Ports {
         self.targets.get(gateway)?.get(&port).copied()
     }
 
-    /// Ports of a Gateway's Service. `listeners` are those that join it from elsewhere.
+    /// Ports of a Gateway's Service. `listeners` are its own and those that join it from elsewhere. `http3`: a port of HTTPS is
+    /// one of UDP too, which leads to the same number of ours.
     pub fn service<'a>(
         &self,
         gateway: &Key,
         listeners: impl Iterator<Item = &'a ListenerUnit>,
+        http3: bool,
     ) -> Vec<MappedPort> {
-        let ports: BTreeSet<Port> = served(listeners).collect();
-        let mapped = ports.into_iter().filter_map(|(protocol, port)| {
-            let target = self.target(gateway, (protocol, port))?.port;
+        let (mut ports, mut https) = (BTreeSet::<Port>::new(), BTreeSet::new());
+        for listener in listeners.filter(|listener| is_served(listener)) {
+            ports.insert((listener.protocol(), listener.port));
+            if http3 && listener.speaks == Some(Speaks::Https) {
+                https.insert(listener.port);
+            }
+        }
+        https.retain(|port| !ports.contains(&(Protocol::Udp, *port)));
+        let ports = ports.into_iter().map(|port| (port, port.0));
+        let https = https
+            .into_iter()
+            .map(|port| ((Protocol::Tcp, port), Protocol::Udp));
+        let mapped = ports.chain(https).filter_map(|(port, protocol)| {
+            let target = self.target(gateway, port)?.port;
             Some(MappedPort {
                 protocol,
-                port,
+                port: port.1,
                 target,
             })
         });

@@ -23,6 +23,16 @@ pub struct SettingsFlags {
     /// Port on which each connection must start with a PROXY protocol header (repeatable).
     #[arg(long, value_name = "PORT", value_delimiter = ',', help_heading = LISTENING)]
     pub proxy_protocol: Vec<u16>,
+    /// Serve HTTP/3 too, on the UDP port of the same number beside each port of HTTPS, and tell clients of it (Alt-Svc).
+    #[arg(long, help_heading = LISTENING)]
+    pub http3: bool,
+    /// Port of HTTP/3 that clients are told; by default the one by which they came.
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..), requires = "http3", help_heading = LISTENING)]
+    pub http3_port: Option<u16>,
+    /// Let returning clients of HTTP/3 send a request with their first packet: GET and HEAD are passed on with Early-Data: 1,
+    /// all others answered with 425.
+    #[arg(long, requires = "http3", help_heading = LISTENING)]
+    pub http3_early_data: bool,
     /// Secret with the certificate for hosts that have none; by default one is made at start.
     #[arg(long, value_name = "NAMESPACE/NAME", help_heading = LISTENING)]
     pub default_certificate: Option<ObjectName>,
@@ -104,12 +114,16 @@ pub struct SettingsFlags {
     /// Requests on one connection before it is closed; 0 for no limit.
     #[arg(long, value_name = "COUNT", default_value_t = 0, help_heading = LIMITS)]
     pub max_requests_per_connection: u32,
-    /// Requests at once on one HTTP/2 connection.
+    /// Requests at once on one connection of HTTP/2 or HTTP/3.
     #[arg(long, value_name = "COUNT", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=65_535), help_heading = LIMITS)]
     pub max_streams: u32,
     /// Open client connections per worker; 0 to follow the limit of open files.
     #[arg(long, value_name = "COUNT", default_value_t = 0, help_heading = LIMITS)]
     pub max_connections: u32,
+
+    /// Handshakes of HTTP/3 under way per worker beyond which a client has to prove its address first; 0 to ask it always.
+    #[arg(long, value_name = "COUNT", default_value_t = 100, help_heading = LIMITS)]
+    pub max_http3_handshakes: u32,
 
     /// For a TLS handshake or a PROXY protocol header.
     #[arg(long, value_name = "DURATION", default_value = "10s", help_heading = TIMEOUTS)]

@@ -16,13 +16,14 @@ pub fn text(
     live: &Live,
     open: &[(BindAddress, SocketAddr)],
     open_udp: &[(BindAddress, SocketAddr)],
+    open_http3: &[(BindAddress, SocketAddr)],
     admin: Option<SocketAddr>,
     more: &[Diagnostic],
 ) -> String {
     let snapshot = &live.snapshot;
     let mut text = String::new();
     let hosts = hosts(snapshot);
-    let sockets = counted(open.len() + open_udp.len(), "socket");
+    let sockets = counted(open.len() + open_udp.len() + open_http3.len(), "socket");
     let served = counted(hosts.len(), "host");
     let version = env!("CARGO_PKG_VERSION");
     add(
@@ -52,6 +53,15 @@ pub fn text(
             "listening",
             &format!("{scheme}://{place}  {}", styled(FAINT, listeners.join(", "))),
         );
+    }
+    for (address, local) in open_http3 {
+        let place = if address.port == 0 {
+            local.to_string()
+        } else {
+            address.to_string()
+        };
+        let whom = styled(FAINT, "HTTP/3");
+        row(&mut text, "listening", &format!("udp://{place}  {whom}"));
     }
     for (address, local) in open_udp {
         let bind = snapshot.udp.iter().find(|bind| bind.address == *address);

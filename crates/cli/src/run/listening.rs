@@ -16,7 +16,8 @@ pub fn missing(snapshot: &Snapshot, open: &[(BindAddress, SocketAddr)]) -> Vec<B
 pub fn reason(snapshot: &Snapshot, address: BindAddress, udp: bool, error: &Error) -> String {
     let elsewhere = if udp {
         let bind = snapshot.udp.iter().find(|bind| bind.address == address);
-        bind.map(|bind| format!("change the port of {}", bind.listener.origin))
+        let own = bind.map(|bind| format!("change the port of {}", bind.listener.origin));
+        own.or_else(|| Some("leave out --http3".into()))
     } else {
         let bind = snapshot.binds.iter().find(|bind| bind.address == address);
         bind.map(|bind| elsewhere(bind))

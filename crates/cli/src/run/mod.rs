@@ -157,6 +157,7 @@ impl Parts {
             &live,
             &open,
             &open_udp,
+            &self.data_plane.local_http3_addresses(),
             admin_address,
             &more,
         ));

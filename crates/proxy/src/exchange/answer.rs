@@ -2,11 +2,12 @@
 
 use crate::fault::Fault;
 use crate::filter::{self, CompiledFilter, CorsGrant};
+use crate::http::Inbound;
 use crate::http::buffer::Buffer;
 use crate::http::date;
 use crate::http::h1::head::strip_hop_by_hop;
 use crate::http::h1::{BodyLength, BodyWriter, Name, NameSet, ResponseHead, Version, write};
-use crate::http::h2::{Inbound, fields_to_map};
+use crate::http::h2::fields_to_map;
 use crate::stream::Stream;
 use tokio::time::Instant;
 
@@ -30,6 +31,8 @@ pub(super) struct ResponseRules<'a> {
     pub cors: Option<CorsGrant<'a>>,
     /// Value of `Server`, if ours replaces the upstream's.
     pub server: Option<&'a str>,
+    /// Value of `Alt-Svc`, for responses that have none.
+    pub alternative: Option<&'a str>,
 }
 
 impl ResponseRules<'_> {
@@ -113,7 +116,7 @@ impl ResponseRules<'_> {
     ) -> Result<BodyWriter, Fault> {
         let length = head.body(self.to_head);
         let writer = match (length, self.client) {
-            (_, Version::Http2) => BodyWriter::Stream,
+            (_, Version::Http2 | Version::Http3) => BodyWriter::Stream,
             (BodyLength::Empty | BodyLength::Length(_) | BodyLength::Stream(Some(_)), _) => BodyWriter::Plain,
             (_, Version::Http11) => BodyWriter::Chunked,
             // HTTP/1.0 knows no chunks: the end of the connection is the end of the body.
@@ -126,6 +129,11 @@ impl ResponseRules<'_> {
         self.apply_filters(head, raw);
         if let Some(server) = self.server {
             head.fields.set(raw, b"Server", server.as_bytes());
+        }
+        if let Some(alternative) = self.alternative
+            && head.fields.find_from(raw, b"alt-svc", 0).is_none()
+        {
+            head.fields.set(raw, b"Alt-Svc", alternative.as_bytes());
         }
         if let Stream::Inbound(client) = client {
             if !head.fields.has(Name::Date) {
@@ -196,6 +204,6 @@ pub(crate) fn connection_line(close: bool, client: Version) -> &'static [u8] {
         (true, Version::Http10 | Version::Http11) => b"Connection: close\r\n",
         (false, Version::Http10) => b"Connection: keep-alive\r\n",
         // Streams end, connections go on.
-        (false, Version::Http11) | (_, Version::Http2) => b"",
+        (false, Version::Http11) | (_, Version::Http2 | Version::Http3) => b"",
     }
 }

@@ -14,9 +14,7 @@ use crate::fault::{Fault, Retry};
 use crate::forwarded::{self, Client, Received};
 use crate::http::buffer::Buffer;
 use crate::http::grpc;
-use crate::http::h1::{
-    BodyLength, BodyWriter, Name, NameSet, RequestHead, ResponseHead, Span, Version, write,
-};
+use crate::http::h1::{BodyLength, BodyWriter, Name, NameSet, RequestHead, ResponseHead, Span, write};
 use crate::http::h2::{head_to_request, websocket};
 use crate::http::tunnel;
 use crate::stream::Stream;
@@ -45,6 +43,8 @@ pub(super) struct Forward<'a, 'p> {
     pub upload: &'a mut Upload,
     pub record: &'a mut Record<'p>,
     pub close: bool,
+    /// Value of `Alt-Svc`.
+    pub alternative: Option<&'a str>,
 }
 
 /// How it ended well.
@@ -113,6 +113,7 @@ impl<'p> Forward<'_, 'p> {
             filters: order.filters,
             cors: order.changes.cors.take(),
             server: self.settings.server_header.as_deref(),
+            alternative: self.alternative,
         };
         let mut pause = false;
         let mut refusals = MOST_REFUSALS;
@@ -288,7 +289,7 @@ impl<'p> Forward<'_, 'p> {
             if !stream.knows_extended_connect() {
                 return Err(Fault::NoUpgrade);
             }
-            if self.head.version != Version::Http2 {
+            if !self.head.version.has_streams() {
                 rules.handshake = websocket::handshake(self.head, self.raw);
             }
         }
@@ -435,7 +436,7 @@ impl<'p> Forward<'_, 'p> {
             }
             // RFC 9110 §8.6. A stream that ended with its head had no need of it.
             (Framing::Same, BodyLength::Empty)
-                if head.version == Version::Http2
+                if head.version.has_streams()
                     && matches!(facts.method, "POST" | "PUT" | "PATCH")
                     && !head.fields.has(Name::ContentLength) =>
             {

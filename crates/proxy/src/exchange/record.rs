@@ -112,6 +112,7 @@ impl Record<'_> {
                     Version::Http10 => "HTTP/1.0",
                     Version::Http11 => "HTTP/1.1",
                     Version::Http2 => "HTTP/2.0",
+                    Version::Http3 => "HTTP/3.0",
                 },
                 bytes_in,
                 route_kind: origin.map_or("", |origin| &origin.kind),

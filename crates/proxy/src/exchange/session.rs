@@ -338,7 +338,7 @@ impl Session {
     /// Resets the connection, or the stream, so that even a body that ends with it is seen to be cut.
     pub fn cut(&mut self) {
         match &mut self.downstream.stream {
-            Stream::Inbound(stream) => stream.reset(h2::Reason::INTERNAL_ERROR),
+            Stream::Inbound(stream) => stream.cut(),
             stream => {
                 if let Some(tcp) = stream.tcp() {
                     // Without it the connection closes in the usual way, which is the second best.

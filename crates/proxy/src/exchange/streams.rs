@@ -1,20 +1,24 @@
 //! HTTP/2 on a client's connection: one exchange per stream, each in a task of its own.
 //!
 //! The connection's own task is next door in `life`. What a stream has of its own is lent by the connection, so that the
-//! next one finds it ready.
+//! next one finds it ready. HTTP/3 shares all of this; its connections are in `http3`.
 
+mod http3;
 mod life;
+
+pub(crate) use http3::serve as serve_http3;
 
 use super::record::Record;
 use super::session::{Session, Work};
 use super::{After, exchange};
-use crate::connection::{Control, Downstream, Occupation, TlsFacts, Wait};
+use crate::connection::{Control, Downstream, Occupation, SocketSlot, TlsFacts, Wait};
 use crate::fault::Fault;
 use crate::forwarded::{Ends, Lines};
+use crate::http::Inbound;
 use crate::http::alarm::Alarm;
 use crate::http::buffer::Buffer;
 use crate::http::grpc;
-use crate::http::h2::{Inbound, Wire, read_request, websocket};
+use crate::http::h2::{self as two, Wire, read_request, websocket};
 use crate::respond::{Asked, Form, Reply};
 use crate::stream::Stream;
 use crate::worker::WorkerState;
@@ -25,6 +29,7 @@ use http::header::CONTENT_TYPE;
 use http::{Method, Request, request};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -32,9 +37,9 @@ use std::task::Poll;
 /// What the streams of a connection share.
 struct Shared {
     worker: Rc<WorkerState>,
-    /// Of the connection.
-    ends: Ends,
-    slot: crate::connection::SocketSlot,
+    /// Of the connection. On HTTP/3 the client may move.
+    ends: Cell<Ends>,
+    slot: SocketSlot,
     tls: Option<Rc<TlsFacts>>,
     control: Rc<Control>,
     /// For streams to come.
@@ -54,6 +59,8 @@ struct Shared {
 struct Berth {
     control: Rc<Control>,
     lines: Lines,
+    /// What `lines` are about.
+    peer: SocketAddr,
 }
 
 /// Serves HTTP/2 on a connection until it closes. `first` was read already.
@@ -78,20 +85,7 @@ pub(super) async fn serve(worker: Rc<WorkerState>, downstream: Downstream, first
     let Some(connection) = within_time(&worker, &mut alarm, handshake).await else {
         return;
     };
-    let most_active = worker.plan().http.limits.streams as usize * 2;
-    let shared = Rc::new(Shared {
-        worker,
-        ends,
-        slot,
-        tls,
-        control,
-        berths: RefCell::default(),
-        active: Cell::new(0),
-        most_active,
-        served: Cell::new(0),
-        leaving: Cell::new(false),
-    });
-    shared.rest();
+    let shared = Shared::new(worker, ends, slot, tls, control);
     life::run(&shared, connection, watch, alarm).await;
 }
 
@@ -141,6 +135,42 @@ async fn within_time(
 }
 
 impl Shared {
+    /// Of a connection on which nothing was asked yet.
+    fn new(
+        worker: Rc<WorkerState>,
+        ends: Ends,
+        slot: SocketSlot,
+        tls: Option<Rc<TlsFacts>>,
+        control: Rc<Control>,
+    ) -> Rc<Self> {
+        let most_active = worker.plan().http.limits.streams as usize * 2;
+        let shared = Rc::new(Self {
+            worker,
+            ends: Cell::new(ends),
+            slot,
+            tls,
+            control,
+            berths: RefCell::default(),
+            active: Cell::new(0),
+            most_active,
+            served: Cell::new(0),
+            leaving: Cell::new(false),
+        });
+        shared.rest();
+        shared
+    }
+
+    /// A place for one more exchange. None: there are too many.
+    fn take_in(self: &Rc<Self>) -> Option<Place> {
+        if self.active.get() >= self.most_active {
+            return None;
+        }
+        self.served.set(self.served.get().saturating_add(1));
+        self.active.set(self.active.get() + 1);
+        self.control.set(Occupation::Busy);
+        Some(Place(Rc::clone(self)))
+    }
+
     /// Nothing is under way from now on.
     fn rest(&self) {
         if self.leaving.get() {
@@ -167,29 +197,76 @@ impl Shared {
     }
 
     fn lend(&self) -> Berth {
-        self.berths.borrow_mut().pop().unwrap_or_else(|| {
+        let peer = self.ends.get().peer;
+        let mut berth = self.berths.borrow_mut().pop().unwrap_or_else(|| {
             let control = Rc::<Control>::default();
             self.control.adopt(&control);
             Berth {
                 control,
                 lines: Lines::default(),
+                peer,
             }
-        })
+        });
+        if berth.peer != peer {
+            berth.lines = Lines::default();
+            berth.peer = peer;
+        }
+        berth
+    }
+
+    /// Serves what a client asks on a stream. `read` writes the request's head down. What is left of the stream afterwards.
+    async fn serve_one(
+        &self,
+        stream: Inbound,
+        read: impl FnOnce(&mut Work) -> Result<(), (Fault, Form)>,
+    ) -> Stream {
+        let Berth { control, lines, peer } = self.lend();
+        let downstream = Downstream {
+            stream: Stream::Inbound(Box::new(stream)),
+            peer,
+            local: self.ends.get().local,
+            slot: self.slot,
+            tls: self.tls.clone(),
+            control,
+        };
+        let mut session = Session::new(Rc::clone(&self.worker), downstream);
+        session.lines = lines;
+        let mut work = Work::take();
+        let after = match read(&mut work) {
+            Ok(()) => exchange(&mut session, &mut work).await,
+            Err((fault, form)) => refuse(&mut session, &mut work, fault, form).await,
+        };
+        if after == After::Cut {
+            session.cut();
+        }
+        if self.tls.as_ref().is_some_and(|tls| tls.admission.refused()) {
+            // Nothing else can be served here either.
+            self.control.close();
+        }
+        work.give_back();
+        let Session {
+            downstream, lines, ..
+        } = session;
+        let Downstream { control, stream, .. } = downstream;
+        self.berths.borrow_mut().push(Berth { control, lines, peer });
+        stream
     }
 }
 
 /// Serves a request in a task of its own.
 fn begin(shared: &Rc<Shared>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
-    if shared.active.get() >= shared.most_active {
+    let Some(place) = shared.take_in() else {
         return respond.send_reset(Reason::REFUSED_STREAM);
-    }
-    shared.served.set(shared.served.get().saturating_add(1));
-    shared.active.set(shared.active.get() + 1);
-    shared.control.set(Occupation::Busy);
-    let place = Place(Rc::clone(shared));
+    };
     // Boxed: a task's future is moved from place to place, and this one is some kilobytes.
     tokio::task::spawn_local(Box::pin(async move {
-        serve_one(&place.0, request, respond).await;
+        let shared = &place.0;
+        let worker = &shared.worker;
+        let (parts, incoming) = request.into_parts();
+        let ended = incoming.is_end_stream();
+        let stream = Inbound::Http2(two::Inbound::new(incoming, respond));
+        let read = move |work: &mut Work| read_head(worker, &parts, ended, work);
+        drop(shared.serve_one(stream, read).await);
         drop(place);
     }));
 }
@@ -210,52 +287,17 @@ impl Drop for Place {
     }
 }
 
-async fn serve_one(shared: &Rc<Shared>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
-    let worker = &shared.worker;
-    let (parts, incoming) = request.into_parts();
-    let ended = incoming.is_end_stream();
-    let Berth { control, lines } = shared.lend();
-    let downstream = Downstream {
-        stream: Stream::Inbound(Box::new(Inbound::new(incoming, respond))),
-        peer: shared.ends.peer,
-        local: shared.ends.local,
-        slot: shared.slot,
-        tls: shared.tls.clone(),
-        control,
-    };
-    let mut session = Session::new(Rc::clone(worker), downstream);
-    session.lines = lines;
-    let mut work = Work::take();
-    let read = read_request(
-        &parts,
-        ended,
-        &worker.plan().http.limits,
-        &mut work.raw,
-        &mut work.head,
-        || websocket::key(worker.random.bits(), worker.random.bits()),
-    );
-    let form = match &read {
-        Err(_) if is_grpc(&parts) => Form::Grpc,
-        _ => Form::Plain,
-    };
-    drop(parts);
-    let after = match read {
-        Ok(()) => exchange(&mut session, &mut work).await,
-        Err(fault) => refuse(&mut session, &mut work, fault, form).await,
-    };
-    if after == After::Cut {
-        session.cut();
-    }
-    if shared.tls.as_ref().is_some_and(|tls| tls.admission.refused()) {
-        // Nothing else can be served here either.
-        shared.control.close();
-    }
-    work.give_back();
-    let Session {
-        downstream, lines, ..
-    } = session;
-    let Downstream { control, .. } = downstream;
-    shared.berths.borrow_mut().push(Berth { control, lines });
+/// Reads a request's head into `work`. Who cannot be served is told in the form that it asked in.
+fn read_head(
+    worker: &WorkerState,
+    parts: &request::Parts,
+    ended: bool,
+    work: &mut Work,
+) -> Result<(), (Fault, Form)> {
+    let limits = &worker.plan().http.limits;
+    let key = || websocket::key(worker.random.bits(), worker.random.bits());
+    let read = read_request(parts, ended, limits, &mut work.raw, &mut work.head, key);
+    read.map_err(|fault| (fault, if is_grpc(parts) { Form::Grpc } else { Form::Plain }))
 }
 
 /// Whether a request is one of gRPC, of which no more may be known.

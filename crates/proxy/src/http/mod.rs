@@ -7,5 +7,9 @@ pub mod date;
 pub mod grpc;
 pub mod h1;
 pub mod h2;
+pub mod h3;
+mod inbound;
 pub mod proxy_protocol;
 pub mod tunnel;
+
+pub use inbound::Inbound;

@@ -70,7 +70,12 @@ impl Builder {
                 sockets.resize(index + 1, None);
             }
             let before = previous.sockets.get(index).and_then(Option::as_ref);
-            match self.socket(bind, slot, before) {
+            let http3 = snapshot
+                .http
+                .http3
+                .as_ref()
+                .filter(|_| snapshot.serves_http3(bind));
+            match self.socket(bind, slot, http3, before) {
                 Ok(socket) => sockets[index] = Some(socket),
                 Err(reason) => broken.push(BrokenCertificate {
                     id: ir::CertificateId(bind.address.to_string().into()),
@@ -117,10 +122,11 @@ impl Builder {
         &mut self,
         bind: &Arc<ir::Bind>,
         slot: SocketSlot,
+        http3: Option<&ir::Http3>,
         before: Option<&Arc<PlanSocket>>,
     ) -> Result<Arc<PlanSocket>, rustls::Error> {
         let tls = match bind.transport {
-            ir::Transport::Https if terminates(bind) => Some(self.tls_bind(bind, before)?),
+            ir::Transport::Https if terminates(bind) => Some(self.tls_bind(bind, http3, before)?),
             _ => None,
         };
         let identities = self.identities(bind);
@@ -196,17 +202,22 @@ impl Builder {
     fn tls_bind(
         &self,
         bind: &ir::Bind,
+        http3: Option<&ir::Http3>,
         before: Option<&Arc<PlanSocket>>,
     ) -> Result<Arc<TlsBind>, rustls::Error> {
         let before = before.and_then(|before| before.tls.as_ref());
         let certificates = Certificates::build(bind, &self.keys, before.map(|tls| &tls.certificates));
         match before {
-            Some(before) if Arc::ptr_eq(&before.certificates, &certificates) && before.checks_as(bind) => {
+            Some(before)
+                if Arc::ptr_eq(&before.certificates, &certificates)
+                    && before.checks_as(bind)
+                    && before.http3.as_ref() == http3 =>
+            {
                 Ok(Arc::clone(before))
             }
             _ => self
                 .tls
-                .bind(bind, certificates, before.map(|before| &**before))
+                .bind(bind, certificates, http3, before.map(|before| &**before))
                 .map(Arc::new),
         }
     }

@@ -2,11 +2,16 @@
 
 use super::certificates::Certificates;
 use super::clients;
+use crate::http::h3;
 use ir::{ClientValidation, HostPattern, Layer};
+use quinn::crypto::rustls::QuicServerConfig;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, ProducesTickets};
+use rustls::server::{
+    NoServerSessionStorage, ProducesTickets, ServerSessionMemoryCache, StoresServerSessions,
+};
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
@@ -17,10 +22,11 @@ pub struct TlsSettings {
     provider: Arc<CryptoProvider>,
     /// Made with the first bind: gathering randomness for keys takes longer than all else that a start does.
     tickets: OnceLock<Arc<dyn ProducesTickets>>,
+    /// Sessions that may be resumed with early data, once each (RFC 8446 §8.1).
+    early: OnceLock<Arc<dyn StoresServerSessions>>,
 }
 
 /// TLS on one bind.
-#[derive(Debug)]
 pub struct TlsBind {
     /// For clients that are not checked.
     config: Arc<ServerConfig>,
@@ -32,8 +38,21 @@ pub struct TlsBind {
     by_stream: Rules,
     /// No two that differ have the same.
     pub(super) serial: u64,
+    /// For QUIC, if HTTP/3 is served: then nobody is checked.
+    pub quic: Option<Arc<QuicServerConfig>>,
     /// What is presented to whom.
     pub certificates: Arc<Certificates>,
+    /// What `quic` was made for.
+    pub http3: Option<ir::Http3>,
+}
+
+impl fmt::Debug for TlsBind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsBind")
+            .field("certificates", &self.certificates)
+            .field("http3", &self.http3)
+            .finish_non_exhaustive()
+    }
 }
 
 /// By the names that listeners are for, the most specific first. Empty where nobody is checked.
@@ -147,15 +166,17 @@ impl TlsSettings {
             // With the feature `prefer-post-quantum`, X25519MLKEM768 stands first in the provider's list.
             provider: Arc::new(aws_lc_rs::default_provider()),
             tickets: OnceLock::new(),
+            early: OnceLock::new(),
         }
     }
 
     /// The configurations for a bind with these certificates. What `previous` has for the same clients is kept: sessions of
-    /// theirs can be resumed. An error may mean that there is no randomness to be had.
+    /// theirs can be resumed. `http3`: over QUIC too. An error may mean that there is no randomness to be had.
     pub fn bind(
         &self,
         bind: &ir::Bind,
         certificates: Arc<Certificates>,
+        http3: Option<&ir::Http3>,
         previous: Option<&TlsBind>,
     ) -> Result<TlsBind, rustls::Error> {
         let previous = previous.filter(|previous| Arc::ptr_eq(&previous.certificates, &certificates));
@@ -169,13 +190,17 @@ impl TlsSettings {
             Some(previous) => (Arc::clone(&previous.config), Arc::clone(&previous.streams)),
             None => self.open(&certificates)?,
         };
+        // QUIC has one configuration for all names, so a bind where clients are checked has none ([`ir::Snapshot::serves_http3`]).
+        let http3 = http3.filter(|_| https.is_empty());
         Ok(TlsBind {
             config,
             streams,
             https,
             by_stream,
             serial: SERIALS.fetch_add(1, Relaxed),
+            quic: http3.map(|http3| self.quic(&certificates, http3)).transpose()?,
             certificates,
+            http3: http3.cloned(),
         })
     }
 
@@ -212,11 +237,7 @@ impl TlsSettings {
         &self,
         certificates: &Arc<Certificates>,
     ) -> Result<(Arc<ServerConfig>, Arc<ServerConfig>), rustls::Error> {
-        let resolver: Arc<Certificates> = Arc::clone(certificates);
-        let config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_protocol_versions(VERSIONS)?
-            .with_no_client_auth()
-            .with_cert_resolver(resolver);
+        let config = self.unchecked(certificates)?;
         // Tickets carry the session, so nothing is stored here, whichever worker the client meets next. rustls resumes
         // only for the same SNI, and nobody is checked here, so a ticket opens no door that is not open.
         Ok(for_both(config, self.tickets()?))
@@ -244,6 +265,41 @@ impl TlsSettings {
         })
     }
 
+    fn unchecked(&self, certificates: &Arc<Certificates>) -> Result<ServerConfig, rustls::Error> {
+        let resolver: Arc<Certificates> = Arc::clone(certificates);
+        Ok(ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(VERSIONS)?
+            .with_no_client_auth()
+            .with_cert_resolver(resolver))
+    }
+
+    /// For everybody who comes over QUIC.
+    fn quic(
+        &self,
+        certificates: &Arc<Certificates>,
+        http3: &ir::Http3,
+    ) -> Result<Arc<QuicServerConfig>, rustls::Error> {
+        let mut config = self.unchecked(certificates)?;
+        config.alpn_protocols = vec![h3::ALPN.to_vec()];
+        if http3.early_data {
+            // Sessions are kept here instead of in tickets, so that each is good for one time only: whoever sends a first packet
+            // again, here or to another replica, finds that its session is gone (RFC 8446 §8.1).
+            let sessions = self
+                .early
+                .get_or_init(|| ServerSessionMemoryCache::new(EARLY_SESSIONS));
+            config.session_storage = Arc::clone(sessions);
+            // RFC 9001 §4.6.1: over QUIC it is this or nothing.
+            config.max_early_data_size = u32::MAX;
+        } else {
+            config.ticketer = self.tickets()?;
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+        }
+        match QuicServerConfig::try_from(config) {
+            Ok(quic) => Ok(Arc::new(quic)),
+            Err(error) => Err(rustls::Error::General(error.to_string())),
+        }
+    }
+
     /// Keys that change every six hours, the last ones still read. TLS 1.2 and 1.3 both use them.
     fn tickets(&self) -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
         if let Some(tickets) = self.tickets.get() {
@@ -253,6 +309,9 @@ impl TlsSettings {
         Ok(Arc::clone(self.tickets.get_or_init(|| fresh)))
     }
 }
+
+/// Sessions kept for early data. Clients of those that were dropped shake hands as if they were new.
+const EARLY_SESSIONS: usize = 16 * 1024;
 
 impl Default for TlsSettings {
     fn default() -> Self {

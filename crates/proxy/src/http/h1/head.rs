@@ -12,6 +12,16 @@ pub enum Version {
     Http11,
     /// HTTP/2
     Http2,
+    /// HTTP/3
+    Http3,
+}
+
+impl Version {
+    /// Whether each message has a stream of its own.
+    #[inline]
+    pub fn has_streams(self) -> bool {
+        matches!(self, Self::Http2 | Self::Http3)
+    }
 }
 
 /// How the end of a message's body is known (RFC 9112 §6.3).
@@ -26,7 +36,7 @@ pub enum BodyLength {
     Chunked,
     /// Until the connection closes; responses only.
     UntilClose,
-    /// Until its stream ends (HTTP/2). How many bytes that will be, if it was said: then the stream keeps to it.
+    /// Until its stream ends (HTTP/2, HTTP/3). How many bytes that will be, if it was said: then the stream keeps to it.
     Stream(Option<u64>),
 }
 
@@ -119,7 +129,7 @@ impl ConnectionOptions {
     /// Whether the connection outlives the message (RFC 9112 §9.3).
     pub fn persistent(self, version: Version) -> bool {
         match version {
-            Version::Http11 | Version::Http2 => !self.close,
+            Version::Http11 | Version::Http2 | Version::Http3 => !self.close,
             Version::Http10 => self.keep_alive && !self.close,
         }
     }

@@ -13,7 +13,9 @@ use http::{HeaderMap, Method, request, response};
 
 /// Writes a request's head into `raw`, which is empty, and notes in `head` what is where. `ended`: no body follows.
 ///
-/// An extended CONNECT (RFC 8441 §5) becomes the upgrade that it stands for: a GET that asks for the protocol; `key` is
+/// Heads of HTTP/3 are written down in the same way: they come as what the `h2` crate makes of one.
+///
+/// An extended CONNECT (RFC 8441 §5, RFC 9220 §3) becomes the upgrade that it stands for: a GET that asks for the protocol; `key` is
 /// then asked for what WebSocket wants beside it (RFC 6455 §4.1).
 pub fn read_request(
     parts: &request::Parts,
@@ -31,7 +33,10 @@ pub fn read_request(
     if protocol.is_some_and(|protocol| !is_protocol(protocol.as_str().as_bytes())) {
         return Err(Fault::BadRequest);
     }
-    head.version = Version::Http2;
+    head.version = match parts.version {
+        http::Version::HTTP_3 => Version::Http3,
+        _ => Version::Http2,
+    };
     write_line(parts, protocol.is_some(), limits, raw, head)?;
     write_authority(parts, raw, head)?;
     write_fields(&parts.headers, raw, &mut head.fields)?;
