@@ -1,6 +1,6 @@
 //! The loop: wait for changes, translate, publish, tell.
 
-use crate::cluster::{Cluster, Inbox};
+use crate::cluster::Inbox;
 use crate::dns::Names;
 use crate::holdoff::{Batch, Change, Waiting};
 use crate::overlay::Overlay;
@@ -10,64 +10,14 @@ use crate::store::Touched;
 use crate::unserved;
 use crate::watch::{Subject, Watcher};
 use crate::world::{Refreshed, World};
-use crate::{
-    ApplyReport, DnsOptions, EchoAddresses, HoldOff, Live, Publish, Published, State, StaticEndpoint,
-};
+use crate::{ApplyReport, ControlOptions, Live, Publish, Published, State};
 use ir::{Diagnostic, List, Snapshot};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use telemetry::Telemetry;
 use tokio::time::MissedTickBehavior;
-use translate::{ObjectStatus, Services, Settings, Translator};
-
-/// Adds to the settings what takes time to make.
-pub type Completion = Box<dyn FnOnce(&mut Settings) + Send>;
-
-/// What [`run`] needs to know.
-pub struct ControlOptions {
-    /// Files and directories; `-` is standard input, read once.
-    pub paths: Vec<PathBuf>,
-    /// A cluster with objects.
-    pub cluster: Option<Cluster>,
-    /// Where the objects of the cluster are saved, for a restart while its API server is away; unset: nowhere.
-    pub state_dir: Option<PathBuf>,
-    /// Settings of the translation.
-    pub settings: Settings,
-    /// Called once all files are read, before the first translation, so that both are made at the same time.
-    pub complete: Option<Completion>,
-    /// Endpoints given by flags.
-    pub endpoints: Vec<StaticEndpoint>,
-    /// Where Services without endpoints are echoed; unset: nowhere.
-    pub echo: Option<Box<dyn EchoAddresses>>,
-    /// How long to wait for a burst of changes to end.
-    pub hold_off: HoldOff,
-    /// How often files are looked at without an event; more rarely where there are very many.
-    pub rescan: Duration,
-    /// Whom to ask for ExternalName Services.
-    pub dns: DnsOptions,
-    /// Where generations, latencies and findings are counted.
-    pub telemetry: Option<Arc<Telemetry>>,
-}
-
-impl ControlOptions {
-    /// The paths with everything else as `run` has it without flags.
-    pub fn new(paths: Vec<PathBuf>) -> Self {
-        Self {
-            paths,
-            cluster: None,
-            state_dir: None,
-            settings: Settings::default(),
-            complete: None,
-            endpoints: Vec::new(),
-            echo: None,
-            hold_off: HoldOff::default(),
-            rescan: Duration::from_secs(3),
-            dns: DnsOptions::default(),
-            telemetry: None,
-        }
-    }
-}
+use translate::{ObjectStatus, Services, Translator};
 
 /// Certificates near their end are found by looking at the clock now and then.
 const CLOCK: Duration = Duration::from_secs(3600);

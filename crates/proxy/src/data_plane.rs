@@ -444,13 +444,4 @@ const OTHER_FILES: u64 = 256;
 const STRAGGLER: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
-mod tests {
-    use super::default_connections;
-
-    #[test]
-    fn connections_follow_the_file_limit() {
-        assert_eq!(default_connections(20_256, 2), 5_000);
-        assert_eq!(default_connections(1_024, 4), 96);
-        assert_eq!(default_connections(10, 4), 16);
-    }
-}
+mod tests;

@@ -1,28 +1,29 @@
 //! Sockets and their listeners, from all Gateways, ListenerSets and the Ingress listener together: who gets which address, port
 //! and hostname, and who comes too late.
 
+mod contest;
+mod merged;
+
 use crate::IngressResult;
 use crate::attached::Attached;
 use crate::backends::Carrier;
 use crate::conditions::Wrong;
-use crate::gateway::front;
-use crate::gateway::overlap::Overlaps;
-use crate::gateway::set_status::{self, SetStanding};
 use crate::gateway::status::{self, Standing};
 use crate::gateway::{GatewayUnit, Holder, ListenerUnit, Place, RouteUnit, SetUnit, Speaks};
 use crate::ingress_listeners::Ingresses;
 use crate::input::{Key, Settings};
 use crate::memo::Memo;
 use crate::output::{ObjectStatus, Services, share_with};
-use crate::ports::{Ports, Target};
-use crate::sockets::{Conflict, Socket, bind_addresses, claim, share_bind};
-use crate::stream_listeners::{self, StreamListeners, UdpSockets, claim_udp};
+use crate::ports::Ports;
+use crate::sockets::{Socket, share_bind};
+use crate::stream_listeners::{self, StreamListeners, UdpSockets};
 use crate::stream_services::PortService;
-use api::gateway::Gateway;
+use contest::Contest;
 use ir::{
-    Bind, BindAddress, CertificateId, Code, Diagnostic, Layer, List, Listener, Route, StreamListener,
-    StreamRoute, TlsHost, Transport, UdpBind,
+    Bind, BindAddress, CertificateId, Diagnostic, Layer, List, Listener, Route, StreamRoute, TlsHost,
+    Transport, UdpBind,
 };
+use merged::{Merged, services};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -307,167 +308,6 @@ impl Binds {
             standings.push(standing);
         }
         standings
-    }
-}
-
-/// What listeners compete for, and what came of it.
-struct Contest<'a> {
-    ports: &'a Ports,
-    /// Ports of Ingress, with what they speak.
-    reserved: &'a [(u16, Transport)],
-    sockets: &'a mut BTreeMap<BindAddress, Socket>,
-    udp: UdpSockets,
-    diagnostics: &'a mut Vec<Diagnostic>,
-    served: BTreeMap<Place, Arc<Listener>>,
-    streams: BTreeMap<Place, Arc<StreamListener>>,
-}
-
-impl Contest<'_> {
-    /// Where we listen for a listener, unless another one has what it asks for; `None`: nowhere. What is wrong is reported.
-    fn claim(
-        &mut self,
-        (key, gateway): (&Key, &GatewayUnit),
-        listener: &ListenerUnit,
-        speaks: Speaks,
-        index: usize,
-    ) -> Result<Option<Target>, Wrong> {
-        let target = self.ports.target(key, (listener.protocol(), listener.port));
-        let Some(port) = target.map(|target| target.port) else {
-            let message = format!("no port of ours is left for port {}", listener.port);
-            let hint = "Widen --gateway-service-ports";
-            self.report(Code::GatewayPortsTaken, listener, index, message, hint);
-            return Ok(None);
-        };
-        let claimed = match speaks.transport() {
-            Some(transport) => claim(gateway, listener, transport, port, self.reserved, self.sockets),
-            None => claim_udp(gateway, listener, port, &mut self.udp),
-        };
-        match claimed {
-            Ok(()) => Ok(target),
-            Err(Conflict { wrong, hint }) => {
-                self.report(
-                    Code::ListenerConflict,
-                    listener,
-                    index,
-                    wrong.message.clone(),
-                    hint,
-                );
-                Err(wrong)
-            }
-        }
-    }
-
-    fn report(&mut self, code: Code, listener: &ListenerUnit, index: usize, message: String, hint: &str) {
-        let field = format!("spec.listeners[{index}]");
-        let finding = Diagnostic::new(code, listener.origin.clone(), field, message);
-        self.diagnostics.push(finding.hint(hint));
-    }
-
-    fn serve_stream(
-        &mut self,
-        gateway: &GatewayUnit,
-        speaks: Speaks,
-        port: u16,
-        place: Place,
-        ir: Arc<StreamListener>,
-    ) {
-        for address in bind_addresses(gateway, port) {
-            if speaks == Speaks::Udp {
-                let socket = self.udp.get_mut(&address);
-                if let Some((_, answers)) = socket {
-                    *answers = Some(Arc::clone(&ir));
-                }
-            } else if let Some(socket) = self.sockets.get_mut(&address) {
-                socket.streams.push(Arc::clone(&ir));
-            }
-        }
-        self.streams.insert(place, ir);
-    }
-
-    fn serve(&mut self, gateway: &GatewayUnit, port: u16, place: Place, ir: Arc<Listener>) {
-        for address in bind_addresses(gateway, port) {
-            if let Some(socket) = self.sockets.get_mut(&address) {
-                socket.listeners.push(Arc::clone(&ir));
-            }
-        }
-        self.served.insert(place, ir);
-    }
-}
-
-/// A Gateway of ours with the ListenerSets that name it.
-struct Merged<'a> {
-    unit: &'a GatewayUnit,
-    gateway: &'a Gateway,
-    standings: Vec<Standing>,
-    sets: Vec<(&'a Key, &'a SetUnit, SetStanding)>,
-    overlaps: Overlaps<'a>,
-    /// How many of them are accepted.
-    attached: i32,
-}
-
-impl<'a> Merged<'a> {
-    fn new(unit: &'a GatewayUnit, gateway: &'a Gateway, standings: Vec<Standing>) -> Self {
-        let mut overlaps = Overlaps::default();
-        overlaps.add_served(&unit.listeners, &standings);
-        Self {
-            unit,
-            gateway,
-            standings,
-            sets: Vec::new(),
-            overlaps,
-            attached: 0,
-        }
-    }
-
-    fn join(&mut self, key: &'a Key, set: &'a SetUnit, listeners: Vec<Standing>, gateway_accepted: bool) {
-        self.overlaps.add_served(&set.listeners, &listeners);
-        let standing = SetStanding {
-            gateway_accepted,
-            listeners,
-        };
-        self.attached += i32::from(set_status::refusal(set, &standing).is_none());
-        self.sets.push((key, set, standing));
-    }
-
-    /// Its status and theirs.
-    fn statuses(&self, settings: &Settings, key: &Key) -> impl Iterator<Item = (Holder, ObjectStatus)> {
-        let own = status::gateway(
-            settings,
-            key,
-            self.gateway,
-            self.unit,
-            &self.standings,
-            &self.overlaps,
-            self.attached,
-        );
-        let sets = self.sets.iter().map(|(key, set, standing)| {
-            let status = set_status::listener_set(key, set, self.unit, standing, &self.overlaps);
-            (Holder::ListenerSet((*key).clone()), status)
-        });
-        std::iter::once((Holder::Gateway(key.clone()), own)).chain(sets)
-    }
-}
-
-/// The Services that Gateways should have.
-fn services(
-    settings: &Settings,
-    gateways: &Memo<Key, GatewayUnit>,
-    merged: &BTreeMap<&Key, Merged<'_>>,
-    ports: &Ports,
-) -> Services {
-    let wanted = merged.iter().filter_map(|(key, gateway)| {
-        let joined = gateway.sets.iter().flat_map(|(_, set, _)| &set.listeners);
-        let ports = ports.service(
-            key,
-            gateway.unit.listeners.iter().chain(joined),
-            settings.http.http3.is_some(),
-        );
-        front::wanted(settings, key, gateway.unit, ports)
-    });
-    let elsewhere = gateways.iter().filter(|(_, unit)| unit.elsewhere);
-    Services {
-        wanted: wanted.collect(),
-        elsewhere: elsewhere.map(|(key, _)| key.clone()).collect(),
     }
 }
 

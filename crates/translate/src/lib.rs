@@ -54,10 +54,7 @@ use crate::memo::Memo;
 use crate::output::{insert_status, move_status, remove_status};
 use crate::scope::{Left, Shared};
 use crate::stream_routes::StreamRoutes;
-use ir::{
-    Code, Diagnostic, HttpSettings, List, Origin, Route, Snapshot, Upstream, UpstreamId, UpstreamSettings,
-    Upstreams,
-};
+use ir::{HttpSettings, List, Route, Snapshot, Upstream, UpstreamId, UpstreamSettings, Upstreams};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -93,38 +90,6 @@ pub struct Translator {
     statuses: List<ObjectStatus>,
     gateway_statuses: Vec<Arc<ObjectStatus>>,
     visited: u64,
-}
-
-/// Where `--http3` has no effect.
-fn without_http3(snapshot: &Snapshot) -> impl Iterator<Item = Diagnostic> {
-    snapshot.binds.iter().filter_map(|bind| {
-        let found = |origin: &Origin, because: &str, hint: &str| {
-            let message = format!(
-                "HTTPS on port {} is not served over HTTP/3, {because}",
-                bind.port()
-            );
-            Diagnostic::new(Code::Http3NotServed, origin.clone(), "", message).hint(hint)
-        };
-        if let Some(udp) = snapshot.in_the_way_of_http3(bind) {
-            let because = "as this listener has the UDP port";
-            return Some(found(
-                &udp.listener.origin,
-                because,
-                "choose another port for one of the two",
-            ));
-        }
-        let checks = snapshot.checks_instead_of_http3(bind);
-        let listener = bind
-            .listeners
-            .iter()
-            .find(|listener| checks && listener.clients.is_some())?;
-        let because = "as this listener checks certificates of clients";
-        Some(found(
-            &listener.origin,
-            because,
-            "give listeners that do so a port of their own",
-        ))
-    })
 }
 
 /// An Ingress's unit with its parts as they are shared.
@@ -234,7 +199,7 @@ impl Translator {
             certificates,
             http: Arc::clone(&self.http),
         };
-        findings.extend(without_http3(&snapshot));
+        findings.extend(sockets::without_http3(&snapshot));
         Translation {
             snapshot,
             statuses: self.statuses.clone(),

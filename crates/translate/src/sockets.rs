@@ -4,7 +4,10 @@ use crate::conditions::Wrong;
 use crate::gateway::{GatewayUnit, ListenerUnit, Speaks};
 use crate::ingress_listeners::IngressListeners;
 use crate::input::Settings;
-use ir::{Bind, BindAddress, CertificateId, HostPattern, Listener, Origin, StreamListener, Transport};
+use ir::{
+    Bind, BindAddress, CertificateId, Code, Diagnostic, HostPattern, Listener, Origin, Snapshot,
+    StreamListener, Transport,
+};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -200,4 +203,36 @@ pub(crate) fn share_bind(new: Bind, previous: Option<&Arc<Bind>>) -> Arc<Bind> {
             && { previous.streams.iter().zip(&new.streams) }.all(|(a, b)| Arc::ptr_eq(a, b))
     });
     same.map_or_else(|| Arc::new(new), Arc::clone)
+}
+
+/// Where `--http3` has no effect.
+pub(crate) fn without_http3(snapshot: &Snapshot) -> impl Iterator<Item = Diagnostic> {
+    snapshot.binds.iter().filter_map(|bind| {
+        let found = |origin: &Origin, because: &str, hint: &str| {
+            let message = format!(
+                "HTTPS on port {} is not served over HTTP/3, {because}",
+                bind.port()
+            );
+            Diagnostic::new(Code::Http3NotServed, origin.clone(), "", message).hint(hint)
+        };
+        if let Some(udp) = snapshot.in_the_way_of_http3(bind) {
+            let because = "as this listener has the UDP port";
+            return Some(found(
+                &udp.listener.origin,
+                because,
+                "choose another port for one of the two",
+            ));
+        }
+        let checks = snapshot.checks_instead_of_http3(bind);
+        let listener = bind
+            .listeners
+            .iter()
+            .find(|listener| checks && listener.clients.is_some())?;
+        let because = "as this listener checks certificates of clients";
+        Some(found(
+            &listener.origin,
+            because,
+            "give listeners that do so a port of their own",
+        ))
+    })
 }

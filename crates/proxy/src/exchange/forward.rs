@@ -1,6 +1,8 @@
 //! Sends a request to its upstream: gets a connection, writes the head, relays, and decides about another try (what a
 //! rule has to say about that: `again`).
 
+mod head;
+
 use super::again::Retries;
 use super::answer::ResponseRules;
 use super::cancel::unless_reset;
@@ -11,15 +13,16 @@ use super::record::Record;
 use super::relay::{Deadlines, Ending, Relay, Sending, Upload};
 use super::session::Session;
 use crate::fault::{Fault, Retry};
-use crate::forwarded::{self, Client, Received};
+use crate::forwarded::{Client, Received};
 use crate::http::buffer::Buffer;
 use crate::http::grpc;
-use crate::http::h1::{BodyLength, BodyWriter, Name, NameSet, RequestHead, ResponseHead, Span, write};
+use crate::http::h1::{BodyLength, BodyWriter, RequestHead, ResponseHead};
 use crate::http::h2::{head_to_request, websocket};
 use crate::http::tunnel;
 use crate::stream::Stream;
 use crate::upstream::{UpstreamConnection, Wanted, checkout};
 use crate::worker::WorkerState;
+use head::Framing;
 use http::uri::Scheme;
 use std::rc::Rc;
 use std::time::Duration;
@@ -54,15 +57,6 @@ pub(super) enum Forwarded {
     Complete { close: bool },
     /// The connection was upgraded, used and is done with.
     Tunnelled,
-}
-
-/// How the length of the forwarded body is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Framing {
-    /// As the client did.
-    Same,
-    /// By its length, known by now.
-    Length(usize),
 }
 
 impl<'p> Forward<'_, 'p> {
@@ -358,121 +352,6 @@ impl<'p> Forward<'_, 'p> {
             tunnel::Outcome::Idle => Err(Fault::TunnelIdle),
             tunnel::Outcome::Broken => Err(Fault::ClientGone),
         }
-    }
-
-    fn mirror_head(&mut self, order: &Order<'_>, framing: Framing, body: Option<&[u8]>) -> Buffer {
-        let mut out = Buffer::take();
-        self.write_head(&mut out, order, order.changes.host, framing, false);
-        if let Some(body) = body {
-            out.extend(body);
-        }
-        out
-    }
-
-    /// Writes the request line out of its parts.
-    fn write_line(&self, out: &mut Buffer, order: &Order<'_>) {
-        let facts = self.facts;
-        out.extend(facts.method.as_bytes());
-        out.extend(b" ");
-        out.extend(match &order.changes.path {
-            Some(path) => path.as_bytes(),
-            None => facts.path.forward.as_bytes(),
-        });
-        if let Some(query) = facts.query {
-            out.extend(b"?");
-            out.extend(query.as_bytes());
-        }
-        out.extend(b" HTTP/1.1\r\n");
-    }
-
-    /// Writes the head as the upstream gets it.
-    fn write_head(
-        &mut self,
-        out: &mut Buffer,
-        order: &Order<'_>,
-        host: Option<&str>,
-        framing: Framing,
-        upgrade: bool,
-    ) {
-        let (raw, head, facts) = (self.raw, self.head, self.facts);
-        // As it came, in one piece with the fields that come next, unless something in it changes.
-        let mut before = head.line;
-        if order.changes.path.is_some() || !std::ptr::eq(facts.path.forward.as_bytes(), facts.raw_path) {
-            before = Span::default();
-        }
-        if before.is_empty() {
-            self.write_line(out, order);
-        }
-        let own = head.fields.has(Name::Host);
-        let replaced = host.is_some() && own;
-        if (host.is_some() || !own) && !before.is_empty() {
-            out.extend(before.of_bytes(raw));
-            before = Span::default();
-        }
-        if let Some(host) = host {
-            write::field(out, b"Host", host.as_bytes());
-        } else if !own {
-            // RFC 9112 §3.2: there must be one. From HTTP/1.0 there may be none: then it is where the client went.
-            match facts.authority {
-                [] => write::field(out, b"Host", self.session.ends.local.to_string().as_bytes()),
-                authority => write::field(out, b"Host", authority),
-            }
-        }
-        let left_out = match (replaced, framing) {
-            (false, Framing::Same) => NameSet::default(),
-            (true, Framing::Same) => NameSet::of(&[Name::Host]),
-            (false, Framing::Length(_)) => NameSet::of(&[Name::ContentLength, Name::Expect]),
-            (true, Framing::Length(_)) => NameSet::of(&[Name::Host, Name::ContentLength, Name::Expect]),
-        };
-        head.fields.write_behind(before, raw, out, left_out);
-        match (framing, head.body) {
-            (Framing::Length(length), _) => {
-                out.extend(b"Content-Length: ");
-                write::decimal(out, length as u64);
-                out.extend(b"\r\n");
-            }
-            (Framing::Same, BodyLength::Chunked | BodyLength::Stream(None)) => {
-                out.extend(b"Transfer-Encoding: chunked\r\n");
-            }
-            // RFC 9110 §8.6. A stream that ended with its head had no need of it.
-            (Framing::Same, BodyLength::Empty)
-                if head.version.has_streams()
-                    && matches!(facts.method, "POST" | "PUT" | "PATCH")
-                    && !head.fields.has(Name::ContentLength) =>
-            {
-                out.extend(b"Content-Length: 0\r\n");
-            }
-            // The client's own Content-Length is among the fields.
-            _ => {}
-        }
-        if upgrade {
-            write::field(out, b"Upgrade", head.protocols.of_bytes(raw));
-            out.extend(b"Connection: Upgrade\r\n");
-        } else if head.trailers {
-            out.extend(b"TE: trailers\r\nConnection: TE\r\n");
-        }
-        forwarded::write(
-            out,
-            &mut self.session.lines,
-            &self.session.ends,
-            self.client,
-            &self.received,
-            self.settings.forwarded,
-            facts.authority,
-            self.request_id,
-            &head.fields,
-            order.edited,
-        );
-        if let Some(client) = self
-            .session
-            .downstream
-            .tls
-            .as_ref()
-            .and_then(|tls| tls.admission.client())
-        {
-            write::field(out, b"X-Forwarded-Client-Cert", client.as_bytes());
-        }
-        out.extend(b"\r\n");
     }
 }
 

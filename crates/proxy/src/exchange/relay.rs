@@ -4,9 +4,11 @@
 //! writer on the other. Nothing is awaited that may be there already: sockets are tried first, a timer is looked at
 //! only when both directions are stuck.
 
+mod figures;
 mod upload;
 mod wait;
 
+pub(super) use figures::Figures;
 pub(super) use upload::{Sending, Upload};
 pub(super) use wait::{Deadlines, HALF_CLOSED};
 
@@ -24,7 +26,6 @@ use crate::worker::WorkerState;
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
-use tokio::time::Instant;
 use wait::Waits;
 
 /// One try: a request on its way to one endpoint.
@@ -47,32 +48,6 @@ pub(super) struct Relay<'a, 'r> {
     pub retry: Option<&'a ir::Retry>,
     pub limits: Deadlines<'a>,
     pub figures: &'a mut Figures,
-}
-
-/// What passed, for logs and metrics.
-#[derive(Debug, Default)]
-pub(super) struct Figures {
-    pub bytes_in: u64,
-    pub bytes_out: u64,
-    pub body_out: u64,
-    /// Bytes sent to the upstream in this try.
-    pub sent: u64,
-    pub upstream_status: u16,
-    /// Interim responses of the upstream so far.
-    pub interim: u32,
-    pub first_byte: Option<Instant>,
-    /// The final response's head was put into the client's buffer: no other answer can be given any more.
-    pub answered: bool,
-    /// The client knows the end of the body by the end of the connection.
-    pub until_close: bool,
-}
-
-impl Figures {
-    /// Forgets what was said about one try only.
-    pub fn next_try(&mut self) {
-        self.upstream_status = 0;
-        self.first_byte = None;
-    }
 }
 
 /// How a relay ended.

@@ -3,6 +3,7 @@
 //! Heads are taken apart as they come in (`scan.rs`) and judged strictly: whatever two servers could read differently is
 //! refused. A head is offsets into the bytes it was read from; no field has memory of its own.
 
+pub(crate) mod authority;
 pub mod body;
 pub mod chunked;
 pub mod fields;

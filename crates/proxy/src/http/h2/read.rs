@@ -5,8 +5,8 @@
 
 use crate::Fault;
 use crate::http::buffer::Buffer;
+use crate::http::h1::authority::{is_plain_host, same_authority};
 use crate::http::h1::fields::is_token;
-use crate::http::h1::request::{is_plain_host, same_authority};
 use crate::http::h1::{Fields, Name, RequestHead, ResponseHead, Span, Target, Version, write};
 use http::header::{COOKIE, HOST};
 use http::{HeaderMap, Method, request, response};
