@@ -17,7 +17,7 @@ pub(super) async fn unless_reset<T>(
     };
     let mut work = pin!(work);
     poll_fn(|cx| match work.as_mut().poll(cx) {
-        Poll::Pending => client.poll_reset(cx).map(|_| Err(Fault::ClientGone)),
+        Poll::Pending => client.poll_reset(cx).map(|()| Err(Fault::ClientGone)),
         done @ Poll::Ready(_) => done,
     })
     .await

@@ -68,9 +68,8 @@ pub(crate) async fn serve(worker: &Rc<WorkerState>, arrived: Arrived) {
         });
     }
     // RFC 9114 §6.2.1: settings come first, and who gives us no stream for them is no client.
-    let said = match timeout(within, Said::begin(&connection, most_fields)).await {
-        Ok(Some(said)) => said,
-        _ => return connection.close(Code::GENERAL_PROTOCOL_ERROR.varint(), b""),
+    let Ok(Some(said)) = timeout(within, Said::begin(&connection, most_fields)).await else {
+        return connection.close(Code::GENERAL_PROTOCOL_ERROR.varint(), b"");
     };
     let mut life = Life {
         requests: Rc::clone(&requests),

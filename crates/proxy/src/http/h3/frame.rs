@@ -136,7 +136,7 @@ impl Reader {
                     };
                     let kind = *kind;
                     self.at = At::Header([0; 16], 0);
-                    return self.whole(kind, whole).map(Some);
+                    return read_whole(kind, &whole).map(Some);
                 }
             }
         }
@@ -192,21 +192,21 @@ impl Reader {
             _ => Ok(At::Skip(length)),
         }
     }
+}
 
-    /// A frame is there as a whole.
-    fn whole(&self, kind: u64, payload: Bytes) -> Result<Piece, Code> {
-        let number = || match varint::read(&payload) {
-            Some((number, length)) if length == payload.len() => Ok(number),
-            _ => Err(Code::FRAME_ERROR),
-        };
-        match kind {
-            HEADERS => Ok(Piece::Section(payload)),
-            SETTINGS => read_settings(&payload).map(Piece::Settings),
-            GOAWAY => number().map(Piece::GoAway),
-            MAX_PUSH_ID => number().map(Piece::MaxPushId),
-            // RFC 9114 §7.2.3: there is no push that could be cancelled.
-            _ => number().and(Err(Code::ID_ERROR)),
-        }
+/// A frame that is there as a whole.
+fn read_whole(kind: u64, payload: &Bytes) -> Result<Piece, Code> {
+    let number = || match varint::read(payload) {
+        Some((number, length)) if length == payload.len() => Ok(number),
+        _ => Err(Code::FRAME_ERROR),
+    };
+    match kind {
+        HEADERS => Ok(Piece::Section(payload.clone())),
+        SETTINGS => read_settings(payload).map(Piece::Settings),
+        GOAWAY => number().map(Piece::GoAway),
+        MAX_PUSH_ID => number().map(Piece::MaxPushId),
+        // RFC 9114 §7.2.3: there is no push that could be cancelled.
+        _ => number().and(Err(Code::ID_ERROR)),
     }
 }
 

@@ -25,8 +25,8 @@ pub fn read(bytes: &[u8]) -> Option<(u64, usize)> {
 pub fn write(value: u64, out: &mut BytesMut) {
     match value {
         ..0x40 => out.put_u8(value as u8),
-        ..0x4000 => out.put_u16(0x4000 | value as u16),
-        ..0x4000_0000 => out.put_u32(0x8000_0000 | value as u32),
+        0x40..0x4000 => out.put_u16(0x4000 | value as u16),
+        0x4000..0x4000_0000 => out.put_u32(0x8000_0000 | value as u32),
         _ => out.put_u64(0xc000_0000_0000_0000 | value.min(MAX)),
     }
 }
