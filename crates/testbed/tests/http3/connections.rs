@@ -125,10 +125,7 @@ async fn a_client_that_moves_keeps_its_connection_and_its_streams() {
         told.recv().await.unwrap();
     }
     assert_eq!(seen.len(), 12);
-    let scrape = gw
-        .metrics_when(|scrape| scrape.sum("narthex_faults_total", &[]) >= 0.0)
-        .await;
-    assert_eq!(scrape.sum("narthex_faults_total", &[]), 0.0);
+    assert!(gw.metrics().await.sum("narthex_faults_total", &[]) < 1.0);
 }
 
 #[tokio::test]
@@ -338,7 +335,7 @@ data:
   ca.crt: |
 ";
     let (certificate, _) = narthex_testbed::Authority::shared().issue(&["authority.example"]);
-    let indented: String = certificate.lines().map(|line| format!("    {line}\n")).collect();
+    let indented = format!("    {}\n", certificate.trim_end().replace('\n', "\n    "));
     let checked = "\
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
