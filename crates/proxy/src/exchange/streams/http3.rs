@@ -34,7 +34,7 @@ use tokio::time::{Instant, timeout};
 pub(crate) async fn serve(worker: &Rc<WorkerState>, arrived: Arrived) {
     let Arrived {
         connection,
-        shaken,
+        early,
         slot,
         tls,
         control,
@@ -56,17 +56,9 @@ pub(crate) async fn serve(worker: &Rc<WorkerState>, arrived: Arrived) {
     let requests = Rc::new(Requests {
         shared: Shared::new(Rc::clone(worker), ends, slot, Some(tls), control),
         link,
-        early: Cell::new(shaken.is_some()),
+        early,
         changed: Notify::new(),
     });
-    if let Some(shaken) = shaken {
-        let requests = Rc::clone(&requests);
-        tokio::task::spawn_local(async move {
-            // Where it fails, the connection does.
-            shaken.await;
-            requests.early.set(false);
-        });
-    }
     // RFC 9114 §6.2.1: settings come first, and who gives us no stream for them is no client.
     let Ok(Some(said)) = timeout(within, Said::begin(&connection, most_fields)).await else {
         return connection.close(Code::GENERAL_PROTOCOL_ERROR.varint(), b"");
@@ -97,7 +89,7 @@ struct Requests {
     shared: Rc<Shared>,
     link: Rc<Link>,
     /// The handshake is not over: what comes may have been sent by anybody (RFC 8470 §3).
-    early: Cell<bool>,
+    early: Rc<Cell<bool>>,
     /// An exchange has ended.
     changed: Notify,
 }
