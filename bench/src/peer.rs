@@ -163,7 +163,7 @@ impl Peer {
             })?;
         if setup.config.is_none() && setup.origin.is_none() {
             // Some accept before they have read their routes.
-            wait_for_answer(address).map_err(|problem| format!("{}: {problem}", self.name))?;
+            wait_for_answer(address, setup.http2).map_err(|problem| format!("{}: {problem}", self.name))?;
         }
         Ok(Running {
             process,
@@ -174,11 +174,23 @@ impl Peer {
     }
 }
 
-/// Waits for a right answer.
-fn wait_for_answer(address: SocketAddr) -> Result<(), String> {
+/// Waits for a right answer, or for the first frame of somebody who speaks HTTP/2 alone.
+fn wait_for_answer(address: SocketAddr, http2: bool) -> Result<(), String> {
     let ask = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        if http2 {
+            // An empty SETTINGS frame behind the preface.
+            stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")?;
+            let mut frame = [0; 9];
+            stream.read_exact(&mut frame)?;
+            return Ok(if frame[3] == 4 {
+                "HTTP/1.1 200"
+            } else {
+                "no SETTINGS"
+            }
+            .to_owned());
+        }
         let request = format!("GET /bench HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes())?;
         let mut start = [0; 12];

@@ -53,8 +53,8 @@ pub struct TlsFacts {
     pub version: rustls::ProtocolVersion,
     /// Agreed protocol; unset: the client offered none (HTTP/1.1 then).
     pub alpn: Option<Alpn>,
-    /// The client's certificate in the words of `X-Forwarded-Client-Cert`, if it has one that somebody vouches for.
-    pub client: Option<Box<str>>,
+    /// How the client was let in.
+    pub admission: tls::Admission,
     /// Whether an earlier session was resumed.
     pub resumed: bool,
 }

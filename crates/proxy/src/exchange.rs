@@ -26,7 +26,8 @@ use crate::fault::Fault;
 use crate::filter::cors;
 use crate::forwarded;
 use crate::http::buffer::Buffer;
-use crate::http::h1::BodyReader;
+use crate::http::grpc;
+use crate::http::h1::{BodyReader, Name};
 use crate::respond::{Asked, Reply};
 use crate::worker::WorkerState;
 use decide::Step;
@@ -211,7 +212,9 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
                     return After::Cut;
                 }
                 Err(fault) if record.figures.answered && record.figures.bytes_out > 0 => {
-                    let after = truncate(session, to_client, &mut record).await;
+                    // A body of a known length can't end before.
+                    let told = facts.grpc && !response.fields.has(Name::ContentLength);
+                    let after = truncate(session, to_client, &mut record, told.then_some(fault)).await;
                     record.finish(session, head, &facts, &client, raw, request_id, Some(fault));
                     return after;
                 }
@@ -257,8 +260,23 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
 }
 
 /// The response broke off. What came of it goes out; its framing shows the client that the rest is missing, and where
-/// the end of the connection is the only framing, a reset does.
-async fn truncate(session: &mut Session, to_client: &mut Buffer, record: &mut Record<'_>) -> After {
+/// the end of the connection is the only framing, a reset does. A call of gRPC is told the reason: out of a reset, clients
+/// would make a mistake of the server's (grpc/doc/PROTOCOL-HTTP2.md, "Errors"), and not one after which to try again.
+async fn truncate(
+    session: &mut Session,
+    to_client: &mut Buffer,
+    record: &mut Record<'_>,
+    told: Option<Fault>,
+) -> After {
+    if let Some(fault) = told
+        && session.downstream.stream.is_multiplexed()
+    {
+        session.downstream.stream.set_trailer(grpc::trailer(fault));
+        let sent = session
+            .send(to_client, &mut record.figures.bytes_out, End::Yes)
+            .await;
+        return if sent.is_ok() { After::Close } else { After::Cut };
+    }
     let sent = session
         .send(to_client, &mut record.figures.bytes_out, End::No)
         .await;

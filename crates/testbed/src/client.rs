@@ -2,6 +2,7 @@
 
 use crate::Connection;
 use crate::wiring::Ports;
+use rustls::ClientConfig;
 use std::fmt::{self, Write as _};
 use std::io;
 use std::pin::Pin;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Call {
     ports: Arc<Ports>,
+    tls: Option<Arc<ClientConfig>>,
     method: String,
     url: String,
     headers: Vec<(String, String)>,
@@ -40,6 +42,7 @@ impl Call {
     pub(crate) fn new(ports: Arc<Ports>, method: &str, url: &str) -> Self {
         Self {
             ports,
+            tls: None,
             method: method.into(),
             url: url.into(),
             headers: Vec::new(),
@@ -61,6 +64,13 @@ impl Call {
         self
     }
 
+    /// Speaks TLS as this client.
+    #[must_use]
+    pub fn client(mut self, client: &Arc<ClientConfig>) -> Self {
+        self.tls = Some(Arc::clone(client));
+        self
+    }
+
     /// Sends it on a connection of its own.
     pub async fn send(self) -> io::Result<Response> {
         let mut connection = self.connect().await?;
@@ -78,7 +88,10 @@ impl Call {
         let target = Target::of(&self.url);
         let address = self.ports.address(target.port);
         if target.tls {
-            Connection::tls(address, target.host).await
+            match &self.tls {
+                Some(client) => Connection::tls_as(address, target.host, Arc::clone(client)).await,
+                None => Connection::tls(address, target.host).await,
+            }
         } else {
             Connection::plain(address).await
         }

@@ -1,9 +1,11 @@
 //! One connection from the client's side: bytes out, responses in, one after the other.
 
 use crate::{Authority, DEADLINE, Response};
+use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -29,7 +31,12 @@ impl Connection {
 
     /// Connects with TLS, for this server name.
     pub async fn tls(address: SocketAddr, name: &str) -> io::Result<Self> {
-        let connector = TlsConnector::from(Authority::shared().client());
+        Self::tls_as(address, name, Authority::shared().client()).await
+    }
+
+    /// The same as another client.
+    pub async fn tls_as(address: SocketAddr, name: &str, client: Arc<ClientConfig>) -> io::Result<Self> {
+        let connector = TlsConnector::from(client);
         let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
         let stream = connector.connect(name, connect(address).await?).await?;
         Ok(Self::over(Box::new(stream)))

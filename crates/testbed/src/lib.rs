@@ -23,15 +23,17 @@ mod metrics;
 pub mod objects;
 pub mod random;
 pub mod scripted;
+mod tls_backend;
 mod websocket;
 mod wiring;
 
-pub use authority::Authority;
+pub use authority::{Authority, Issued};
 pub use client::{Call, Response};
 pub use connection::Connection;
 pub use gateway::{Gateway, GatewayBuilder};
 pub use load::{Expect, Load, Outcome};
 pub use metrics::Scrape;
+pub use tls_backend::{TlsBackend, mark};
 pub use websocket::WebSocket;
 
 use std::time::Duration;

@@ -324,7 +324,10 @@ fn insert(objects: &mut Objects, value: &Value) {
 
 fn insert_certificate(objects: &mut Objects, name: &str, hosts: &[String]) {
     let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
-    let (certificate, key) = Authority::shared().issue(&hosts);
+    let narthex_testbed::Issued {
+        chain: certificate,
+        key,
+    } = Authority::shared().issue(&hosts);
     insert(
         objects,
         &json!({"kind": "Secret", "metadata": {"name": name}, "type": "kubernetes.io/tls",

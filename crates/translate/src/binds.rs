@@ -167,9 +167,7 @@ impl Binds {
         let previous = self.listeners.get(place);
         let routes = self.attached.list(place);
         if let (Some(previous), None) = (previous, &routes)
-            && previous.origin == listener.origin
-            && previous.hostname == listener.hostname
-            && previous.tls == tls_hosts(listener)
+            && says_the_same(previous, listener)
         {
             return Arc::clone(previous);
         }
@@ -483,6 +481,24 @@ fn gateway_listener(listener: &ListenerUnit, routes: List<Route>) -> Listener {
         tls: tls_hosts(listener),
         routes,
     }
+}
+
+/// Whether a listener of the last snapshot is what one is now, but for its routes. Named one by one, so that none is forgotten.
+fn says_the_same(previous: &Listener, now: &ListenerUnit) -> bool {
+    let Listener {
+        origin,
+        layer: _,
+        hostname,
+        tls,
+        clients,
+        identity,
+        routes: _,
+    } = previous;
+    *origin == now.origin
+        && *hostname == now.hostname
+        && *clients == now.clients
+        && *identity == now.identity
+        && *tls == tls_hosts(now)
 }
 
 fn tls_hosts(listener: &ListenerUnit) -> Vec<TlsHost> {

@@ -51,7 +51,9 @@ impl Parts {
         let parts = Self::begun()?;
         parts.sources("conformance/bed", KUBERNETES)?;
         parts.sources("conformance/gateway-api/v1.7.0", &[ECHO, SUITE])?;
-        parts.sources("conformance/h2spec", &[H2SPEC])
+        parts.sources("conformance/h2spec", &[H2SPEC])?;
+        parts.sources("conformance/grpc", &["."])?;
+        parts.python("conformance/grpc").map(drop)
     }
 
     /// Fetches and builds what is missing.
@@ -116,6 +118,41 @@ impl Parts {
     pub fn h2spec(&self) -> Result<PathBuf, String> {
         self.build("conformance/h2spec", "h2spec", H2SPEC)?;
         Ok(self.program("h2spec"))
+    }
+
+    /// Clients and servers of gRPC, in Go.
+    pub fn grpc(&self) -> Result<PathBuf, String> {
+        self.build("conformance/grpc", "grpc", ".")?;
+        Ok(self.program("grpc"))
+    }
+
+    /// Python packages as a folder of `conformance` requires them, for `PYTHONPATH`; fetched again when the list changes.
+    pub fn python(&self, folder: &str) -> Result<PathBuf, String> {
+        let list = root().join(folder).join("requirements.txt");
+        let wanted =
+            std::fs::read_to_string(&list).map_err(|error| format!("{}: {error}", list.display()))?;
+        let target = self
+            .cache
+            .join("python")
+            .join(folder.rsplit('/').next().unwrap_or(folder));
+        let stamp = target.join("requirements.txt");
+        if std::fs::read_to_string(&stamp).is_ok_and(|fetched| fetched == wanted) {
+            return Ok(target);
+        }
+        eprintln!("bed: fetching the Python packages of {folder} …");
+        // What is there may be of another version.
+        let _ = std::fs::remove_dir_all(&target);
+        wait(
+            Command::new("python3")
+                .args(["-m", "pip", "install", "--quiet", "--root-user-action=ignore"])
+                .args(["--disable-pip-version-check", "--target"])
+                .arg(&target)
+                .arg("--requirement")
+                .arg(&list),
+        )
+        .map_err(|problem| format!("{problem}\nhint: Python 3 with pip is needed for {folder}"))?;
+        std::fs::write(&stamp, &wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
+        Ok(target)
     }
 
     /// The DNS server that the suite of v1.6 has as a backend for UDP.

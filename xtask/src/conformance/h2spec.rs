@@ -1,6 +1,6 @@
 //! h2spec: HTTP/2 frame by frame, against `narthex run` on loopback. Needs Go, and nothing else of the bed.
 
-use super::{Parts, Wanted, results_folder, version};
+use super::{Parts, Wanted, date, profile, results_folder, version};
 use crate::Outcome;
 use crate::bed::parts::narthex;
 use crate::run::root;
@@ -225,7 +225,7 @@ fn exceptions(text: &str) -> Result<Reasons, String> {
 
 fn report(passed: &BTreeMap<&str, (usize, usize)>, reasons: &Reasons) -> String {
     let mut text = String::from("# HTTP/2, frame by frame\n\n");
-    let profile = std::env::var("NARTHEX_PROFILE").unwrap_or_else(|_| "dev".into());
+    let profile = profile();
     let _ = writeln!(
         text,
         "`NARTHEX_PROFILE={profile} cargo xtask conformance h2spec --report`, {}, Narthex {}, h2spec 2.2.1: all cases of its\n\
@@ -248,23 +248,6 @@ fn report(passed: &BTreeMap<&str, (usize, usize)>, reasons: &Reasons) -> String 
         let _ = writeln!(text, "- {port}, {section}, “{title}”. {reason}");
     }
     text
-}
-
-/// Year, month and day, UTC (after Howard Hinnant's `civil_from_days`).
-fn date(time: SystemTime) -> String {
-    let seconds = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs();
-    let days = (seconds / 86_400).cast_signed() + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year + era * 400 + i64::from(month <= 2);
-    format!("{year}-{month:02}-{day:02}")
 }
 
 /// How long Narthex may take to listen.
@@ -302,14 +285,5 @@ mod tests {
         assert!(verdict(&BTreeSet::new(), &reasons).is_err());
         assert!(verdict(&BTreeSet::from([meant, case("tls", "x", "y")]), &reasons).is_err());
         assert!(exceptions("plain http2/3.5: a\n").is_err() && exceptions("  x\n").is_err());
-    }
-
-    #[test]
-    fn days_have_dates() {
-        let day = |days: u64| date(SystemTime::UNIX_EPOCH + Duration::from_secs(days * 86_400));
-        assert_eq!(
-            [day(0), day(59), day(11_016), day(20_783)],
-            ["1970-01-01", "1970-03-01", "2000-02-29", "2026-11-26"]
-        );
     }
 }

@@ -1,6 +1,7 @@
 //! Conformance suites against Narthex in the bed, as `deploy/kustomize` installs it.
 
 mod gateway_api;
+mod grpc;
 mod h2spec;
 mod ingress;
 
@@ -10,17 +11,19 @@ use crate::run::{root, wait};
 use crate::stress;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 pub const USAGE: &str = "usage: cargo xtask conformance all [--if-possible]
        cargo xtask conformance checks [NAME]
        cargo xtask conformance stress [--only NAME] [--seconds N] [--keep]
        cargo xtask conformance h2spec [--report]
+       cargo xtask conformance grpc [--report]
        cargo xtask conformance SUITE [--run TEST] [--keep] [--report]
 
-  all               h2spec, gateway-api, ingress and checks, one after the other
+  all               h2spec, grpc, gateway-api, ingress and checks, one after the other
   --if-possible     passes, and says why, where no namespaces can be made or the bed's parts can't be had
   h2spec            HTTP/2 frame by frame; needs Go, but no bed
+  grpc              clients and servers of gRPC in Go and Python around `narthex run`; no bed
   gateway-api       the public suite of Gateway API
   ingress           the scenarios of ingress-controller-conformance
 
@@ -71,6 +74,7 @@ pub fn run(words: &[String]) -> Outcome {
     match words.next() {
         Some("gateway-api") => gateway_api::run(&Wanted::read(words)?),
         Some("h2spec") => h2spec::run(&Wanted::read(words)?),
+        Some("grpc") => grpc::run(&Wanted::read(words)?),
         Some("ingress") => ingress::run(&Wanted::read(words)?),
         Some("stress") => stress::run(words),
         Some("checks") => checks(words.next()),
@@ -92,6 +96,7 @@ pub fn run(words: &[String]) -> Outcome {
 /// What must pass before a change lands.
 fn all() -> Outcome {
     h2spec::run(&Wanted::default())?;
+    grpc::run(&Wanted::default())?;
     gateway_api::run(&Wanted::default())?;
     ingress::run(&Wanted::default())?;
     checks(None)
@@ -225,4 +230,41 @@ fn version() -> String {
         .output();
     let described = described.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     described.unwrap_or_else(|_| env!("CARGO_PKG_VERSION").into())
+}
+
+/// The profile that Narthex is built with.
+fn profile() -> String {
+    std::env::var("NARTHEX_PROFILE").unwrap_or_else(|_| "dev".into())
+}
+
+/// Year, month and day, UTC (after Howard Hinnant's `civil_from_days`).
+fn date(time: SystemTime) -> String {
+    let seconds = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    let days = (seconds / 86_400).cast_signed() + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year + era * 400 + i64::from(month <= 2);
+    format!("{year}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn days_have_dates() {
+        let day = |days: u64| date(SystemTime::UNIX_EPOCH + Duration::from_secs(days * 86_400));
+        assert_eq!(
+            [day(0), day(59), day(11_016), day(20_783)],
+            ["1970-01-01", "1970-03-01", "2000-02-29", "2026-11-26"]
+        );
+    }
 }

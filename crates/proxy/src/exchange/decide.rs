@@ -75,6 +75,10 @@ pub(super) fn decide<'p>(
     if tls.is_some_and(|tls| socket.router.is_misdirected(tls.sni.as_deref(), facts.host)) {
         return Decision::fault(Fault::Misdirected);
     }
+    // Who was let in under another rule than today's is not served on its old connection.
+    if tls.is_some_and(|tls| !tls.admission.holds(tls.sni.as_deref(), socket.tls.as_deref())) {
+        return Decision::fault(Fault::Misdirected);
+    }
     let found = socket.find(&router::Head {
         method: facts.method,
         host: facts.host,
@@ -102,7 +106,7 @@ pub(super) fn decide<'p>(
     strip(
         head,
         raw,
-        client.trusted && tls.is_none_or(|tls| tls.client.is_none()),
+        client.trusted && tls.is_none_or(|tls| tls.admission.client().is_none()),
     );
     Decision {
         found: Some(found),

@@ -468,7 +468,7 @@ impl<'p> Forward<'_, 'p> {
             .downstream
             .tls
             .as_ref()
-            .and_then(|tls| tls.client.as_deref())
+            .and_then(|tls| tls.admission.client())
         {
             write::field(out, b"X-Forwarded-Client-Cert", client.as_bytes());
         }

@@ -17,6 +17,7 @@ use crate::forwarded::{Ends, Lines};
 use crate::http::Inbound;
 use crate::http::alarm::Alarm;
 use crate::http::buffer::Buffer;
+use crate::http::grpc;
 use crate::http::h2::{self as two, Wire, read_request, websocket};
 use crate::respond::{Asked, Form, Reply};
 use crate::stream::Stream;
@@ -24,7 +25,8 @@ use crate::worker::WorkerState;
 use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
-use http::Request;
+use http::header::CONTENT_TYPE;
+use http::{Method, Request, request};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -213,7 +215,11 @@ impl Shared {
     }
 
     /// Serves what a client asks on a stream. `read` writes the request's head down. What is left of the stream afterwards.
-    async fn serve_one(&self, stream: Inbound, read: impl FnOnce(&mut Work) -> Result<(), Fault>) -> Stream {
+    async fn serve_one(
+        &self,
+        stream: Inbound,
+        read: impl FnOnce(&mut Work) -> Result<(), (Fault, Form)>,
+    ) -> Stream {
         let Berth { control, lines, peer } = self.lend();
         let downstream = Downstream {
             stream: Stream::Inbound(Box::new(stream)),
@@ -228,10 +234,14 @@ impl Shared {
         let mut work = Work::take();
         let after = match read(&mut work) {
             Ok(()) => exchange(&mut session, &mut work).await,
-            Err(fault) => refuse(&mut session, &mut work, fault).await,
+            Err((fault, form)) => refuse(&mut session, &mut work, fault, form).await,
         };
         if after == After::Cut {
             session.cut();
+        }
+        if self.tls.as_ref().is_some_and(|tls| tls.admission.refused()) {
+            // Nothing else can be served here either.
+            self.control.close();
         }
         work.give_back();
         let Session {
@@ -248,25 +258,17 @@ fn begin(shared: &Rc<Shared>, request: Request<RecvStream>, mut respond: SendRes
     let Some(place) = shared.take_in() else {
         return respond.send_reset(Reason::REFUSED_STREAM);
     };
-    tokio::task::spawn_local(async move {
+    // Boxed: a task's future is moved from place to place, and this one is some kilobytes.
+    tokio::task::spawn_local(Box::pin(async move {
         let shared = &place.0;
         let worker = &shared.worker;
         let (parts, incoming) = request.into_parts();
         let ended = incoming.is_end_stream();
         let stream = Inbound::Http2(two::Inbound::new(incoming, respond));
-        let read = move |work: &mut Work| {
-            read_request(
-                &parts,
-                ended,
-                &worker.plan().http.limits,
-                &mut work.raw,
-                &mut work.head,
-                || websocket::key(worker.random.bits(), worker.random.bits()),
-            )
-        };
+        let read = move |work: &mut Work| read_head(worker, &parts, ended, work);
         drop(shared.serve_one(stream, read).await);
         drop(place);
-    });
+    }));
 }
 
 /// Counts an exchange while it lives, however it ends.
@@ -285,17 +287,37 @@ impl Drop for Place {
     }
 }
 
+/// Reads a request's head into `work`. Who cannot be served is told in the form that it asked in.
+fn read_head(
+    worker: &WorkerState,
+    parts: &request::Parts,
+    ended: bool,
+    work: &mut Work,
+) -> Result<(), (Fault, Form)> {
+    let limits = &worker.plan().http.limits;
+    let key = || websocket::key(worker.random.bits(), worker.random.bits());
+    let read = read_request(parts, ended, limits, &mut work.raw, &mut work.head, key);
+    read.map_err(|fault| (fault, if is_grpc(parts) { Form::Grpc } else { Form::Plain }))
+}
+
+/// Whether a request is one of gRPC, of which no more may be known.
+fn is_grpc(parts: &request::Parts) -> bool {
+    let kind = parts.headers.get(CONTENT_TYPE);
+    parts.method == Method::POST && kind.is_some_and(|kind| grpc::is_media_type(kind.as_bytes()))
+}
+
 /// Answers what could not be read as a request.
-async fn refuse(session: &mut Session, work: &mut Work, fault: Fault) -> After {
+async fn refuse(session: &mut Session, work: &mut Work, fault: Fault, form: Form) -> After {
     let plan = session.worker.plan();
     let asked = Asked {
         server: plan.http.server_header.as_deref(),
-        form: Form::Plain,
+        form,
         ..Asked::default()
     };
     let mut record = Record::new(session.began, work.raw.len() as u64);
-    record.figures.body_out += Reply::fault(fault, fault.status()).write(&asked, &mut work.to_client);
-    record.status = fault.status();
+    let reply = Reply::fault(fault, fault.status());
+    record.figures.body_out += reply.write(&asked, &mut work.to_client);
+    record.status = reply.sent_code(form);
     let sent = session
         .answer(
             &mut work.to_client,

@@ -3,15 +3,18 @@
 //! Source: grpc/doc/PROTOCOL-HTTP2.md and grpc/doc/http-grpc-status-mapping.md.
 
 use crate::fault::Fault;
-use crate::http::h1::{Fields, Name};
+use crate::http::h1::{Fields, Name, write};
+use http::{HeaderMap, HeaderValue};
 use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Whether a request is one of gRPC, not of gRPC-Web.
 pub fn is_grpc(fields: &Fields, raw: &[u8]) -> bool {
-    let Some(kind) = fields.get(raw, Name::ContentType) else {
-        return false;
-    };
+    fields.get(raw, Name::ContentType).is_some_and(is_media_type)
+}
+
+/// Whether this is what a request of gRPC has as its `content-type`.
+pub fn is_media_type(kind: &[u8]) -> bool {
     let rest = kind.strip_prefix(MEDIA_TYPE.as_bytes());
     matches!(rest, Some([] | [b'+' | b';' | b' ', ..]))
 }
@@ -51,6 +54,17 @@ pub fn code(status: u16, fault: Option<Fault>) -> u8 {
         (_, 429 | 502 | 503 | 504) => UNAVAILABLE,
         _ => UNKNOWN,
     }
+}
+
+/// What becomes of a call that breaks off behind the head of its response: its status, as trailer fields.
+pub fn trailer(fault: Fault) -> HeaderMap {
+    let text = format!("{} ({fault})", write::reason_of(fault.status()));
+    let mut trailer = HeaderMap::with_capacity(2);
+    trailer.insert("grpc-status", u16::from(code(fault.status(), Some(fault))).into());
+    if let Ok(message) = HeaderValue::from_str(&message(&text)) {
+        trailer.insert("grpc-message", message);
+    }
+    trailer
 }
 
 /// A message as `grpc-message` carries it: what is not printable ASCII, and the percent sign, escaped.

@@ -5,7 +5,7 @@ use crate::connection::{self, Alpn, Control, Guard, Occupation, SocketSlot, TlsF
 use crate::exchange;
 use crate::http::h3;
 use crate::plan::{Plan, PlanSocket};
-use crate::tls::TlsBind;
+use crate::tls::{Admission, TlsBind};
 use crate::worker::WorkerState;
 use quinn::crypto::rustls::HandshakeData;
 use quinn::{Connecting, Connection, Endpoint, Incoming, Runtime as _, TokioRuntime, ZeroRttAccepted};
@@ -200,7 +200,7 @@ impl Listening {
                 version: rustls::ProtocolVersion::TLSv1_3,
                 alpn: Some(Alpn::Http3),
                 resumed: false,
-                client: None,
+                admission: Admission::default(),
             }),
             control,
             local: bind.seen(SocketAddr::new(ip, self.local.port())),

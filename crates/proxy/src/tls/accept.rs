@@ -1,6 +1,6 @@
 //! The handshake with a client.
 
-use super::clients;
+use super::admission::Admission;
 use super::settings::TlsBind;
 use crate::connection::{Alpn, TlsFacts};
 use rustls::ServerConfig;
@@ -89,8 +89,7 @@ pub async fn shake(
         }
     };
     let config = Arc::clone(bind.config(sni.as_deref()));
-    let vouches = bind.vouches(sni.as_deref());
-    opened.finish(sni, config, vouches).await
+    opened.finish(sni, config, Some(&bind)).await
 }
 
 /// Shakes hands for a stream whose route is known.
@@ -99,7 +98,7 @@ pub async fn shake_for_stream(
     config: Arc<ServerConfig>,
 ) -> Result<(Box<TlsStream<TcpStream>>, Box<TlsFacts>), HandshakeFault> {
     let sni = opened.sni();
-    opened.finish(sni, config, false).await
+    opened.finish(sni, config, None).await
 }
 
 impl Opened {
@@ -112,7 +111,7 @@ impl Opened {
         self,
         sni: Option<Box<str>>,
         config: Arc<ServerConfig>,
-        vouches: bool,
+        bind: Option<&TlsBind>,
     ) -> Result<(Box<TlsStream<TcpStream>>, Box<TlsFacts>), HandshakeFault> {
         let Self { start, rest } = self;
         let stream = start
@@ -129,7 +128,12 @@ impl Opened {
             })
             .await?;
         let session = stream.get_ref().1;
+        let admission = bind.map(|bind| {
+            let rule = bind.rule(sni.as_deref()).map(|(rule, _)| rule);
+            Admission::new(bind, rule, session.peer_certificates())
+        });
         let facts = TlsFacts {
+            admission: admission.unwrap_or_default(),
             sni,
             version: session
                 .protocol_version()
@@ -139,11 +143,6 @@ impl Opened {
                 Some(b"http/1.1") => Some(Alpn::Http11),
                 _ => None,
             },
-            client: session
-                .peer_certificates()
-                .and_then(<[_]>::first)
-                .filter(|_| vouches)
-                .map(|leaf| clients::description(leaf).into()),
             resumed: session.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
         };
         Ok((Box::new(stream), Box::new(facts)))

@@ -3,14 +3,16 @@
 use super::certificates::Certificates;
 use super::clients;
 use crate::http::h3;
-use ir::{ClientValidation, HostPattern};
+use ir::{ClientValidation, HostPattern, Layer};
 use quinn::crypto::rustls::QuicServerConfig;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     NoServerSessionStorage, ProducesTickets, ServerSessionMemoryCache, StoresServerSessions,
 };
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 /// What every TLS bind of a data plane has in common. Lives as long as the data plane, so that a ticket from one worker
@@ -30,8 +32,12 @@ pub struct TlsBind {
     config: Arc<ServerConfig>,
     /// The same for streams: whatever protocol the client offers inside is between it and the endpoint.
     streams: Arc<ServerConfig>,
-    /// Where clients are checked: by the names that listeners are for, the most specific first. Empty where none is.
-    by_name: Box<[(HostPattern, Option<Arc<CheckedConfig>>)]>,
+    /// Where clients of HTTP are checked.
+    https: Rules,
+    /// Where those of streams are.
+    by_stream: Rules,
+    /// No two that differ have the same.
+    pub(super) serial: u64,
     /// For QUIC, if HTTP/3 is served: then nobody is checked.
     pub quic: Option<Arc<QuicServerConfig>>,
     /// What is presented to whom.
@@ -49,10 +55,14 @@ impl fmt::Debug for TlsBind {
     }
 }
 
+/// By the names that listeners are for, the most specific first. Empty where nobody is checked.
+type Rules = Box<[(HostPattern, Option<Arc<CheckedConfig>>)]>;
+
 /// Configurations for clients that are checked.
 #[derive(Debug)]
 pub struct CheckedConfig {
     clients: Arc<ClientValidation>,
+    verifier: Arc<dyn ClientCertVerifier>,
     config: Arc<ServerConfig>,
     streams: Arc<ServerConfig>,
 }
@@ -60,57 +70,76 @@ pub struct CheckedConfig {
 impl TlsBind {
     /// The configuration for a client that asks for this name (lower-case).
     pub fn config(&self, sni: Option<&str>) -> &Arc<ServerConfig> {
-        self.checked_by(sni)
-            .map_or(&self.config, |checked| &checked.config)
+        checked_by(&self.https, sni).map_or(&self.config, |checked| &checked.config)
     }
 
     /// The same for streams.
     pub fn streams(&self, sni: Option<&str>) -> &Arc<ServerConfig> {
-        self.checked_by(sni)
-            .map_or(&self.streams, |checked| &checked.streams)
+        checked_by(&self.by_stream, sni).map_or(&self.streams, |checked| &checked.streams)
     }
 
-    /// Whether every client that shows a certificate there has one that somebody vouches for.
-    pub fn vouches(&self, sni: Option<&str>) -> bool {
-        self.checked_by(sni)
-            .is_some_and(|checked| !checked.clients.insecure_fallback)
+    /// How clients of HTTP are checked that ask for this name, and by whom.
+    pub(super) fn rule(
+        &self,
+        sni: Option<&str>,
+    ) -> Option<(&Arc<ClientValidation>, &Arc<dyn ClientCertVerifier>)> {
+        checked_by(&self.https, sni).map(|checked| (&checked.clients, &checked.verifier))
     }
 
     /// Whether clients of a bind are checked as they are here.
     pub fn checks_as(&self, bind: &ir::Bind) -> bool {
-        let asked: Vec<_> = clients(bind);
-        let none = asked.iter().all(|(_, clients)| clients.is_none());
-        (none && self.by_name.is_empty())
-            || asked.len() == self.by_name.len()
-                && asked.iter().zip(&self.by_name).all(|((a, asked), (b, here))| {
-                    a == b && *asked == here.as_ref().map(|here| &here.clients)
-                })
+        let same = |asked: Vec<Asked<'_>>, here: &Rules| {
+            let none = asked.iter().all(|(_, clients)| clients.is_none());
+            (none && here.is_empty())
+                || asked.len() == here.len()
+                    && asked.iter().zip(here).all(|((a, asked), (b, here))| {
+                        a == b && *asked == here.as_ref().map(|here| &here.clients)
+                    })
+        };
+        same(of_https(bind), &self.https) && same(of_streams(bind), &self.by_stream)
     }
 
     fn checked(&self) -> impl Iterator<Item = &Arc<CheckedConfig>> {
-        self.by_name.iter().filter_map(|(_, checked)| checked.as_ref())
-    }
-
-    /// Who names nobody, or somebody whom no listener is for, is checked if anybody is.
-    fn checked_by(&self, sni: Option<&str>) -> Option<&CheckedConfig> {
-        if self.by_name.is_empty() {
-            return None;
-        }
-        let found = sni.and_then(|name| self.by_name.iter().find(|(pattern, _)| pattern.matches(name)));
-        match found {
-            Some((_, checked)) => checked.as_deref(),
-            None => self.checked().next().map(|checked| &**checked),
-        }
+        let all = self.https.iter().chain(&self.by_stream);
+        all.filter_map(|(_, checked)| checked.as_ref())
     }
 }
 
-/// Names that listeners are for, the most specific first, and who is let in there.
-fn clients(bind: &ir::Bind) -> Vec<(HostPattern, Option<&Arc<ClientValidation>>)> {
-    let listeners = bind.listeners.iter();
-    let listeners = listeners.map(|listener| (listener.hostname.clone(), listener.clients.as_ref()));
+/// The rule of the listener that the name selects, as the router selects it ([`router::Socket::listener_of_sni`]): what is
+/// checked here must be what is checked for the requests that are let through there. Who names nobody is for the listener
+/// that is for every host; who selects none is checked if anybody is.
+fn checked_by<'r>(rules: &'r Rules, sni: Option<&str>) -> Option<&'r CheckedConfig> {
+    let name = sni.unwrap_or_default();
+    match rules.iter().find(|(pattern, _)| pattern.matches(name)) {
+        Some((_, checked)) => checked.as_deref(),
+        None => rules.iter().find_map(|(_, checked)| checked.as_deref()),
+    }
+}
+
+/// A name that a listener is for, and who is let in there.
+type Asked<'b> = (HostPattern, Option<&'b Arc<ClientValidation>>);
+
+/// Of listeners for HTTP, the most specific first. That of Ingress comes last: it has what no Gateway's listener is for.
+fn of_https(bind: &ir::Bind) -> Vec<Asked<'_>> {
+    let of = |layer| {
+        let listeners = bind
+            .listeners
+            .iter()
+            .filter(move |listener| listener.layer == layer);
+        listeners.map(|listener| (listener.hostname.clone(), listener.clients.as_ref()))
+    };
+    let mut all: Vec<_> = of(Layer::Gateway).collect();
+    all.sort_by(|(a, _), (b, _)| a.specificity(b));
+    all.extend(of(Layer::Ingress));
+    all
+}
+
+/// Of listeners for streams.
+fn of_streams(bind: &ir::Bind) -> Vec<Asked<'_>> {
     let streams = bind.streams.iter();
-    let streams = streams.map(|stream| (stream.hostname.clone(), stream.clients.as_ref()));
-    let mut all: Vec<_> = listeners.chain(streams).collect();
+    let mut all: Vec<_> = streams
+        .map(|stream| (stream.hostname.clone(), stream.clients.as_ref()))
+        .collect();
     all.sort_by(|(a, _), (b, _)| a.specificity(b));
     all
 }
@@ -127,6 +156,7 @@ fn for_both(
     (Arc::new(config), streams)
 }
 
+static SERIALS: AtomicU64 = AtomicU64::new(1);
 static VERSIONS: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
 
 impl TlsSettings {
@@ -150,41 +180,56 @@ impl TlsSettings {
         previous: Option<&TlsBind>,
     ) -> Result<TlsBind, rustls::Error> {
         let previous = previous.filter(|previous| Arc::ptr_eq(&previous.certificates, &certificates));
-        let mut checked: Vec<Arc<CheckedConfig>> = Vec::new();
-        let mut by_name = Vec::new();
-        for (hostname, clients) in clients(bind) {
-            let Some(clients) = clients else {
-                by_name.push((hostname, None));
-                continue;
-            };
-            let known = checked
-                .iter()
-                .chain(previous.iter().flat_map(|previous| previous.checked()))
-                .find(|known| known.clients == *clients);
-            let config = match known {
-                Some(known) => Arc::clone(known),
-                None => Arc::new(self.checked(&certificates, clients)?),
-            };
-            checked.push(Arc::clone(&config));
-            by_name.push((hostname, Some(config)));
-        }
-        if checked.is_empty() {
-            by_name.clear();
-        }
+        let mut known: Vec<Arc<CheckedConfig>> = previous
+            .iter()
+            .flat_map(|previous| previous.checked().cloned())
+            .collect();
+        let https = self.rules(of_https(bind), &certificates, &mut known)?;
+        let by_stream = self.rules(of_streams(bind), &certificates, &mut known)?;
         let (config, streams) = match previous {
             Some(previous) => (Arc::clone(&previous.config), Arc::clone(&previous.streams)),
             None => self.open(&certificates)?,
         };
         // QUIC has one configuration for all names, so a bind where clients are checked has none ([`ir::Snapshot::serves_http3`]).
-        let http3 = http3.filter(|_| by_name.is_empty());
+        let http3 = http3.filter(|_| https.is_empty());
         Ok(TlsBind {
             config,
             streams,
-            by_name: by_name.into(),
+            https,
+            by_stream,
+            serial: SERIALS.fetch_add(1, Relaxed),
             quic: http3.map(|http3| self.quic(&certificates, http3)).transpose()?,
             certificates,
             http3: http3.cloned(),
         })
+    }
+
+    fn rules(
+        &self,
+        asked: Vec<Asked<'_>>,
+        certificates: &Arc<Certificates>,
+        known: &mut Vec<Arc<CheckedConfig>>,
+    ) -> Result<Rules, rustls::Error> {
+        if asked.iter().all(|(_, clients)| clients.is_none()) {
+            return Ok(Rules::default());
+        }
+        let mut rules = Vec::with_capacity(asked.len());
+        for (hostname, clients) in asked {
+            let Some(clients) = clients else {
+                rules.push((hostname, None));
+                continue;
+            };
+            let config = match known.iter().find(|known| known.clients == *clients) {
+                Some(known) => Arc::clone(known),
+                None => {
+                    let made = Arc::new(self.checked(certificates, clients)?);
+                    known.push(Arc::clone(&made));
+                    made
+                }
+            };
+            rules.push((hostname, Some(config)));
+        }
+        Ok(rules.into())
     }
 
     /// For everybody.
@@ -205,14 +250,16 @@ impl TlsSettings {
         certificates: &Arc<Certificates>,
         clients: &Arc<ClientValidation>,
     ) -> Result<CheckedConfig, rustls::Error> {
+        let verifier = clients::verifier(clients, &self.provider)?;
         let resolver: Arc<Certificates> = Arc::clone(certificates);
         let config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(VERSIONS)?
-            .with_client_cert_verifier(clients::verifier(clients, &self.provider)?)
+            .with_client_cert_verifier(Arc::clone(&verifier))
             .with_cert_resolver(resolver);
         let (config, streams) = for_both(config, aws_lc_rs::Ticketer::new()?);
         Ok(CheckedConfig {
             clients: Arc::clone(clients),
+            verifier,
             config,
             streams,
         })

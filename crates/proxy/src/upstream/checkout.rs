@@ -83,7 +83,7 @@ pub async fn checkout(
         Err(lease) => lease,
     };
     // Boxed: the rare way must not make every exchange's future as large as itself.
-    Box::pin(connect_somewhere(worker, &local, wanted, lease)).await
+    Box::pin(connect_somewhere(worker, &local, wanted, lease, profile)).await
 }
 
 async fn connect_somewhere(
@@ -91,9 +91,8 @@ async fn connect_somewhere(
     local: &LocalUpstream,
     wanted: &mut Wanted<'_>,
     first: Lease,
+    mut profile: Rc<Profile>,
 ) -> Result<UpstreamConnection, Fault> {
-    // Kept over all tries, whatever a new plan says meanwhile.
-    let profile = local.profile();
     let settings = &profile.settings;
     let most = if wanted.once { 1 } else { settings.connect_tries };
     let mut lease = first;
@@ -112,7 +111,7 @@ async fn connect_somewhere(
             return Err(fault);
         }
         tries += 1;
-        let Ok((next, _)) = local.pick(&worker.random, &worker.clock, &wanted.avoid) else {
+        let Ok((next, newest)) = local.pick(&worker.random, &worker.clock, &wanted.avoid) else {
             return Err(fault);
         };
         // Only endpoints that failed are left: what failed a moment ago fails again.
@@ -120,6 +119,9 @@ async fn connect_somewhere(
             return Err(fault);
         }
         profile.metrics.retried(&worker.shard);
+        // An endpoint and how to speak to it belong together: a new plan may want TLS by now, and a connection made
+        // otherwise would be kept for requests that come under it.
+        profile = newest;
         // Another try may find an idle connection, unless only a fresh one will do.
         lease = match used_before(next, &profile, wanted) {
             Ok(connection) => return Ok(connection),

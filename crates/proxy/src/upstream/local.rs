@@ -278,10 +278,6 @@ impl LocalUpstream {
             None => Err(Unavailable::NoEndpoints),
         }
     }
-
-    pub(crate) fn profile(&self) -> Rc<Profile> {
-        Rc::clone(&self.current.borrow().profile)
-    }
 }
 
 impl LocalEndpoint {

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
 use h2::{PingPong, Reason, RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
+use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -66,7 +67,12 @@ impl Http2 {
 
     /// Connects with TLS, for this server name.
     pub async fn tls(address: SocketAddr, name: &str) -> Self {
-        let mut config = Arc::unwrap_or_clone(Authority::shared().client());
+        Self::tls_as(address, name, Authority::shared().client()).await
+    }
+
+    /// The same as another client.
+    pub async fn tls_as(address: SocketAddr, name: &str, client: Arc<ClientConfig>) -> Self {
+        let mut config = Arc::unwrap_or_clone(client);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let tcp = TcpStream::connect(address).await.expect("the gateway accepts");
         let name = ServerName::try_from(name.to_owned()).expect("a name");

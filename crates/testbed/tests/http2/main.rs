@@ -5,6 +5,7 @@
 mod bridges;
 mod connections;
 mod ends;
+mod grpc;
 mod many;
 mod peers;
 mod retries;

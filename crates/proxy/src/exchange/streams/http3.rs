@@ -10,11 +10,11 @@ use crate::fault::Fault;
 use crate::forwarded::Ends;
 use crate::http::Inbound;
 use crate::http::alarm::Alarm;
-use crate::http::h2::{read_request, websocket};
 use crate::http::h3::head::{self, Bad};
 use crate::http::h3::qpack::FIELD_OVERHEAD;
 use crate::http::h3::{self, Code, Link, Start};
 use crate::quic::Arrived;
+use crate::respond::Form;
 use crate::stream::Stream;
 use crate::worker::WorkerState;
 use bytes::Bytes;
@@ -229,7 +229,8 @@ fn begin(requests: &Rc<Requests>, receive: RecvStream, send: SendStream) {
     }
     let early = requests.early.get() && receive.is_0rtt();
     let requests = Rc::clone(requests);
-    tokio::task::spawn_local(async move {
+    // Boxed, as over HTTP/2.
+    tokio::task::spawn_local(Box::pin(async move {
         let ended = Ended(requests);
         if let Some(stream) = serve_one(&ended.0, receive, send, early).await {
             // What is not acknowledged would be lost with the connection.
@@ -239,7 +240,7 @@ fn begin(requests: &Rc<Requests>, receive: RecvStream, send: SendStream) {
         }
         drop(place);
         drop(ended);
-    });
+    }));
 }
 
 /// Tells that an exchange is over, however it ended.
@@ -296,15 +297,9 @@ async fn serve_one(
         }
     }
     let worker = &shared.worker;
-    let read = move |work: &mut Work| {
-        read_request(
-            &parts?,
-            ended,
-            &worker.plan().http.limits,
-            &mut work.raw,
-            &mut work.head,
-            || websocket::key(worker.random.bits(), worker.random.bits()),
-        )
+    let read = move |work: &mut Work| match &parts {
+        Ok(parts) => super::read_head(worker, parts, ended, work),
+        Err(fault) => Err((*fault, Form::Plain)),
     };
     match shared.serve_one(Inbound::Http3(stream), read).await {
         Stream::Inbound(stream) => match *stream {

@@ -6,7 +6,7 @@ use crate::http::h1::names::forbidden_in_trailer;
 use crate::http::h1::{Fields, Name, write};
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 
 /// The fields of a message whose head is `raw`. Those of one connection only have been taken out before.
 pub fn fields_to_map(fields: &Fields, raw: &[u8]) -> Result<HeaderMap, InvalidField> {
@@ -14,7 +14,10 @@ pub fn fields_to_map(fields: &Fields, raw: &[u8]) -> Result<HeaderMap, InvalidFi
     let block = Bytes::copy_from_slice(raw);
     let mut map = HeaderMap::with_capacity(fields.len() + 1);
     for field in fields.iter() {
-        let name = name(fields.name(raw, field))?;
+        let name = match known(field.known) {
+            Some(name) => name,
+            None => self::name(fields.name(raw, field))?,
+        };
         let value = match field.span_in_head() {
             Some(span) => block.slice(span.start as usize..span.end as usize),
             None => Bytes::copy_from_slice(fields.value(raw, field)),
@@ -53,7 +56,8 @@ pub fn head_to_request(text: &[u8], scheme: Scheme) -> Result<(Request<()>, usiz
         };
         // Our own lines have one space behind the colon.
         let (field, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        match Name::of(field) {
+        let meaning = Name::of(field);
+        match meaning {
             Name::Host => {
                 let authority = Authority::from_maybe_shared(block.slice_ref(value));
                 uri.authority = Some(authority.map_err(|_| InvalidField)?);
@@ -63,7 +67,8 @@ pub fn head_to_request(text: &[u8], scheme: Scheme) -> Result<(Request<()>, usiz
             Name::Connection | Name::TransferEncoding | Name::KeepAlive | Name::ProxyConnection => {}
             _ => {
                 let value = HeaderValue::from_maybe_shared(block.slice_ref(value));
-                map.append(name(field)?, value.map_err(|_| InvalidField)?);
+                let name = known(meaning).map_or_else(|| name(field), Ok)?;
+                map.append(name, value.map_err(|_| InvalidField)?);
             }
         }
     }
@@ -123,6 +128,42 @@ impl From<InvalidField> for Fault {
     fn from(_: InvalidField) -> Self {
         Self::BadRequest
     }
+}
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_SCHEME: HeaderName = HeaderName::from_static("x-forwarded-scheme");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_SCHEME: HeaderName = HeaderName::from_static("x-scheme");
+
+/// Names that most messages have: they need not be read again.
+#[inline]
+fn known(name: Name) -> Option<HeaderName> {
+    Some(match name {
+        Name::Accept => header::ACCEPT,
+        Name::ContentLength => header::CONTENT_LENGTH,
+        Name::ContentType => header::CONTENT_TYPE,
+        Name::Date => header::DATE,
+        Name::Origin => header::ORIGIN,
+        Name::Referer => header::REFERER,
+        Name::Server => header::SERVER,
+        Name::SetCookie => header::SET_COOKIE,
+        Name::Te => header::TE,
+        Name::UserAgent => header::USER_AGENT,
+        Name::Vary => header::VARY,
+        Name::XForwardedFor => X_FORWARDED_FOR,
+        Name::XForwardedHost => X_FORWARDED_HOST,
+        Name::XForwardedPort => X_FORWARDED_PORT,
+        Name::XForwardedProto => X_FORWARDED_PROTO,
+        Name::XForwardedScheme => X_FORWARDED_SCHEME,
+        Name::XRealIp => X_REAL_IP,
+        Name::XRequestId => X_REQUEST_ID,
+        Name::XScheme => X_SCHEME,
+        _ => return None,
+    })
 }
 
 fn name(text: &[u8]) -> Result<HeaderName, InvalidField> {

@@ -215,6 +215,8 @@ mod tests {
         assert_eq!(read_request(&section(&no_authority), 1000).unwrap().uri, "/x?y");
     }
 
+    type Fields = Vec<(&'static str, &'static str)>;
+
     #[test]
     fn malformed_requests_are_told_from_well_formed_ones() {
         let with = |more: &[(&'static str, &'static str)]| [&GET[..], more].concat();
@@ -230,7 +232,7 @@ mod tests {
             GET[2],
             GET[3],
         ];
-        let table: &[(&str, Vec<(&str, &str)>, bool)] = &[
+        let table: &[(&str, Fields, bool)] = &[
             ("whole", GET.to_vec(), true),
             ("no method", without(0), false),
             ("no scheme", without(1), false),

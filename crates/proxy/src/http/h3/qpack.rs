@@ -261,7 +261,7 @@ mod tests {
             .map(|(name, value)| ((*name).into(), (*value).into()))
             .collect();
         assert_eq!(read(&out), Ok(expected));
-        assert_eq!(out[2..4], [0xc0 | 25, 0x5f], "a known field, and a known name");
+        assert_eq!(out[2..4], [0xc0 | 0x19, 0x5f], "a known field, and a known name");
     }
 
     #[test]
@@ -319,7 +319,7 @@ mod tests {
         for (what, section, expected) in table {
             assert_eq!(read(section).map(|lines| lines.len()), *expected, "{what}");
         }
-        let many = [&[0, 0][..], &[0xc0 | 17; 30]].concat();
+        let many = [&[0, 0][..], &[0xc0 | 0x11; 30]].concat();
         assert_eq!(read(&many), Err(Unreadable::TooLarge));
         let bad_behind_refused = [0, 0, 0xd1, 0x80];
         let outcome = decode(&bad_behind_refused, 1000, |_, _| false);
