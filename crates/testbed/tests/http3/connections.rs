@@ -337,7 +337,9 @@ metadata: {name: authority, namespace: default}
 data:
   ca.crt: |
 ";
-    let (certificate, _) = narthex_testbed::Authority::shared().issue(&["authority.example"]);
+    let certificate = narthex_testbed::Authority::shared()
+        .issue(&["authority.example"])
+        .chain;
     let indented = format!("    {}\n", certificate.trim_end().replace('\n', "\n    "));
     let checked = "\
 apiVersion: gateway.networking.k8s.io/v1
