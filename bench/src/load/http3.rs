@@ -4,7 +4,7 @@
 use super::connection::client_config;
 use super::{Load, Outcome, Until};
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, Endpoint, TransportConfig, VarInt};
+use quinn::{ClientConfig, Connection, Endpoint, SendStream, TransportConfig, VarInt};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,7 +21,15 @@ pub struct Http3 {
     host: String,
     connections: usize,
     per_connection: usize,
-    open: Vec<(Endpoint, Connection)>,
+    open: Vec<Open>,
+}
+
+/// A connection, and what it lives by.
+struct Open {
+    _endpoint: Endpoint,
+    connection: Connection,
+    /// A server closes a connection whose control stream ends.
+    _control: SendStream,
 }
 
 /// What all streams see.
@@ -90,7 +98,7 @@ impl Http3 {
                 shared.began.set(Instant::now());
                 let tasks: Vec<_> = open
                     .iter()
-                    .flat_map(|(_, connection)| std::iter::repeat_n(connection, each))
+                    .flat_map(|open| std::iter::repeat_n(&open.connection, each))
                     .map(|connection| tokio::task::spawn_local(stream(Rc::clone(shared), connection.clone())))
                     .collect();
                 for task in tasks {
@@ -107,11 +115,7 @@ impl Http3 {
 }
 
 /// A socket for each, so that the kernel spreads them over workers.
-async fn connect(
-    config: &ClientConfig,
-    target: SocketAddr,
-    host: &str,
-) -> io::Result<(Endpoint, Connection)> {
+async fn connect(config: &ClientConfig, target: SocketAddr, host: &str) -> io::Result<Open> {
     let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into())?;
     let connecting = endpoint.connect_with(config.clone(), target, host);
     let connection = connecting
@@ -121,14 +125,11 @@ async fn connect(
     let mut control = connection.open_uni().await.map_err(io::Error::other)?;
     // A control stream with empty settings, which stays open.
     control.write_all(&[0, 4, 0]).await.map_err(io::Error::other)?;
-    tokio::task::spawn_local({
-        let connection = connection.clone();
-        async move {
-            connection.closed().await;
-            drop(control);
-        }
-    });
-    Ok((endpoint, connection))
+    Ok(Open {
+        _endpoint: endpoint,
+        connection,
+        _control: control,
+    })
 }
 
 /// One stream after the other, through one window.

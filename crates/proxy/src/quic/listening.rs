@@ -10,6 +10,7 @@ use crate::worker::WorkerState;
 use quinn::crypto::rustls::HandshakeData;
 use quinn::{Connecting, Connection, Endpoint, Incoming, Runtime as _, TokioRuntime, ZeroRttAccepted};
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -34,8 +35,8 @@ pub(crate) struct Listening {
 /// A connection whose handshake is over, or far enough for early data.
 pub(crate) struct Arrived {
     pub connection: Connection,
-    /// Ready when the handshake is over, if it was not waited for.
-    pub shaken: Option<ZeroRttAccepted>,
+    /// The handshake is not over: what comes may have been sent by anybody (RFC 8470 §3).
+    pub early: Rc<Cell<bool>>,
     pub slot: SocketSlot,
     pub tls: Rc<TlsFacts>,
     pub control: Rc<Control>,
@@ -157,9 +158,13 @@ impl Listening {
             wait: Wait::Long,
         });
         let peer = connecting.remote_address();
-        let shaken = timeout(within, shake(connecting, early)).await;
+        let shaken = tokio::select! {
+            biased;
+            // Who has not even shaken hands makes room for others.
+            _ = poll_fn(|cx| control.poll_told(cx)) => return,
+            shaken = timeout(within, shake(connecting, early)) => shaken,
+        };
         control.set(Occupation::Busy);
-        drop(shaking);
         let (connection, shaken, sni) = match shaken {
             Ok(Ok(shaken)) => shaken,
             failure => {
@@ -175,12 +180,20 @@ impl Listening {
         let Some(bind) = worker.plan().socket(slot).map(|socket| Arc::clone(&socket.bind)) else {
             return;
         };
+        let early = Rc::new(Cell::new(shaken.is_some()));
+        match shaken {
+            Some(shaken) => {
+                let finishing = finish(connection.clone(), shaken, within, shaking, Rc::clone(&early));
+                tokio::task::spawn_local(finishing);
+            }
+            None => drop(shaking),
+        }
         // QUIC does not tell whether a session was resumed.
         worker.shard.tls_handshake(Handshake::Full(TlsVersion::Tls13));
         let ip = connection.local_ip().unwrap_or(self.local.ip()).to_canonical();
         let arrived = Arrived {
             connection,
-            shaken,
+            early,
             slot,
             tls: Rc::new(TlsFacts {
                 sni,
@@ -201,6 +214,22 @@ pub(crate) async fn run(worker: Rc<WorkerState>, listening: Rc<Listening>) {
     while let Some(incoming) = listening.endpoint.accept().await {
         listening.take(&worker, incoming);
     }
+}
+
+/// The rest of a handshake that requests did not wait for.
+async fn finish(
+    connection: Connection,
+    shaken: ZeroRttAccepted,
+    within: Duration,
+    shaking: Shaking,
+    early: Rc<Cell<bool>>,
+) {
+    if timeout(within, shaken).await.is_err() {
+        connection.close(h3::Code::NO_ERROR.varint(), b"");
+    }
+    // Where it failed, the connection did.
+    early.set(false);
+    drop(shaking);
 }
 
 type Shaken = (Connection, Option<ZeroRttAccepted>, Option<Box<str>>);

@@ -187,3 +187,105 @@ impl AsyncUdpSocket for Steered {
 
 /// Datagrams that may wait for another worker.
 const HANDED_OVER: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quic::cid::Ids;
+    use quinn::ConnectionIdGenerator as _;
+    use std::collections::VecDeque;
+    use std::task::Waker;
+
+    /// What the kernel would have: buffers with datagrams of one length each.
+    #[derive(Debug, Default)]
+    struct Kernel(Mutex<VecDeque<(Vec<u8>, usize)>>);
+
+    impl AsyncUdpSocket for Kernel {
+        fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+            unimplemented!("nothing is sent")
+        }
+
+        fn try_send(&self, _: &Transmit<'_>) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn poll_recv(
+            &self,
+            _: &mut Context<'_>,
+            buffers: &mut [IoSliceMut<'_>],
+            metas: &mut [RecvMeta],
+        ) -> Poll<io::Result<usize>> {
+            let Some((bytes, stride)) = self.0.lock().unwrap().pop_front() else {
+                return Poll::Pending;
+            };
+            buffers[0][..bytes.len()].copy_from_slice(&bytes);
+            metas[0] = RecvMeta {
+                len: bytes.len(),
+                stride,
+                ..RecvMeta::default()
+            };
+            Poll::Ready(Ok(1))
+        }
+
+        fn local_addr(&self) -> io::Result<SocketAddr> {
+            Ok(([127, 0, 0, 1], 1).into())
+        }
+    }
+
+    fn receive(socket: &Steered) -> Option<Vec<u8>> {
+        let (mut room, mut metas) = ([0; 2000], [RecvMeta::default()]);
+        let mut cx = Context::from_waker(Waker::noop());
+        match socket.poll_recv(&mut cx, &mut [IoSliceMut::new(&mut room)], &mut metas) {
+            Poll::Ready(Ok(1)) => Some(room[..metas[0].len].to_vec()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_others_is_handed_over_and_the_rest_closes_up() {
+        let secrets = Arc::<Secrets>::default();
+        let (peers, inboxes): (Vec<_>, Vec<_>) = (0..3).map(|_| mpsc::channel(HANDED_OVER)).unzip();
+        let peers: Arc<[_]> = peers.into();
+        let kernels: Vec<Arc<Kernel>> = (0..3).map(|_| Arc::default()).collect();
+        let sockets: Vec<Steered> = (0..)
+            .zip(inboxes)
+            .map(|(place, inbox)| Steered {
+                socket: Arc::clone(&kernels[usize::from(place)]) as Arc<dyn AsyncUdpSocket>,
+                signs: secrets.signs().clone(),
+                place,
+                inbox: Mutex::new(inbox),
+                peers: Arc::clone(&peers),
+            })
+            .collect();
+        let mut ids = [0, 1, 2].map(|place| Ids {
+            signs: secrets.signs().clone(),
+            place,
+        });
+        let mut packet = |place: usize, mark: u8, length: usize| {
+            let mut packet = [&[0x40][..], &ids[place].generate_cid(), &[mark]].concat();
+            packet.resize(length, 7);
+            packet
+        };
+        let (a, b, c, d) = (
+            packet(1, 1, 60),
+            packet(0, 2, 60),
+            packet(2, 3, 60),
+            packet(1, 4, 40),
+        );
+        // One buffer, as GRO gives it: the last datagram is shorter.
+        let all = [a.clone(), b.clone(), c.clone(), d.clone()].concat();
+        kernels[1].0.lock().unwrap().push_back((all, 60));
+        // A first packet of a client has an id that is none of ours.
+        let stranger = [&[0xc0, 0, 0, 0, 1, 8][..], &[9; 50]].concat();
+        kernels[1].0.lock().unwrap().push_back((stranger.clone(), 56));
+        // All of it is for another.
+        kernels[1].0.lock().unwrap().push_back((packet(0, 5, 60), 60));
+        assert_eq!(receive(&sockets[1]), Some([a, d].concat()));
+        assert_eq!(receive(&sockets[1]), Some(stranger));
+        assert_eq!(receive(&sockets[1]), None);
+        assert_eq!(receive(&sockets[0]), Some(b));
+        assert_eq!(receive(&sockets[0]).map(|packet| packet.len()), Some(60));
+        assert_eq!(receive(&sockets[0]), None);
+        assert_eq!(receive(&sockets[2]), Some(c));
+    }
+}

@@ -312,3 +312,109 @@ async fn more_streams_than_allowed_wait() {
     }
     assert_eq!(client.get("https://one.example/").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_server_name_without_a_certificate_is_refused() {
+    let gw = echo().start().await;
+    let refused = Http3Settings::default()
+        .bare(gw.address(443), "unknown.example")
+        .await;
+    assert!(refused.is_err());
+    let client = client(&gw).await;
+    assert_eq!(client.get("https://one.example/").await.status, 200);
+    // Another host than the connection is for, which this listener has no name of its own for: served as over HTTP/2.
+    assert_eq!(client.get("https://nowhere.example/").await.status, 404);
+    gw.metrics_when(|scrape| scrape.sum("narthex_tls_handshakes_total", &["result=\"failed\""]) >= 1.0)
+        .await;
+}
+
+#[tokio::test]
+async fn where_clients_are_checked_there_is_no_http3_and_it_is_said() {
+    let authority = "\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: authority, namespace: default}
+data:
+  ca.crt: |
+";
+    let certificate = narthex_testbed::Authority::shared()
+        .issue(&["authority.example"])
+        .chain;
+    let indented = format!("    {}\n", certificate.trim_end().replace('\n', "\n    "));
+    let checked = "\
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: checked, namespace: default}
+spec:
+  gatewayClassName: narthex
+  tls:
+    frontend:
+      default:
+        validation: {caCertificateRefs: [{group: \"\", kind: ConfigMap, name: authority}]}
+  listeners:
+  - {name: https, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: all}]}}
+---
+";
+    let secret = Gateway::secret("default", "all", &["one.example"]);
+    let yaml = [FRONT, &secret, checked, authority, &indented, "---\n"].concat();
+    let gw = super::with_http3(Gateway::builder().file("objects.yaml", &yaml))
+        .start()
+        .await;
+    assert!(!gw.serves_http3(443));
+    let live = gw.now();
+    let found = live
+        .diagnostics
+        .iter()
+        .find(|found| found.code == ir::Code::Http3NotServed);
+    assert!(
+        found.is_some_and(|found| found.message.contains("certificates of clients")),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_listener_of_udp_has_its_port() {
+    let udp = "\
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: dns, namespace: default}
+spec:
+  gatewayClassName: narthex
+  listeners:
+  - {name: udp, port: 443, protocol: UDP}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: dns, namespace: default}
+spec: {ports: [{port: 53, protocol: UDP}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: UDPRoute
+metadata: {name: dns, namespace: default}
+spec:
+  parentRefs: [{name: dns}]
+  rules: [{backendRefs: [{name: dns, port: 53}]}]
+---
+";
+    let secret = Gateway::secret("default", "all", &["one.example", "two.example"]);
+    let yaml = [FRONT, SECURE, &secret, udp].concat();
+    let gw = super::with_http3(Gateway::builder().file("objects.yaml", &yaml))
+        .start()
+        .await;
+    let live = gw.now();
+    let bind = live
+        .snapshot
+        .binds
+        .iter()
+        .find(|bind| bind.address.port == 443)
+        .unwrap();
+    assert!(!live.snapshot.serves_http3(bind));
+    let found = live
+        .diagnostics
+        .iter()
+        .find(|found| found.code == ir::Code::Http3NotServed);
+    assert!(
+        found.is_some_and(|found| found.message.contains("UDP port")),
+        "{found:?}"
+    );
+}

@@ -34,7 +34,7 @@ use tokio::time::{Instant, timeout};
 pub(crate) async fn serve(worker: &Rc<WorkerState>, arrived: Arrived) {
     let Arrived {
         connection,
-        shaken,
+        early,
         slot,
         tls,
         control,
@@ -56,17 +56,9 @@ pub(crate) async fn serve(worker: &Rc<WorkerState>, arrived: Arrived) {
     let requests = Rc::new(Requests {
         shared: Shared::new(Rc::clone(worker), ends, slot, Some(tls), control),
         link,
-        early: Cell::new(shaken.is_some()),
+        early,
         changed: Notify::new(),
     });
-    if let Some(shaken) = shaken {
-        let requests = Rc::clone(&requests);
-        tokio::task::spawn_local(async move {
-            // Where it fails, the connection does.
-            shaken.await;
-            requests.early.set(false);
-        });
-    }
     // RFC 9114 §6.2.1: settings come first, and who gives us no stream for them is no client.
     let Ok(Some(said)) = timeout(within, Said::begin(&connection, most_fields)).await else {
         return connection.close(Code::GENERAL_PROTOCOL_ERROR.varint(), b"");
@@ -97,7 +89,7 @@ struct Requests {
     shared: Rc<Shared>,
     link: Rc<Link>,
     /// The handshake is not over: what comes may have been sent by anybody (RFC 8470 §3).
-    early: Cell<bool>,
+    early: Rc<Cell<bool>>,
     /// An exchange has ended.
     changed: Notify,
 }
@@ -237,7 +229,8 @@ fn begin(requests: &Rc<Requests>, receive: RecvStream, send: SendStream) {
     }
     let early = requests.early.get() && receive.is_0rtt();
     let requests = Rc::clone(requests);
-    tokio::task::spawn_local(async move {
+    // Boxed, as over HTTP/2.
+    tokio::task::spawn_local(Box::pin(async move {
         let ended = Ended(requests);
         if let Some(stream) = serve_one(&ended.0, receive, send, early).await {
             // What is not acknowledged would be lost with the connection.
@@ -247,7 +240,7 @@ fn begin(requests: &Rc<Requests>, receive: RecvStream, send: SendStream) {
         }
         drop(place);
         drop(ended);
-    });
+    }));
 }
 
 /// Tells that an exchange is over, however it ended.
