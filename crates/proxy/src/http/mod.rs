@@ -9,3 +9,4 @@ pub mod h1;
 pub mod h2;
 pub mod proxy_protocol;
 pub mod tunnel;
+pub mod websocket;
