@@ -52,7 +52,7 @@ const CHORES: &[(&str, &str, Chore)] = &[
     ),
     (
         "conformance",
-        "suites and checks in the bed: gateway-api, ingress, checks, stress; h2spec and grpc without it",
+        "suites and checks in the bed: gateway-api, ingress, checks, stress; h2spec, grpc and websocket without it",
         conformance::run,
     ),
     (

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub struct Drain {
     idle_close: Option<Instant>,
+    leave: Instant,
     end: Instant,
     ended_before: u64,
 }
@@ -37,9 +38,15 @@ impl Drain {
     pub fn new(now: Instant, timeout: Duration, ended: u64) -> Self {
         Self {
             idle_close: Some(now + GRACE.min(timeout / 4)),
+            leave: now + timeout - FAREWELL.min(timeout / 4),
             end: now + timeout,
             ended_before: ended,
         }
+    }
+
+    /// When connections that would be cut soon, and can be told so, are told.
+    pub fn leaves_at(&self) -> Instant {
+        self.leave
     }
 
     /// What to do, with so many connections open and so many ended since the worker began.
@@ -72,6 +79,8 @@ impl std::ops::AddAssign for DrainOutcome {
 /// A request may be on its way on a connection that looks idle here. Closing on top of it would make the client see a
 /// reset; answered within this time, it is told `Connection: close`.
 const GRACE: Duration = Duration::from_millis(200);
+/// How long before the end: time for an answer, and for that to reach the endpoint.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
@@ -82,6 +91,7 @@ mod tests {
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
         let mut drain = Drain::new(start, Duration::from_secs(10), 5);
+        assert_eq!(drain.leaves_at(), at(8_000));
         assert_eq!(drain.step(at(0), 3, 5), Step::Wait(at(200)));
         assert_eq!(drain.step(at(200), 3, 5), Step::CloseIdle);
         assert_eq!(drain.step(at(201), 1, 7), Step::Wait(at(10_000)));

@@ -47,7 +47,8 @@ pub struct WorkerState {
     /// The other workers.
     pub(crate) peers: Arc<Peers>,
     plan: RefCell<PlanPin>,
-    draining: Cell<bool>,
+    /// Set while it drains: when what can be told that we go is told so.
+    leaves_at: Cell<Option<Instant>>,
 }
 
 /// What a worker is started with.
@@ -106,7 +107,7 @@ impl WorkerState {
             tls_clients: seed.tls_clients,
             peers: seed.peers,
             plan: RefCell::new(PlanPin::new(Arc::default())),
-            draining: Cell::new(false),
+            leaves_at: Cell::new(None),
         })
     }
 
@@ -127,7 +128,12 @@ impl WorkerState {
 
     /// Whether no new request shall be invited: responses carry `Connection: close`.
     pub fn draining(&self) -> bool {
-        self.draining.get()
+        self.leaves_at.get().is_some()
+    }
+
+    /// When those who are still here then are told that we go, if we do.
+    pub fn leaves_at(&self) -> Option<Instant> {
+        self.leaves_at.get()
     }
 }
 
@@ -323,7 +329,7 @@ impl Work {
         let worker = Rc::clone(&self.worker);
         let connections = &worker.connections;
         let mut drain = Drain::new(Instant::now(), timeout, connections.ended());
-        worker.draining.set(true);
+        worker.leaves_at.set(Some(drain.leaves_at()));
         worker.tell_open();
         for (_, (listening, task)) in self.listening.drain() {
             listening.stop(Stop::AfterQueue);

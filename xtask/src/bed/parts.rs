@@ -53,7 +53,9 @@ impl Parts {
         parts.sources("conformance/gateway-api/v1.7.0", &[ECHO, SUITE])?;
         parts.sources("conformance/h2spec", &[H2SPEC])?;
         parts.sources("conformance/grpc", &["."])?;
-        parts.python("conformance/grpc").map(drop)
+        parts.python("conformance/grpc")?;
+        parts.sources("conformance/websocket", &["."])?;
+        parts.python("conformance/websocket").map(drop)
     }
 
     /// Fetches and builds what is missing.
@@ -124,6 +126,12 @@ impl Parts {
     pub fn grpc(&self) -> Result<PathBuf, String> {
         self.build("conformance/grpc", "grpc", ".")?;
         Ok(self.program("grpc"))
+    }
+
+    /// A WebSocket server that sends back what it gets, in Go.
+    pub fn websocket_echo(&self) -> Result<PathBuf, String> {
+        self.build("conformance/websocket", "websocket-echo", ".")?;
+        Ok(self.program("websocket-echo"))
     }
 
     /// Python packages as a folder of `conformance` requires them, for `PYTHONPATH`; fetched again when the list changes.

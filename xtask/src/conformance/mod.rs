@@ -4,6 +4,7 @@ mod gateway_api;
 mod grpc;
 mod h2spec;
 mod ingress;
+mod websocket;
 
 use crate::Outcome;
 use crate::bed::{self, Bed, parts::INSTALLED, parts::Parts};
@@ -18,12 +19,14 @@ pub const USAGE: &str = "usage: cargo xtask conformance all [--if-possible]
        cargo xtask conformance stress [--only NAME] [--seconds N] [--keep]
        cargo xtask conformance h2spec [--report]
        cargo xtask conformance grpc [--report]
+       cargo xtask conformance websocket [--report]
        cargo xtask conformance SUITE [--run TEST] [--keep] [--report]
 
-  all               h2spec, grpc, gateway-api, ingress and checks, one after the other
+  all               h2spec, grpc, websocket, gateway-api, ingress and checks, one after the other
   --if-possible     passes, and says why, where no namespaces can be made or the bed's parts can't be had
   h2spec            HTTP/2 frame by frame; needs Go, but no bed
   grpc              clients and servers of gRPC in Go and Python around `narthex run`; no bed
+  websocket         the Autobahn cases, directly and through `narthex run`; no bed. With --report, also the long ones
   gateway-api       the public suite of Gateway API
   ingress           the scenarios of ingress-controller-conformance
 
@@ -75,6 +78,7 @@ pub fn run(words: &[String]) -> Outcome {
         Some("gateway-api") => gateway_api::run(&Wanted::read(words)?),
         Some("h2spec") => h2spec::run(&Wanted::read(words)?),
         Some("grpc") => grpc::run(&Wanted::read(words)?),
+        Some("websocket") => websocket::run(&Wanted::read(words)?),
         Some("ingress") => ingress::run(&Wanted::read(words)?),
         Some("stress") => stress::run(words),
         Some("checks") => checks(words.next()),
@@ -97,6 +101,7 @@ pub fn run(words: &[String]) -> Outcome {
 fn all() -> Outcome {
     h2spec::run(&Wanted::default())?;
     grpc::run(&Wanted::default())?;
+    websocket::run(&Wanted::default())?;
     gateway_api::run(&Wanted::default())?;
     ingress::run(&Wanted::default())?;
     checks(None)

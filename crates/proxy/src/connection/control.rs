@@ -123,9 +123,15 @@ impl Control {
         self.state.set(occupation);
     }
 
-    /// Asks the connection to close: at once if idle, else after the exchange at hand.
+    /// Asks the connection to close: at once if idle, else after the exchange at hand. What is under way looks at its
+    /// deadlines, as there may be new ones.
     pub fn close(&self) {
         self.close.set(true);
+        // A copy: waking may run code that comes back here.
+        let streams = self.streams.borrow().clone();
+        for stream in streams {
+            stream.wake();
+        }
         self.wake();
     }
 

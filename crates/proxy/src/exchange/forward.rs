@@ -328,7 +328,17 @@ impl<'p> Forward<'_, 'p> {
     }
 
     async fn tunnel(&mut self, mut connection: UpstreamConnection) -> Result<Forwarded, Fault> {
-        let idle = connection.settings().tunnel_idle_timeout;
+        let protocol = self.head.protocols.of_bytes(self.raw);
+        let leave = || self.worker.leaves_at();
+        let times = tunnel::Times {
+            idle: connection.settings().tunnel_idle_timeout,
+            clock: &self.worker.clock,
+            leave: if protocol.eq_ignore_ascii_case(b"websocket") {
+                Some(&leave)
+            } else {
+                None
+            },
+        };
         let Session {
             downstream,
             alarm,
@@ -340,8 +350,7 @@ impl<'p> Forward<'_, 'p> {
             &mut connection.stream,
             std::mem::take(input),
             std::mem::take(self.from_upstream),
-            idle,
-            &self.worker.clock,
+            times,
             alarm,
         )
         .await;

@@ -11,5 +11,6 @@ pub mod h3;
 mod inbound;
 pub mod proxy_protocol;
 pub mod tunnel;
+pub mod websocket;
 
 pub use inbound::Inbound;

@@ -1,7 +1,11 @@
 //! After an upgrade: bytes both ways, whatever they mean, until both sides are done or nothing passes for too long.
+//!
+//! Only of a WebSocket a little is understood: where the server's messages end. When the worker is about to end, its client is
+//! told so by a frame of ours behind one of them. What the client answers is the server's to read, as if it had been asked.
 
 use super::alarm::Alarm;
 use super::buffer::{Buffer, Fill};
+use super::websocket::{Frames, GOING_AWAY};
 use crate::clock::Clock;
 use crate::stream::Stream;
 use std::future::poll_fn;
@@ -10,6 +14,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::AsyncWrite;
+use tokio::time::Instant;
 
 /// One direction. A side that ends is told on to the other (half-close), which may still have much to say.
 #[derive(Debug, Default)]
@@ -17,12 +22,18 @@ struct Direction {
     buffer: Buffer,
     state: State,
     bytes: u64,
+    /// Of a WebSocket's server.
+    frames: Option<Frames>,
+    /// The next end of a message is the last.
+    parting: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum State {
     #[default]
     Open,
+    /// We said good-bye in the sender's place. What it has to say still is dropped.
+    Parted,
     /// The sender is done; what is left and the end have to be passed on.
     Ending,
     Closed,
@@ -48,14 +59,23 @@ pub struct Passed {
     pub down: u64,
 }
 
+/// How it is with the time.
+pub struct Times<'a> {
+    /// How long it may pass nothing.
+    pub idle: Duration,
+    /// Of the worker.
+    pub clock: &'a Clock,
+    /// When to take leave, once that is known. Only for WebSockets.
+    pub leave: Option<&'a dyn Fn() -> Option<Instant>>,
+}
+
 /// Runs until the end. `from_client` and `from_upstream` are bytes that were read already.
 pub async fn run(
     client: &mut Stream,
     upstream: &mut Stream,
     from_client: Buffer,
     from_upstream: Buffer,
-    idle: Duration,
-    clock: &Clock,
+    times: Times<'_>,
     alarm: &mut Alarm,
 ) -> (Outcome, Passed) {
     let mut up = Direction {
@@ -66,8 +86,21 @@ pub async fn run(
         buffer: from_upstream,
         ..Direction::default()
     };
+    let Times { idle, clock, leave } = times;
+    if leave.is_some() {
+        let mut frames = Frames::default();
+        frames.follow(down.buffer.filled());
+        down.frames = Some(frames);
+    }
     let mut since = clock.now();
     let outcome = poll_fn(|cx| {
+        if let Some(at) = leave.and_then(|leave| leave()) {
+            if clock.now() >= at {
+                down.part();
+            } else {
+                alarm.wake_by(cx, at);
+            }
+        }
         let before = (up.bytes, down.bytes, up.state, down.state);
         let (a, b) = (up.poll(cx, client, upstream), down.poll(cx, upstream, client));
         match (a, b) {
@@ -96,6 +129,35 @@ pub async fn run(
 }
 
 impl Direction {
+    /// Says good-bye in the sender's place, now or when its message is over, unless it did so itself.
+    fn part(&mut self) {
+        let open = self.state == State::Open && !self.parting;
+        if let Some(frames) = self.frames.as_ref().filter(|frames| open && !frames.closed()) {
+            self.parting = true;
+            if frames.is_between() {
+                self.part_behind(self.buffer.len());
+            }
+        }
+    }
+
+    /// Does it behind so much of what is there.
+    fn part_behind(&mut self, length: usize) {
+        self.buffer.truncate(length);
+        self.buffer.extend(&GOING_AWAY);
+        self.state = State::Parted;
+    }
+
+    /// So many bytes have come.
+    fn came(&mut self, count: usize) {
+        let before = self.buffer.len() - count;
+        if let Some(frames) = &mut self.frames {
+            let end = frames.follow(&self.buffer.filled()[before..]);
+            if let Some(end) = end.filter(|_| self.parting && !frames.closed()) {
+                self.part_behind(before + end);
+            }
+        }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>, from: &mut Stream, to: &mut Stream) -> Poll<io::Result<()>> {
         loop {
             let drained = self.buffer.poll_drain(cx, to, &mut self.bytes)?;
@@ -113,7 +175,15 @@ impl Direction {
                     }
                     let fill = ready!(self.buffer.poll_fill(cx, from, ROOM))?;
                     match fill {
-                        Fill::Some(_) => {}
+                        Fill::Some(count) => self.came(count),
+                        Fill::Closed => self.state = State::Ending,
+                        Fill::Full => return Poll::Pending,
+                    }
+                }
+                State::Parted => {
+                    ready!(drained);
+                    match ready!(self.buffer.poll_fill(cx, from, ROOM))? {
+                        Fill::Some(_) => self.buffer.clear(),
                         Fill::Closed => self.state = State::Ending,
                         Fill::Full => return Poll::Pending,
                     }

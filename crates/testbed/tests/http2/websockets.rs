@@ -241,3 +241,53 @@ async fn a_refused_handshake_is_passed_on() {
         assert_eq!((answer.status, &*answer.text()), (403, "no"), "{host}");
     }
 }
+
+/// A message in two frames; the second one comes when the first one was answered.
+const MESSAGE: [&[u8]; 2] = [b"\x01\x03one", b"\x80\x03two"];
+const GOING_AWAY: &[u8] = b"\x88\x02\x03\xe9";
+
+#[tokio::test]
+async fn at_the_end_of_a_drain_clients_are_told_behind_a_message_that_the_server_goes() {
+    let ((one, mut told_one), (two, mut told_two)) = (echo_one().await, echo_two().await);
+    let gw = front(one.address, two.address).start().await;
+    let mut streams = Http2::plain(gw.address(80)).await;
+    streams.settled().await;
+    let mut asked = streams.ask(connect("two.example"), false).await.unwrap();
+    let mut answer = asked.head().await.unwrap();
+    let mut client = Scripted::connect(gw.address(80)).await;
+    client
+        .send(
+            "GET /chat HTTP/1.1\r\nHost: one.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        )
+        .await;
+    client.head().await.unwrap();
+    told_one.recv().await.unwrap();
+    told_two.recv().await.unwrap();
+    // The backends send back what they get, as a server's frames.
+    client.send(MESSAGE[0]).await;
+    assert_eq!(client.exactly(5).await.unwrap(), MESSAGE[0]);
+    let drain = tokio::spawn(gw.data_plane().drain());
+    // In the grace period everything goes on, and the one in the middle of a message is left until that is over.
+    asked.send(b"\x82\x01x", false).await.unwrap();
+    let mut came = Vec::new();
+    while came.len() < 3 + GOING_AWAY.len() {
+        came.extend(answer.body_mut().data().await.unwrap().unwrap());
+    }
+    assert_eq!(came, [b"\x82\x01x", GOING_AWAY].concat());
+    client.send(MESSAGE[1]).await;
+    assert_eq!(
+        client.exactly(9).await.unwrap(),
+        [MESSAGE[1], GOING_AWAY].concat()
+    );
+    // What the clients answer is for the backends, and these close.
+    client.send(b"\x88\x82\0\0\0\0\x03\xe9").await;
+    drop(client);
+    assert_eq!(told_one.recv().await.unwrap(), "closed");
+    asked.send(b"\x88\x82\0\0\0\0\x03\xe9", true).await.unwrap();
+    assert_eq!(told_two.recv().await.unwrap(), "closed");
+    let rest = narthex_testbed::http2::read(answer.body_mut()).await.unwrap();
+    assert_eq!(rest.0, b"");
+    let outcome = drain.await.unwrap();
+    assert_eq!((outcome.finished, outcome.cut), (2, 0));
+}
