@@ -57,6 +57,7 @@ impl Builder {
     /// Compiles a snapshot. Every part that `previous` has from the same nodes is shared with it.
     pub fn build(&mut self, snapshot: &ir::Snapshot, generation: u64, previous: &Plan) -> Built {
         let upstreams = self.cells.update(&snapshot.upstreams, &self.telemetry);
+        self.tls.share_tickets(snapshot.tickets.as_ref());
         if !Arc::ptr_eq(&self.certificates, &snapshot.certificates) {
             self.keys = self.keys.update(&snapshot.certificates);
             self.certificates = Arc::clone(&snapshot.certificates);
@@ -201,7 +202,9 @@ impl Builder {
         let before = before.and_then(|before| before.tls.as_ref());
         let certificates = Certificates::build(bind, &self.keys, before.map(|tls| &tls.certificates));
         match before {
-            Some(before) if Arc::ptr_eq(&before.certificates, &certificates) && before.checks_as(bind) => {
+            Some(before)
+                if Arc::ptr_eq(&before.certificates, &certificates) && self.tls.is_still(before, bind) =>
+            {
                 Ok(Arc::clone(before))
             }
             _ => self
@@ -300,6 +303,7 @@ fn is_same(a: &Arc<ir::Bind>, b: &Arc<ir::Bind>) -> bool {
                 && a.hostname == b.hostname
                 && a.tls == b.tls
                 && a.identity == b.identity
+                && a.tls_policy == b.tls_policy
                 && a.clients == b.clients);
         let difference = a.routes.since(&b.routes);
         same && difference.gone.is_empty() && difference.new.is_empty()
