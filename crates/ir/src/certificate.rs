@@ -52,6 +52,7 @@ fn lengths<S: Serializer>(chain: &[Vec<u8>], serializer: S) -> Result<S::Ok, S::
     serializer.collect_seq(chain.iter().map(|der| format!("{} bytes", der.len())))
 }
 
+#[expect(clippy::ref_option, reason = "as serde calls it")]
 fn length<S: Serializer>(staple: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{} bytes", staple.as_ref().map_or(0, Vec::len)))
 }

@@ -115,7 +115,6 @@ impl Authority {
         if let Some(name) = names.first() {
             params.distinguished_name.push(DnType::CommonName, *name);
         }
-        static SERIALS: AtomicU64 = AtomicU64::new(1);
         let serial = SERIALS.fetch_add(1, Ordering::Relaxed);
         params.serial_number = Some(SerialNumber::from(serial));
         let certificate = params.signed_by(&key, &self.issuer).expect("the issuer can sign");
@@ -214,3 +213,5 @@ impl Issued {
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
+
+static SERIALS: AtomicU64 = AtomicU64::new(1);
