@@ -207,6 +207,7 @@ fn headers(tenant: String) -> Vec<(&'static str, String)> {
 fn bind(routes: Vec<Route>) -> Bind {
     let listener = Listener {
         clients: None,
+        tls_policy: ir::TlsPolicy::default(),
         identity: None,
         origin: Origin::new("Gateway", "bench", "gateway"),
         layer: Layer::Gateway,

@@ -142,6 +142,7 @@ fn listener(bytes: &mut Bytes<'_>, name: &str, layer: Layer, regexes: bool) -> L
         .collect();
     Listener {
         clients: None,
+        tls_policy: ir::TlsPolicy::default(),
         identity: None,
         origin: Origin::new("Gateway", "n", name),
         layer,

@@ -70,6 +70,7 @@ fn host(number: usize) -> String {
 fn bind() -> Bind {
     let listener = Listener {
         clients: None,
+        tls_policy: ir::TlsPolicy::default(),
         identity: None,
         origin: Origin::new("Gateway", "bench", "gateway"),
         layer: Layer::Gateway,

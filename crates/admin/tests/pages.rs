@@ -74,12 +74,14 @@ fn snapshot() -> ir::Snapshot {
         origin: ir::Origin::new("Secret", "shop", "tls"),
         chain: vec![vec![1, 2, 3]],
         key: ir::PrivateKey(KEY.to_vec()),
+        staple: None,
         names: vec!["a.example".into()],
         not_after: 1_800_000_000,
         fingerprint: "00".into(),
     };
     let listener = ir::Listener {
         clients: None,
+        tls_policy: ir::TlsPolicy::default(),
         identity: None,
         origin: ir::Origin::new("Gateway", "shop", "front").section("https"),
         layer: ir::Layer::Gateway,

@@ -6,7 +6,7 @@ mod cluster;
 mod settings;
 
 pub use cluster::ClusterFlags;
-pub use settings::{Balance, Forwarded, ServiceKind, SettingsFlags};
+pub use settings::{Balance, Forwarded, ServiceKind, SettingsFlags, TlsPolicyName};
 
 use crate::values::{self, Duration};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};

@@ -1,6 +1,6 @@
 //! Flags to the settings of a translation, and the certificate for hosts that have none.
 
-use crate::flags::{Balance, Forwarded, ServiceKind, SettingsFlags};
+use crate::flags::{Balance, Forwarded, ServiceKind, SettingsFlags, TlsPolicyName};
 use crate::values::ObjectName;
 use ir::{Certificate, CertificateId, Origin, PrivateKey};
 use translate::{GatewayServices, Key, ServiceType, Settings};
@@ -18,6 +18,11 @@ pub fn from_flags(flags: &SettingsFlags, fallback_certificate: Certificate) -> S
         namespace_selector: flags.watch_namespace_selector.clone(),
         tcp_services: flags.tcp_services_configmap.as_ref().map(key),
         udp_services: flags.udp_services_configmap.as_ref().map(key),
+        tls_policy: match flags.tls_policy {
+            TlsPolicyName::Modern => ir::TlsPolicy::Modern,
+            TlsPolicyName::Intermediate => ir::TlsPolicy::Intermediate,
+        },
+        ticket_secret: flags.tls_ticket_secret.as_ref().map(key),
         default_certificate: flags.default_certificate.as_ref().map(key),
         fallback_certificate: Some(fallback_certificate),
         proxy_protocol_ports: flags.proxy_protocol.clone(),
@@ -126,6 +131,7 @@ pub fn stand_in() -> Certificate {
         origin: Origin::new("Narthex", "", "default-certificate"),
         chain: Vec::new(),
         key: PrivateKey(Vec::new()),
+        staple: None,
         names: vec![FALLBACK_NAME.into()],
         not_after: i64::MAX,
         fingerprint: "(made at start)".into(),

@@ -23,6 +23,9 @@ pub struct Certificate {
     pub key: PrivateKey,
     /// DNS names and addresses that the leaf is for, lower-case; from subjectAltName, else the common name.
     pub names: Vec<String>,
+    /// What the authority says of it, to be shown with it (OCSP, RFC 6960), as DER.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "length")]
+    pub staple: Option<Vec<u8>>,
     /// End of validity, seconds since 1970.
     pub not_after: i64,
     /// SHA-256 of the leaf, lower-case hex. Tells two certificates apart in logs.
@@ -47,4 +50,9 @@ impl Serialize for PrivateKey {
 
 fn lengths<S: Serializer>(chain: &[Vec<u8>], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(chain.iter().map(|der| format!("{} bytes", der.len())))
+}
+
+#[expect(clippy::ref_option, reason = "as serde calls it")]
+fn length<S: Serializer>(staple: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{} bytes", staple.as_ref().map_or(0, Vec::len)))
 }

@@ -238,6 +238,12 @@ codes! {
         "The older one is in force, then the first by namespace and name.";
     PolicyTargetInvalid = "0509" Error "a policy's target is nothing that it can be attached to"
         "It has no effect there. Services are targets of BackendTLSPolicy.";
+    TlsPolicyUnknown = "0510" Error "a TLS policy that does not exist"
+        "The listener has the strictest one. Policies are `modern` (TLS 1.3 alone) and `intermediate` (TLS 1.2 and 1.3).";
+    StapleInvalid = "0511" Warning "an OCSP response that can't be shown to clients"
+        "The certificate is served without it. It stands as DER in the entry tls.ocsp-staple of the certificate's Secret.";
+    TicketSecretInvalid = "0512" Warning "the Secret for session tickets can't be used"
+        "Sessions are resumed by the replica that they began with and by no other. The entry `key` has at least 32 random bytes.";
     NoEndpoints = "0601" Warning "a Service that a rule refers to has no endpoint"
         "Requests for it are answered with 503 until there is one.";
     ExternalNameUnresolved = "0602" Warning "the name of an ExternalName Service can't be resolved"

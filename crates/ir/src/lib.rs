@@ -34,7 +34,7 @@ pub use route::{
 };
 pub use settings::{ForwardedHeaders, Http3, HttpSettings, Limits, PathPolicy, ServerTimeouts};
 pub use stream::{StreamBackend, StreamListener, StreamRoute, StreamTarget, StreamTls, UdpBind};
-pub use tls::{AltName, ClientValidation, Trust, UpstreamTls};
+pub use tls::{AltName, ClientValidation, TicketSecret, TlsPolicy, Trust, UpstreamTls};
 pub use upstream::{
     Balance, Endpoint, ProxyProtocol, Upstream, UpstreamId, UpstreamProtocol, UpstreamSettings, Upstreams,
 };
@@ -57,6 +57,9 @@ pub struct Snapshot {
     pub certificates: Arc<BTreeMap<CertificateId, Arc<Certificate>>>,
     /// Settings that hold for every HTTP connection.
     pub http: Arc<HttpSettings>,
+    /// Shared by all replicas; unset: each has keys of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tickets: Option<Arc<TicketSecret>>,
 }
 
 impl Snapshot {

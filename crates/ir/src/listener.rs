@@ -1,6 +1,6 @@
 //! Sockets and the listeners that share them.
 
-use crate::{CertificateId, ClientValidation, HostPattern, List, Origin, Route, StreamListener};
+use crate::{CertificateId, ClientValidation, HostPattern, List, Origin, Route, StreamListener, TlsPolicy};
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -106,6 +106,9 @@ pub struct Listener {
     /// What we show to upstreams that ask who we are, for requests that came here (`Gateway.spec.tls.backend`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<CertificateId>,
+    /// Versions of TLS that clients may use, where it ends here.
+    #[serde(rename = "tlsPolicy", skip_serializing_if = "TlsPolicy::is_default")]
+    pub tls_policy: TlsPolicy,
     /// Routes attached to it, in no particular order.
     pub routes: List<Route>,
 }

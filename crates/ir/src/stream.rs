@@ -1,8 +1,8 @@
 //! Streams: TCP connections, TLS connections by SNI, and UDP flows, forwarded without a look at what they carry.
 
 use crate::{
-    BindAddress, CertificateId, ClientValidation, HostPattern, List, Origin, ProxyProtocol, UpstreamId,
-    duration,
+    BindAddress, CertificateId, ClientValidation, HostPattern, List, Origin, ProxyProtocol, TlsPolicy,
+    UpstreamId, duration,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -20,6 +20,9 @@ pub struct StreamListener {
     /// Which clients are let in where TLS ends here; unset: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clients: Option<Arc<ClientValidation>>,
+    /// Versions of TLS that clients may use, where it ends here.
+    #[serde(rename = "tlsPolicy", skip_serializing_if = "TlsPolicy::is_default")]
+    pub tls_policy: TlsPolicy,
     /// Routes attached to it, in no particular order.
     pub routes: List<StreamRoute>,
 }

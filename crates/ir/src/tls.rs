@@ -1,7 +1,8 @@
-//! TLS towards upstreams.
+//! TLS towards upstreams, and what is asked of clients.
 
 use crate::Origin;
 use serde::{Serialize, Serializer};
+use std::fmt;
 use std::sync::Arc;
 
 /// How TLS is spoken to an upstream's endpoints, and whom to believe there (BackendTLSPolicy).
@@ -52,6 +53,58 @@ pub struct ClientValidation {
     /// Who may have signed theirs: certificates as DER.
     #[serde(serialize_with = "lengths")]
     pub roots: Arc<[Vec<u8>]>,
+    /// What they took back since: lists of revoked certificates as DER.
+    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "lengths")]
+    pub revoked: Arc<[Vec<u8>]>,
     /// Those without a certificate, or with one that nobody vouches for, are let in too.
     pub insecure_fallback: bool,
+}
+
+/// Which versions of TLS, and which ciphers, clients may use. Named after Mozilla's "Server Side TLS", whose middle and upper
+/// level these are; there is no lower one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TlsPolicy {
+    /// TLS 1.2 with forward secrecy and authenticated ciphers, and TLS 1.3.
+    #[default]
+    Intermediate,
+    /// TLS 1.3 alone.
+    Modern,
+}
+
+impl TlsPolicy {
+    /// What it is called in flags and options.
+    pub const NAMES: [(&str, Self); 2] = [("intermediate", Self::Intermediate), ("modern", Self::Modern)];
+
+    /// The one with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        let mut all = Self::NAMES.into_iter();
+        all.find_map(|(known, policy)| (known == name).then_some(policy))
+    }
+
+    /// Whether it is what nobody has to ask for.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What keys of session tickets are derived from, so that replicas read each other's. Kept out of every print-out.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct TicketSecret {
+    /// For tickets that are given.
+    pub current: Vec<u8>,
+    /// Tickets from before the secret was changed are still read.
+    pub previous: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for TicketSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+impl Serialize for TicketSecret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("(secret)")
+    }
 }

@@ -217,6 +217,7 @@ mod tests {
     fn stream(hostname: &str, routes: &[Arc<StreamRoute>]) -> Arc<StreamListener> {
         Arc::new(StreamListener {
             clients: None,
+            tls_policy: ir::TlsPolicy::default(),
             origin: Origin::new("Gateway", "n", "g").section(hostname),
             hostname: pattern(hostname),
             tls: StreamTls::Passthrough,
@@ -231,6 +232,7 @@ mod tests {
         };
         Arc::new(Listener {
             clients: None,
+            tls_policy: ir::TlsPolicy::default(),
             identity: None,
             origin: Origin::new("Gateway", "n", "h").section(hostname),
             layer,

@@ -55,6 +55,7 @@ fn bind() -> Bind {
             .map(|(n, host)| Arc::new(route(n, host)));
         Arc::new(Listener {
             clients: None,
+            tls_policy: ir::TlsPolicy::default(),
             identity: None,
             origin: Origin::new("Gateway", "gw", "gw"),
             layer,

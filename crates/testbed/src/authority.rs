@@ -3,12 +3,16 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::string::Ia5String;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod,
+    KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
+};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Signs certificates. What [`Authority::shared`] signs is trusted by [`crate::Gateway`]'s client.
@@ -25,6 +29,8 @@ pub struct Issued {
     pub chain: String,
     /// The key.
     pub key: String,
+    /// The certificate's serial number.
+    pub serial: u64,
 }
 
 impl Authority {
@@ -39,6 +45,7 @@ impl Authority {
         let key = KeyPair::generate().expect("a key can be made");
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.distinguished_name.push(DnType::CommonName, name);
         let certificate = params.self_signed(&key).expect("parameters are fixed");
         Self {
@@ -65,6 +72,36 @@ impl Authority {
         yaml + "---\n"
     }
 
+    /// The same with a list of revoked certificates beside it.
+    pub fn config_map_with(name: &str, authorities: &[&Self], list: &str) -> String {
+        let yaml = Self::config_map(name, authorities);
+        let mut yaml = yaml.strip_suffix("---\n").unwrap_or(&yaml).to_owned() + "  crl.pem: |\n";
+        for line in list.lines() {
+            let _ = writeln!(yaml, "    {line}");
+        }
+        yaml + "---\n"
+    }
+
+    /// A list of these certificates as revoked, fresh until this year, as PEM.
+    pub fn revoke(&self, revoked: &[&Issued], until: i32) -> String {
+        let revoked = revoked.iter().map(|issued| RevokedCertParams {
+            serial_number: SerialNumber::from(issued.serial),
+            revocation_time: rcgen::date_time_ymd(2020, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let params = CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2020, 1, 1),
+            next_update: rcgen::date_time_ymd(until, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = params.signed_by(&self.issuer).expect("the issuer can sign");
+        list.pem().expect("a list is PEM")
+    }
+
     /// A certificate for these names: hosts, addresses, and URIs.
     pub fn issue(&self, names: &[&str]) -> Issued {
         let key = KeyPair::generate().expect("a key can be made");
@@ -78,8 +115,11 @@ impl Authority {
         if let Some(name) = names.first() {
             params.distinguished_name.push(DnType::CommonName, *name);
         }
+        let serial = SERIALS.fetch_add(1, Ordering::Relaxed);
+        params.serial_number = Some(SerialNumber::from(serial));
         let certificate = params.signed_by(&key, &self.issuer).expect("the issuer can sign");
         Issued {
+            serial,
             chain: certificate.pem(),
             key: key.serialize_pem(),
         }
@@ -173,3 +213,5 @@ impl Issued {
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
+
+static SERIALS: AtomicU64 = AtomicU64::new(1);

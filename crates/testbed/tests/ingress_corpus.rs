@@ -271,6 +271,7 @@ fn settings() -> Settings {
             origin: ir::Origin::new("Narthex", "", DEFAULT),
             chain: Vec::new(),
             key: ir::PrivateKey(Vec::new()),
+            staple: None,
             names: vec![DEFAULT.into()],
             not_after: i64::MAX,
             fingerprint: String::new(),
@@ -327,6 +328,7 @@ fn insert_certificate(objects: &mut Objects, name: &str, hosts: &[String]) {
     let narthex_testbed::Issued {
         chain: certificate,
         key,
+        ..
     } = Authority::shared().issue(&hosts);
     insert(
         objects,

@@ -151,7 +151,7 @@ impl Binds {
             (&mut sockets, udp),
             &mut assembled,
         );
-        let ingress = with_ingress.then(|| self.ingress.listeners(ingresses));
+        let ingress = with_ingress.then(|| self.ingress.listeners(ingresses, settings.tls_policy));
         let binds = sockets.into_iter().filter_map(|(address, socket)| {
             let ingress = ingress.filter(|_| reserved.contains(&(address.port, socket.transport)));
             let bind = socket.finish(address, settings, ingress, default_certificates)?;
@@ -315,6 +315,7 @@ fn gateway_listener(listener: &ListenerUnit, routes: List<Route>) -> Listener {
     Listener {
         clients: listener.clients.clone(),
         identity: listener.identity.clone(),
+        tls_policy: listener.tls_policy,
         origin: listener.origin.clone(),
         layer: Layer::Gateway,
         hostname: listener.hostname.clone(),
@@ -332,12 +333,14 @@ fn says_the_same(previous: &Listener, now: &ListenerUnit) -> bool {
         tls,
         clients,
         identity,
+        tls_policy,
         routes: _,
     } = previous;
     *origin == now.origin
         && *hostname == now.hostname
         && *clients == now.clients
         && *identity == now.identity
+        && *tls_policy == now.tls_policy
         && *tls == tls_hosts(now)
 }
 

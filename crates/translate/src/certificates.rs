@@ -125,6 +125,11 @@ impl Store {
                     finding.severity = ir::Severity::Warning;
                     finding
                 });
+                let unusable = parsed.unusable_staple.map(|reason| {
+                    let field = format!("data.{}", parse::STAPLE);
+                    let message = format!("{} {reason}, so it is not shown", parse::STAPLE);
+                    Diagnostic::new(Code::StapleInvalid, key.origin("Secret"), field, message)
+                });
                 let new = Arc::new(parsed.certificate);
                 let certificate = match self.last_good(key) {
                     Some(old) if *old == *new => old,
@@ -133,7 +138,7 @@ impl Store {
                 Loaded {
                     certificate: Some(certificate),
                     problem: None,
-                    findings: finding.into_iter().collect(),
+                    findings: finding.into_iter().chain(unusable).collect(),
                 }
             }
             Err(wrong) => {

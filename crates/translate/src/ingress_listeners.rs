@@ -4,7 +4,7 @@
 use crate::IngressResult;
 use crate::input::Key;
 use crate::memo::Memo;
-use ir::{HostPattern, Layer, List, Listener, Origin, Route, TlsHost};
+use ir::{HostPattern, Layer, List, Listener, Origin, Route, TlsHost, TlsPolicy};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -66,7 +66,11 @@ impl Ingresses {
     }
 
     /// The listeners as they are now.
-    pub fn listeners(&mut self, ingresses: &Memo<Key, IngressResult>) -> &IngressListeners {
+    pub fn listeners(
+        &mut self,
+        ingresses: &Memo<Key, IngressResult>,
+        tls_policy: TlsPolicy,
+    ) -> &IngressListeners {
         let Self { routes, tls, .. } = self;
         let tls = tls.get_or_insert_with(|| tls_hosts(ingresses));
         self.listeners.get_or_insert_with(|| {
@@ -74,6 +78,7 @@ impl Ingresses {
                 Arc::new(Listener {
                     clients: None,
                     identity: None,
+                    tls_policy,
                     origin: Origin::new("Narthex", "", "ingress"),
                     layer: Layer::Ingress,
                     hostname: HostPattern::Any,

@@ -108,6 +108,10 @@ pub struct Settings {
     pub tcp_services: Option<Key>,
     /// ConfigMap of UDP ports, likewise.
     pub udp_services: Option<Key>,
+    /// Versions of TLS that clients may use, where a listener does not say otherwise.
+    pub tls_policy: ir::TlsPolicy,
+    /// Secret that keys of session tickets are derived from; unset: each replica has its own.
+    pub ticket_secret: Option<Key>,
     /// Secret with the certificate for hosts that have none.
     pub default_certificate: Option<Key>,
     /// Certificate to use when `default_certificate` is unset or unusable (self-signed, made at start).
@@ -154,6 +158,8 @@ impl Default for Settings {
             namespace_selector: None,
             tcp_services: None,
             udp_services: None,
+            tls_policy: ir::TlsPolicy::default(),
+            ticket_secret: None,
             default_certificate: None,
             fallback_certificate: None,
             proxy_protocol_ports: Vec::new(),

@@ -36,6 +36,7 @@ mod sockets;
 mod stream_listeners;
 mod stream_routes;
 mod stream_services;
+mod tickets;
 
 pub use api::core::ServiceType;
 pub use gateway::front::{GIVEN, OWNER_LABEL, label_value, mapped_ports};
@@ -80,6 +81,7 @@ pub struct Translator {
     policy_statuses: Vec<Arc<ObjectStatus>>,
     classes: Memo<Key, Option<Arc<ObjectStatus>>>,
     defaults: Memo<(), Vec<ir::CertificateId>>,
+    tickets: Memo<(), Option<Arc<ir::TicketSecret>>>,
     port_services: Memo<backends::Carrier, ()>,
     upstreams: Memo<UpstreamId, Arc<Upstream>>,
     ledger: Ledger,
@@ -132,6 +134,7 @@ impl Translator {
             policy_statuses: Vec::new(),
             classes: Memo::default(),
             defaults: Memo::default(),
+            tickets: Memo::default(),
             port_services: Memo::default(),
             upstreams: Memo::default(),
             ledger: Ledger::default(),
@@ -198,6 +201,7 @@ impl Translator {
             upstreams: self.all_upstreams.clone(),
             certificates,
             http: Arc::clone(&self.http),
+            tickets: self.tickets.get(&()).cloned().flatten(),
         };
         findings.extend(sockets::without_http3(&snapshot));
         Translation {
@@ -276,6 +280,13 @@ impl Translator {
             let result = run!(self, objects, |scope| ingress::default_certificates(scope));
             replace(&mut self.defaults, &mut self.ledger, (), Some(result));
             self.binds.changed();
+        }
+        if changes.all
+            || self.tickets.get(&()).is_none()
+            || !self.tickets.readers_of(&changes.reads).is_empty()
+        {
+            let result = run!(self, objects, |scope| tickets::secret(scope));
+            replace(&mut self.tickets, &mut self.ledger, (), Some(result));
         }
     }
 

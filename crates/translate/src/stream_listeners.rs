@@ -53,6 +53,7 @@ impl StreamListeners {
             origin: listener.origin.clone(),
             hostname: listener.hostname.clone(),
             clients: listener.clients.clone(),
+            tls_policy: listener.tls_policy,
             tls: match listener.speaks {
                 Some(Speaks::TlsPassthrough) => StreamTls::Passthrough,
                 Some(Speaks::TlsTerminate) => StreamTls::Terminate(listener.certificates.clone()),
@@ -65,6 +66,8 @@ impl StreamListeners {
                 if unchanged
                     && previous.origin == new.origin
                     && previous.hostname == new.hostname
+                    && previous.clients == new.clients
+                    && previous.tls_policy == new.tls_policy
                     && previous.tls == new.tls =>
             {
                 Arc::clone(previous)

@@ -126,6 +126,7 @@ fn entry(
         proxy_protocol: proxy.first().copied().unwrap_or(false),
         listener: Arc::new(StreamListener {
             clients: None,
+            tls_policy: ir::TlsPolicy::default(),
             origin: origin.section(port),
             hostname: HostPattern::Any,
             tls: StreamTls::None,

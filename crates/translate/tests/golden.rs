@@ -46,6 +46,9 @@ struct CaseSettings {
     watch_ingress_without_class: bool,
     /// `namespace/name`
     default_certificate: Option<String>,
+    tls_policy: Option<String>,
+    /// `namespace/name`
+    ticket_secret: Option<String>,
     /// `namespace/name`
     tcp_services: Option<String>,
     /// `namespace/name`
@@ -133,6 +136,12 @@ fn settings(given: CaseSettings) -> Result<Settings, String> {
         http_port: given.http_port.unwrap_or(defaults.http_port),
         https_port: given.https_port.unwrap_or(defaults.https_port),
         bind: given.bind,
+        tls_policy: given
+            .tls_policy
+            .as_deref()
+            .and_then(ir::TlsPolicy::named)
+            .unwrap_or_default(),
+        ticket_secret: key(&given.ticket_secret)?,
         ingress_class: given.ingress_class,
         watch_ingress_without_class: given.watch_ingress_without_class,
         default_certificate: key(&given.default_certificate)?,

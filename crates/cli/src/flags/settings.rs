@@ -36,6 +36,12 @@ pub struct SettingsFlags {
     /// Secret with the certificate for hosts that have none; by default one is made at start.
     #[arg(long, value_name = "NAMESPACE/NAME", help_heading = LISTENING)]
     pub default_certificate: Option<ObjectName>,
+    /// Versions of TLS that clients may use, where a listener's option narthex.dev/tls-policy does not say otherwise.
+    #[arg(long, value_name = "POLICY", default_value = "intermediate", help_heading = LISTENING)]
+    pub tls_policy: TlsPolicyName,
+    /// Secret whose entry `key` all replicas derive their keys for session tickets from; by default each has its own.
+    #[arg(long, value_name = "NAMESPACE/NAME", help_heading = LISTENING)]
+    pub tls_ticket_secret: Option<ObjectName>,
     /// Networks with addresses of this machine: each Gateway that asks for no address gets one of its own (repeatable).
     #[arg(long, value_name = "NETWORK", value_delimiter = ',', value_parser = values::network, help_heading = LISTENING)]
     pub address_pool: Vec<IpNet>,
@@ -176,6 +182,15 @@ pub enum ServiceKind {
     /// With an address within the cluster.
     #[value(name = "ClusterIP")]
     ClusterIp,
+}
+
+/// Versions of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TlsPolicyName {
+    /// TLS 1.3 alone.
+    Modern,
+    /// TLS 1.3, and TLS 1.2 with forward secrecy and authenticated ciphers.
+    Intermediate,
 }
 
 /// Which forwarding fields backends get.

@@ -74,6 +74,7 @@ mod tests {
         let listener = |layer, origin| {
             Arc::new(Listener {
                 clients: None,
+                tls_policy: ir::TlsPolicy::default(),
                 identity: None,
                 origin,
                 layer,

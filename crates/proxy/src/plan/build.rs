@@ -57,6 +57,7 @@ impl Builder {
     /// Compiles a snapshot. Every part that `previous` has from the same nodes is shared with it.
     pub fn build(&mut self, snapshot: &ir::Snapshot, generation: u64, previous: &Plan) -> Built {
         let upstreams = self.cells.update(&snapshot.upstreams, &self.telemetry);
+        self.tls.share_tickets(snapshot.tickets.as_ref());
         if !Arc::ptr_eq(&self.certificates, &snapshot.certificates) {
             self.keys = self.keys.update(&snapshot.certificates);
             self.certificates = Arc::clone(&snapshot.certificates);
@@ -210,7 +211,7 @@ impl Builder {
         match before {
             Some(before)
                 if Arc::ptr_eq(&before.certificates, &certificates)
-                    && before.checks_as(bind)
+                    && self.tls.is_still(before, bind)
                     && before.http3.as_ref() == http3 =>
             {
                 Ok(Arc::clone(before))
@@ -311,6 +312,7 @@ fn is_same(a: &Arc<ir::Bind>, b: &Arc<ir::Bind>) -> bool {
                 && a.hostname == b.hostname
                 && a.tls == b.tls
                 && a.identity == b.identity
+                && a.tls_policy == b.tls_policy
                 && a.clients == b.clients);
         let difference = a.routes.since(&b.routes);
         same && difference.gone.is_empty() && difference.new.is_empty()

@@ -205,7 +205,8 @@ fn load(certificate: &ir::Certificate) -> Loaded {
     let der =
         PrivateKeyDer::try_from(certificate.key.0.clone()).map_err(|reason| format!("key: {reason}"))?;
     let key = any_supported_type(&der).map_err(|error| format!("key: {error}"))?;
-    let certified = CertifiedKey::new(chain, key);
+    let mut certified = CertifiedKey::new(chain, key);
+    certified.ocsp.clone_from(&certificate.staple);
     match certified.keys_match() {
         // Some keys can't tell what belongs to them; translate has compared them too.
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(Arc::new(certified)),

@@ -4,7 +4,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use ir::ClientValidation;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
@@ -26,7 +26,16 @@ pub fn verifier(
             .iter()
             .map(|der| CertificateDer::from(der.as_slice())),
     );
-    let inner = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+    let revoked = validation.revoked.iter();
+    let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    if !validation.revoked.is_empty() {
+        builder = builder
+            .with_crls(revoked.map(|der| CertificateRevocationListDer::from(der.clone())))
+            // Not every authority needs to have a list; one that has must keep it fresh (RFC 5280 §6.3.3).
+            .allow_unknown_revocation_status()
+            .enforce_revocation_expiration();
+    }
+    let inner = builder
         .build()
         .map_err(|error| Error::General(error.to_string()))?;
     Ok(if validation.insecure_fallback {

@@ -7,6 +7,7 @@ pub mod client;
 pub mod clients;
 pub mod hello;
 pub mod settings;
+pub mod tickets;
 
 pub use accept::{HandshakeFault, accept};
 pub use admission::Admission;

@@ -37,6 +37,7 @@ pub fn listener(hostname: HostPattern, tls: Vec<TlsHost>, routes: Vec<Arc<Route>
     let origin = origin_of("Gateway", "gate").section(hostname.to_string());
     Arc::new(Listener {
         clients: None,
+        tls_policy: ir::TlsPolicy::default(),
         identity: None,
         origin,
         layer: Layer::Gateway,
@@ -135,6 +136,7 @@ pub fn snapshot(binds: Vec<Bind>, upstreams: Vec<Upstream>, certificates: Vec<Ar
                 .collect(),
         ),
         http: Arc::default(),
+        tickets: None,
     }
 }
 
@@ -168,6 +170,7 @@ pub fn certificate(id: &str, names: &[&str], rsa: bool) -> Arc<Certificate> {
         chain: vec![signed.der().to_vec()],
         key: PrivateKey(key.serialize_der()),
         names,
+        staple: None,
         not_after: i64::MAX,
         fingerprint: id.into(),
     })
@@ -205,6 +208,7 @@ pub fn stream_route(name: &str, hostnames: &[&str], backends: &[(&str, u32)]) ->
 pub fn stream_listener(hostname: &str, tls: StreamTls, routes: Vec<Arc<StreamRoute>>) -> Arc<StreamListener> {
     Arc::new(StreamListener {
         clients: None,
+        tls_policy: ir::TlsPolicy::default(),
         origin: origin_of("Gateway", "gate").section(format!("stream-{hostname}")),
         hostname: pattern(hostname),
         tls,

@@ -154,6 +154,7 @@ fn listener(dice: &mut Dice, layer: Layer, hostname: HostPattern) -> Arc<Listene
     let name = format!("l{}", dice.roll(1_000_000));
     Arc::new(Listener {
         clients: None,
+        tls_policy: ir::TlsPolicy::default(),
         identity: None,
         origin: Origin::new("Gateway", "gw", "gw").section(name),
         layer,

@@ -83,6 +83,7 @@ fn socket(lines: &[&str]) -> Socket<()> {
         let position = position.unwrap_or_else(|| {
             listeners.push(Listener {
                 clients: None,
+                tls_policy: ir::TlsPolicy::default(),
                 identity: None,
                 origin,
                 layer,

@@ -310,6 +310,7 @@ async fn inner_system_authorities() {
     let issued = Issued {
         chain: read("tls.crt"),
         key: read("tls.key"),
+        serial: 0,
     };
     let validation = "hostname: shop.internal, wellKnownCACertificates: System";
     let backend = TlsBackend::start(issued.server(&[], None)).await;

@@ -8,3 +8,4 @@ mod changes;
 mod clients;
 mod forwarded;
 mod scene;
+mod settings;

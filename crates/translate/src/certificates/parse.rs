@@ -3,12 +3,15 @@
 use super::{FIELD_CERTIFICATE, FIELD_KEY};
 use crate::input::Key;
 use api::core::Secret;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ir::{Certificate, CertificateId, PrivateKey};
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use x509_parser::asn1_rs::{Any, Tag};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::oid_registry::OID_PKCS1_RSAENCRYPTION;
@@ -22,6 +25,8 @@ pub(super) struct Parsed {
     pub not_before: i64,
     /// Something odd that was mended.
     pub note: Option<String>,
+    /// Why what stands where an OCSP response should be is not shown.
+    pub unusable_staple: Option<&'static str>,
 }
 
 /// Why a Secret gives no certificate.
@@ -51,6 +56,11 @@ pub(super) fn certificate(key: &Key, secret: &Secret) -> Result<Parsed, Wrong> {
     chain[..=leaf].rotate_right(1);
     let parsed = x509(&chain[0], 1)?;
     let validity = parsed.validity();
+    let (staple, unusable_staple) = match secret.data.get(STAPLE).map(|value| staple(value)) {
+        None => (None, None),
+        Some(Ok(staple)) => (Some(staple), None),
+        Some(Err(reason)) => (None, Some(reason)),
+    };
     let certificate = Certificate {
         id: CertificateId(key.to_string().into()),
         origin: key.origin("Secret"),
@@ -59,6 +69,7 @@ pub(super) fn certificate(key: &Key, secret: &Secret) -> Result<Parsed, Wrong> {
         fingerprint: fingerprint(&chain[0]),
         key: PrivateKey(private.secret_der().to_vec()),
         chain: Vec::new(),
+        staple,
     };
     let not_before = validity.not_before.timestamp();
     Ok(Parsed {
@@ -68,7 +79,32 @@ pub(super) fn certificate(key: &Key, secret: &Secret) -> Result<Parsed, Wrong> {
         },
         not_before,
         note,
+        unusable_staple,
     })
+}
+
+/// An OCSP response (RFC 6960 §4.2.1) as DER, or as base64 of that. Only its frame is looked at: it is for clients to read.
+fn staple(value: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let der = if value.first() == Some(&SEQUENCE) {
+        value.to_vec()
+    } else {
+        let text: Vec<u8> = value
+            .iter()
+            .copied()
+            .filter(|byte| !byte.is_ascii_whitespace())
+            .collect();
+        STANDARD.decode(text).map_err(|_| "is neither DER nor base64")?
+    };
+    let (rest, response) = Any::from_der(&der).map_err(|_| "is no OCSP response")?;
+    if !rest.is_empty() || response.tag() != Tag::Sequence {
+        return Err("is no OCSP response");
+    }
+    match response.data {
+        // responseStatus ENUMERATED { successful (0), … }
+        [0x0a, 1, 0, ..] => Ok(der),
+        [0x0a, 1, ..] => Err("is an OCSP response that says that there is none"),
+        _ => Err("is no OCSP response"),
+    }
 }
 
 /// Whether the key of a certificate is RSA.
@@ -217,3 +253,7 @@ fn clause(error: &dyn std::fmt::Display) -> String {
 fn find(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
+
+/// Where Istio, Contour and Gloo have it too.
+pub(super) const STAPLE: &str = "tls.ocsp-staple";
+const SEQUENCE: u8 = 0x30;

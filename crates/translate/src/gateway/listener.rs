@@ -9,7 +9,7 @@ use crate::hosts::{self, Star};
 use crate::input::Key;
 use crate::scope::Scope;
 use api::gateway::{GROUP, Listener, Protocol, RouteGroupKind, SecretRef, TlsMode};
-use ir::{Certificate, CertificateId, ClientValidation, Code, Diagnostic, HostPattern, Origin};
+use ir::{Certificate, CertificateId, ClientValidation, Code, Diagnostic, HostPattern, Origin, TlsPolicy};
 use std::sync::Arc;
 
 /// Reads the listeners of a Gateway or ListenerSet.
@@ -50,6 +50,7 @@ fn translate(
     look.filters();
     let certificates = look.certificates(speaks, &hostname);
     let clients = look.clients(speaks, secured);
+    let tls_policy = look.tls_policy();
     ListenerUnit {
         origin: look.origin,
         name: listener.name.clone(),
@@ -58,6 +59,7 @@ fn translate(
         hostname,
         certificates,
         clients,
+        tls_policy,
         identity: secured.identity.clone(),
         kinds,
         refused: look.refused,
@@ -240,7 +242,7 @@ impl Look<'_, '_> {
                     self.tls_mistake("tls.mode", message, "Use mode Terminate");
                     return Vec::new();
                 }
-                for option in tls.options.keys() {
+                for option in tls.options.keys().filter(|option| *option != TLS_POLICY) {
                     let message = format!("TLS option {option} is not known and has no effect");
                     self.no_effect(&format!("tls.options[{option}]"), message);
                 }
@@ -280,6 +282,25 @@ impl Look<'_, '_> {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Versions of TLS. A wrong word is not taken for leave to use old ones.
+    fn tls_policy(&mut self) -> TlsPolicy {
+        let options = self.listener.tls.as_ref().map(|tls| &tls.options);
+        let Some(name) = options.and_then(|options| options.get(TLS_POLICY)) else {
+            return self.scope.settings().tls_policy;
+        };
+        TlsPolicy::named(name).unwrap_or_else(|| {
+            let message = format!("there is no TLS policy \"{name}\", so only TLS 1.3 is spoken");
+            let field = format!("tls.options[{TLS_POLICY}]");
+            self.report(
+                Code::TlsPolicyUnknown,
+                &field,
+                &message,
+                "Use modern or intermediate",
+            );
+            TlsPolicy::Modern
+        })
     }
 
     /// Which clients are let in. If that can't be said, nobody is.
@@ -444,3 +465,6 @@ fn fitting(protocol: &Protocol) -> &'static [&'static str] {
 pub(crate) fn is_kind(kind: &RouteGroupKind, name: &str) -> bool {
     kind.kind == name && kind.group.as_deref().unwrap_or(GROUP) == GROUP
 }
+
+/// The key of a listener's `tls.options` that says which versions of TLS are spoken.
+const TLS_POLICY: &str = "narthex.dev/tls-policy";

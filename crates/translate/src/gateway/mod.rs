@@ -117,6 +117,8 @@ pub(crate) struct ListenerUnit {
     pub certificates: Vec<CertificateId>,
     /// Which clients are let in; unset: all.
     pub clients: Option<Arc<ClientValidation>>,
+    /// Versions of TLS that they may use.
+    pub tls_policy: ir::TlsPolicy,
     /// What is shown to backends that ask who we are.
     pub identity: Option<CertificateId>,
     /// Kinds of routes it serves.

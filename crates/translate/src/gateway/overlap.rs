@@ -104,6 +104,7 @@ mod tests {
     fn listener(host: &str) -> ListenerUnit {
         ListenerUnit {
             clients: None,
+            tls_policy: ir::TlsPolicy::default(),
             identity: None,
             origin: Origin::new("Gateway", "n", "g").section(host),
             name: host.to_owned(),

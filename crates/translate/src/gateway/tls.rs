@@ -130,6 +130,7 @@ fn checked(
         Arc::new(ClientValidation {
             origin: origin.clone(),
             roots: found.roots.into(),
+            revoked: found.revoked.into(),
             insecure_fallback,
         })
     });

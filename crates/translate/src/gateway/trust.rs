@@ -1,4 +1,5 @@
-//! Certificates of authorities that an object refers to: in ConfigMaps and Secrets, under `ca.crt`.
+//! Certificates of authorities that an object refers to: in ConfigMaps and Secrets, under `ca.crt`, perhaps with what they took
+//! back beside it.
 
 use crate::conditions::Wrong;
 use crate::grants::{Referrer, permits};
@@ -6,16 +7,19 @@ use crate::input::Key;
 use crate::scope::Scope;
 use api::policy::CertificateAuthorityRef;
 use ir::{Code, Diagnostic, Origin};
-use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
+use x509_parser::revocation_list::CertificateRevocationList;
 
 /// What a list of references comes to.
 #[derive(Debug, Default)]
 pub(crate) struct Authorities {
     /// Certificates as DER, of all references that are good.
     pub roots: Vec<Vec<u8>>,
+    /// Lists of revoked certificates as DER, likewise.
+    pub revoked: Vec<Vec<u8>>,
     /// The first that is not.
     pub wrong: Option<Wrong>,
 }
@@ -32,7 +36,10 @@ pub(crate) fn authorities(
     let mut all = Authorities::default();
     for (index, given) in refs.iter().enumerate() {
         match read(scope, referrer, given, words) {
-            Ok(roots) => all.roots.extend(roots),
+            Ok((roots, revoked)) => {
+                all.roots.extend(roots);
+                all.revoked.extend(revoked);
+            }
             Err((code, wrong)) => {
                 let field = format!("{field}[{index}]");
                 let finding = Diagnostic::new(code, origin.clone(), field, wrong.message.as_str());
@@ -58,7 +65,7 @@ fn read(
     referrer: Referrer<'_>,
     given: &CertificateAuthorityRef,
     words: &Words,
-) -> Result<Vec<Vec<u8>>, (Code, Wrong)> {
+) -> Result<(Ders, Ders), (Code, Wrong)> {
     let kind = given.kind.as_str();
     if !given.group.is_empty() || !matches!(kind, "ConfigMap" | "Secret") {
         let message =
@@ -71,21 +78,34 @@ fn read(
         let message = format!("no ReferenceGrant in namespace {namespace} permits {kind} {key}");
         return Err((Code::RefNotPermitted, Wrong::new("RefNotPermitted", message)));
     }
-    let text: Option<&[u8]> = match kind {
+    let (text, list): (Option<&[u8]>, _) = match kind {
         "ConfigMap" => {
             let map = scope.config_map(&key);
             let map = map.ok_or_else(|| missing(kind, &key, words))?;
-            map.data.get(ENTRY).map(String::as_bytes)
+            let entry = |name: &str| map.data.get(name).map(String::as_bytes);
+            (
+                entry(ENTRY),
+                LISTS.iter().find_map(|name| Some((name, entry(name)?))),
+            )
         }
         _ => {
             let secret = scope.secret(&key);
             let secret = secret.ok_or_else(|| missing(kind, &key, words))?;
-            secret.data.get(ENTRY).map(Vec::as_slice)
+            let entry = |name: &str| secret.data.get(name).map(Vec::as_slice);
+            (
+                entry(ENTRY),
+                LISTS.iter().find_map(|name| Some((name, entry(name)?))),
+            )
         }
     };
     let invalid = |message: String| (Code::AuthorityInvalid, Wrong::new(words.invalid, message));
     let text = text.ok_or_else(|| invalid(format!("{kind} {key} has no entry {ENTRY}")))?;
-    certificates(text).map_err(|reason| invalid(format!("{ENTRY} of {kind} {key} {reason}")))
+    let roots = certificates(text).map_err(|reason| invalid(format!("{ENTRY} of {kind} {key} {reason}")))?;
+    // Without its list an authority would be believed about those that it took back.
+    let revoked = list.map_or(Ok(Ders::new()), |(name, text)| {
+        lists(text).map_err(|reason| invalid(format!("{name} of {kind} {key} {reason}")))
+    })?;
+    Ok((roots, revoked))
 }
 
 fn missing(kind: &str, key: &Key, words: &Words) -> (Code, Wrong) {
@@ -112,5 +132,26 @@ fn certificates(text: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     Ok(all)
 }
 
+/// All lists of revoked certificates of a PEM text, likewise.
+fn lists(text: &[u8]) -> Result<Ders, String> {
+    let mut all = Ders::new();
+    for (index, der) in CertificateRevocationListDer::pem_slice_iter(text).enumerate() {
+        let der = der.map_err(|error| format!("can't be read as PEM: {error}"))?;
+        if CertificateRevocationList::from_der(&der).is_err() {
+            return Err(format!("holds something as list {} that is none", index + 1));
+        }
+        all.push(der.to_vec());
+    }
+    if all.is_empty() {
+        return Err("holds no list of revoked certificates".into());
+    }
+    Ok(all)
+}
+
+/// Certificates or lists as DER.
+type Ders = Vec<Vec<u8>>;
+
 /// Where the specification wants them.
 const ENTRY: &str = "ca.crt";
+/// Where lists of revoked certificates stand beside them; the second name is that of ingress-nginx and Istio.
+const LISTS: [&str; 2] = ["crl.pem", "ca.crl"];
