@@ -62,6 +62,8 @@ fn frames_are_told_apart_however_they_are_cut() {
     }
 }
 
+type Read = Result<(), Code>;
+
 #[test]
 fn what_stands_in_the_wrong_place_is_named() {
     let message = |frames: &[Vec<u8>]| read(Reader::message(100), &frames.concat(), 1000).map(|_| ());
@@ -69,7 +71,7 @@ fn what_stands_in_the_wrong_place_is_named() {
     let (head, data) = (frame(HEADERS, b"h"), frame(DATA, b"d"));
     let settings = frame(SETTINGS, &[]);
     let with = |payload: &[u8]| control(&[frame(SETTINGS, payload)]);
-    let table: &[(&str, Result<(), Code>, Result<(), Code>)] = &[
+    let table: &[(&str, Read, Read)] = &[
         (
             "content first",
             message(std::slice::from_ref(&data)),
