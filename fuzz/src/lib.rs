@@ -11,6 +11,7 @@ mod hello;
 mod objects;
 mod routes;
 mod spelling;
+mod web;
 
 pub use chunks::chunked;
 pub use fields::http2_head;
@@ -21,17 +22,19 @@ pub use hello::client_hello;
 pub use objects::yaml;
 pub use routes::router;
 pub use spelling::uri;
+pub use web::grpc_web;
 
 /// A target: it panics if what it is given breaks a property.
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their corpus.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("request_head", request_head),
     ("response_head", response_head),
     ("chunked", chunked),
     ("http2", http2),
     ("http2_head", http2_head),
+    ("grpc_web", grpc_web),
     ("proxy_header", proxy_header),
     ("uri", uri),
     ("yaml", yaml),

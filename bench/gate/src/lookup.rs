@@ -111,6 +111,7 @@ fn route(number: usize) -> Route {
         action: Action::Answer,
         timeouts: Timeouts::default(),
         retry: None,
+        grpc: false,
     });
     Route {
         created: 0,

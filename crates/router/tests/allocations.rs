@@ -118,6 +118,7 @@ fn route(number: usize, host: HostPattern) -> Route {
             action: Action::Answer,
             timeouts: Timeouts::default(),
             retry: None,
+            grpc: false,
         }],
         origin,
     }

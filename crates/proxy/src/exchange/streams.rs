@@ -13,8 +13,8 @@ use crate::fault::Fault;
 use crate::forwarded::{Ends, Lines};
 use crate::http::alarm::Alarm;
 use crate::http::buffer::Buffer;
-use crate::http::grpc;
 use crate::http::h2::{Inbound, Wire, read_request, websocket};
+use crate::http::{grpc, grpc_web};
 use crate::respond::{Asked, Form, Reply};
 use crate::stream::Stream;
 use crate::worker::WorkerState;
@@ -233,10 +233,7 @@ async fn serve_one(shared: &Rc<Shared>, request: Request<RecvStream>, respond: S
         &mut work.head,
         || websocket::key(worker.random.bits(), worker.random.bits()),
     );
-    let form = match &read {
-        Err(_) if is_grpc(&parts) => Form::Grpc,
-        _ => Form::Plain,
-    };
+    let form = read.err().map_or(Form::Plain, |_| form(&parts));
     drop(parts);
     let after = match read {
         Ok(()) => exchange(&mut session, &mut work).await,
@@ -253,10 +250,18 @@ async fn serve_one(shared: &Rc<Shared>, request: Request<RecvStream>, respond: S
     shared.berths.borrow_mut().push(Berth { control, lines });
 }
 
-/// Whether a request is one of gRPC, of which no more may be known.
-fn is_grpc(parts: &request::Parts) -> bool {
-    let kind = parts.headers.get(CONTENT_TYPE);
-    parts.method == Method::POST && kind.is_some_and(|kind| grpc::is_media_type(kind.as_bytes()))
+/// The form of an answer to a request of which no more may be known than whether it is one of gRPC.
+fn form(parts: &request::Parts) -> Form {
+    let kind = parts
+        .headers
+        .get(CONTENT_TYPE)
+        .filter(|_| parts.method == Method::POST);
+    let kind = kind.map_or(&b""[..], |kind| kind.as_bytes());
+    match grpc_web::Kind::of_media_type(kind) {
+        Some(kind) => Form::GrpcWeb(kind),
+        None if grpc::is_media_type(kind) => Form::Grpc,
+        None => Form::Plain,
+    }
 }
 
 /// Answers what could not be read as a request.

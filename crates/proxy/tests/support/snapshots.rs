@@ -61,6 +61,7 @@ pub fn rule(action: Action) -> Rule {
         action,
         timeouts: Timeouts::default(),
         retry: None,
+        grpc: false,
     }
 }
 
