@@ -130,10 +130,10 @@ pub async fn enter(worker: &Rc<WorkerState>, mut arriving: Arriving) -> Entry {
     };
     Entry::Stream(Box::new(Incoming {
         client,
-        carries,
         sent,
         ends,
         control,
+        carries,
         cell,
         record,
         began,
