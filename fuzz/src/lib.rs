@@ -12,6 +12,7 @@ mod http3;
 mod objects;
 mod routes;
 mod spelling;
+mod web;
 
 pub use chunks::chunked;
 pub use fields::http2_head;
@@ -23,17 +24,19 @@ pub use http3::{http3_frames, qpack};
 pub use objects::yaml;
 pub use routes::router;
 pub use spelling::uri;
+pub use web::grpc_web;
 
 /// A target: it panics if what it is given breaks a property.
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their corpus.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("request_head", request_head),
     ("response_head", response_head),
     ("chunked", chunked),
     ("http2", http2),
     ("http2_head", http2_head),
+    ("grpc_web", grpc_web),
     ("proxy_header", proxy_header),
     ("uri", uri),
     ("yaml", yaml),

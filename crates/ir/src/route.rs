@@ -36,6 +36,9 @@ pub struct Rule {
     /// When a request is sent again. `None`: as the upstream's settings say, which is only where no endpoint got it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Box<Retry>>,
+    /// It is a rule for gRPC (GRPCRoute): requests of gRPC-Web are translated for its backends.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub grpc: bool,
 }
 
 /// Conditions that must all hold.

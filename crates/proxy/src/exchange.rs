@@ -27,7 +27,9 @@ use crate::filter::cors;
 use crate::forwarded;
 use crate::http::buffer::Buffer;
 use crate::http::grpc;
-use crate::http::h1::{BodyReader, Name};
+use crate::http::grpc_web::Web;
+use crate::http::h1::{BodyLength, BodyReader, BodyWriter, Name, RequestHead};
+use crate::plan::CompiledRule;
 use crate::respond::{Asked, Reply};
 use crate::worker::WorkerState;
 use decide::Step;
@@ -178,6 +180,7 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
         Step::Reply(reply, fault) => (reply, fault),
         Step::Forward(mut order) => {
             let grant = order.changes.cors.clone();
+            let mut web = translated(order.rule, &facts, head, raw, &mut upload);
             let mut forward = Forward {
                 worker: &worker,
                 session: &mut *session,
@@ -193,6 +196,7 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
                 received: decision.received,
                 request_id,
                 upload: &mut upload,
+                web: &mut web,
                 record: &mut record,
                 close,
                 alternative: alternative.as_deref(),
@@ -205,7 +209,8 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
                 }
                 Ok(Forwarded::Tunnelled) => {
                     record.finish(session, head, &facts, &client, raw, request_id, None);
-                    return After::Close;
+                    // A client that is still sending would lose the last word to a reset.
+                    return After::Linger;
                 }
                 Err(fault) if fault.status() == NOBODY => {
                     record.finish(session, head, &facts, &client, raw, request_id, Some(fault));
@@ -214,7 +219,15 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
                 Err(fault) if record.figures.answered && record.figures.bytes_out > 0 => {
                     // A body of a known length can't end before.
                     let told = facts.grpc && !response.fields.has(Name::ContentLength);
-                    let after = truncate(session, to_client, &mut record, told.then_some(fault)).await;
+                    let told = match web.as_mut().filter(|web| web.writes()) {
+                        Some(web) => {
+                            web.end(Some(&grpc::trailer(fault)), to_client);
+                            Told::Already
+                        }
+                        None if told => Told::Trailer(fault),
+                        None => Told::No,
+                    };
+                    let after = truncate(session, to_client, &mut record, told).await;
                     record.finish(session, head, &facts, &client, raw, request_id, Some(fault));
                     return after;
                 }
@@ -266,12 +279,13 @@ async fn truncate(
     session: &mut Session,
     to_client: &mut Buffer,
     record: &mut Record<'_>,
-    told: Option<Fault>,
+    told: Told,
 ) -> After {
-    if let Some(fault) = told
-        && session.downstream.stream.is_multiplexed()
-    {
+    let multiplexed = session.downstream.stream.is_multiplexed();
+    if let (Told::Trailer(fault), true) = (told, multiplexed) {
         session.downstream.stream.set_trailer(grpc::trailer(fault));
+    }
+    if told == Told::Already || told != Told::No && multiplexed {
         let sent = session
             .send(to_client, &mut record.figures.bytes_out, End::Yes)
             .await;
@@ -285,6 +299,35 @@ async fn truncate(
     } else {
         After::Close
     }
+}
+
+/// How a client hears of the reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// Not at all.
+    No,
+    /// By what was written last.
+    Already,
+    /// By trailer fields, where there can be some.
+    Trailer(Fault),
+}
+
+/// A rule for gRPC answers gRPC-Web as well: from here on the request is one of gRPC.
+fn translated(
+    rule: &CompiledRule,
+    facts: &Facts<'_>,
+    head: &mut RequestHead,
+    raw: &[u8],
+    upload: &mut Upload,
+) -> Option<Box<Web>> {
+    let kind = facts.web.filter(|_| rule.grpc)?;
+    let web = Web::of_request(kind, &mut head.fields, raw);
+    head.trailers = true;
+    if kind.is_text() && head.body != BodyLength::Empty {
+        head.body = BodyLength::Stream(None);
+        upload.writer = BodyWriter::Chunked;
+    }
+    Some(Box::new(web))
 }
 
 /// Answers what could not be read as a request.

@@ -6,8 +6,8 @@
 use crate::fault::Fault;
 use crate::http::buffer::Buffer;
 use crate::http::date;
-use crate::http::grpc;
 use crate::http::h1::write;
+use crate::http::{grpc, grpc_web};
 
 /// An answer that is not an upstream's.
 #[derive(Debug)]
@@ -40,6 +40,8 @@ pub enum Form {
     Json,
     /// What clients of gRPC understand: no body, all in the fields.
     Grpc,
+    /// The same for gRPC-Web, whose clients find the status in the fields if nothing follows.
+    GrpcWeb(grpc_web::Kind),
 }
 
 /// What an answer needs to know about the request.
@@ -120,12 +122,12 @@ impl Reply {
 
     /// The status as it is sent.
     pub fn sent_code(&self, form: Form) -> u16 {
-        if form == Form::Grpc { 200 } else { self.status }
+        if form.is_grpc() { 200 } else { self.status }
     }
 
     /// Writes the answer. Gives the length of its body.
     pub fn write(&self, asked: &Asked<'_>, out: &mut Buffer) -> u64 {
-        if asked.form == Form::Grpc {
+        if asked.form.is_grpc() {
             self.write_grpc(asked, out);
             return 0;
         }
@@ -169,7 +171,7 @@ impl Reply {
     fn write_grpc(&self, asked: &Asked<'_>, out: &mut Buffer) {
         write::status_line(out, 200, b"");
         date::write_field(out, tokio::time::Instant::now());
-        write::field(out, b"Content-Type", grpc::MEDIA_TYPE.as_bytes());
+        write::field(out, b"Content-Type", asked.form.media_type().as_bytes());
         let mut digits = itoa::Buffer::new();
         let code = grpc::code(self.status, self.fault);
         write::field(out, b"grpc-status", digits.format(code).as_bytes());
@@ -210,7 +212,7 @@ impl Reply {
                      <body style=\"font-family:sans-serif;text-align:center;padding:4em\"><h1>{title}</h1>{id}</body></html>\n"
                 )
             }
-            Form::Plain | Form::Grpc => match id {
+            Form::Plain | Form::Grpc | Form::GrpcWeb(_) => match id {
                 "" => format!("{status} {reason}\n"),
                 id => format!("{status} {reason}\nrequest {id}\n"),
             },
@@ -246,10 +248,16 @@ impl Form {
         Self::Plain
     }
 
+    /// Whether it has a status of gRPC.
+    pub fn is_grpc(self) -> bool {
+        matches!(self, Self::Grpc | Self::GrpcWeb(_))
+    }
+
     fn media_type(self) -> &'static str {
         match self {
             Self::Plain => "text/plain; charset=utf-8",
             Self::Grpc => grpc::MEDIA_TYPE,
+            Self::GrpcWeb(kind) => kind.media_type(),
             Self::Html => "text/html; charset=utf-8",
             Self::Json => "application/json",
         }

@@ -25,6 +25,8 @@ pub(super) struct ResponseRules<'a> {
     /// What a WebSocket client of HTTP/1.1 is told when an upstream of HTTP/2 has switched: the protocol, and the answer
     /// to its key (RFC 6455 §4.2.2).
     pub handshake: Option<(Vec<u8>, String)>,
+    /// The content is written anew, so its length is not known.
+    pub recoded: bool,
     /// Filters of the rule, then those of the backend.
     pub filters: [&'a [CompiledFilter]; 2],
     /// What a CORS filter allows the page that asked.
@@ -114,7 +116,11 @@ impl ResponseRules<'_> {
         out: &mut Buffer,
         now: Instant,
     ) -> Result<BodyWriter, Fault> {
-        let length = head.body(self.to_head);
+        let length = match head.body(self.to_head) {
+            length @ BodyLength::Empty => length,
+            _ if self.recoded => BodyLength::UntilClose,
+            length => length,
+        };
         let writer = match (length, self.client) {
             (_, Version::Http2 | Version::Http3) => BodyWriter::Stream,
             (BodyLength::Empty | BodyLength::Length(_) | BodyLength::Stream(Some(_)), _) => BodyWriter::Plain,

@@ -1,8 +1,8 @@
 //! What a request asks for, in the one spelling that rules see.
 
 use crate::fault::Fault;
-use crate::http::grpc;
 use crate::http::h1::{Fields, Name, RequestHead, Target};
+use crate::http::{grpc, grpc_web};
 use crate::respond::Form;
 use crate::sys;
 use ir::path::Path;
@@ -23,6 +23,8 @@ pub(super) struct Facts<'a> {
     pub accept: Option<&'a [u8]>,
     /// A request of gRPC.
     pub grpc: bool,
+    /// One of gRPC-Web.
+    pub web: Option<grpc_web::Kind>,
     /// Host or path can't be understood.
     pub fault: Option<Fault>,
 }
@@ -87,6 +89,10 @@ impl<'a> Facts<'a> {
             query: head.query.map(|query| text(query.of_bytes(raw))),
             to_head: method == "HEAD",
             accept: accept(&head.fields, raw),
+            web: match method {
+                "POST" => grpc_web::Kind::of(&head.fields, raw),
+                _ => None,
+            },
             grpc: method == "POST" && grpc::is_grpc(&head.fields, raw),
             fault,
         }
@@ -94,10 +100,10 @@ impl<'a> Facts<'a> {
 
     /// The form in which the client understands an answer of ours.
     pub fn form(&self) -> Form {
-        if self.grpc {
-            Form::Grpc
-        } else {
-            Form::of_accept(self.accept)
+        match self.web {
+            _ if self.grpc => Form::Grpc,
+            Some(kind) => Form::GrpcWeb(kind),
+            None => Form::of_accept(self.accept),
         }
     }
 

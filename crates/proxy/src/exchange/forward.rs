@@ -16,6 +16,7 @@ use crate::fault::{Fault, Retry};
 use crate::forwarded::{Client, Received};
 use crate::http::buffer::Buffer;
 use crate::http::grpc;
+use crate::http::grpc_web::Web;
 use crate::http::h1::{BodyLength, BodyWriter, RequestHead, ResponseHead};
 use crate::http::h2::{head_to_request, websocket};
 use crate::http::tunnel;
@@ -44,6 +45,7 @@ pub(super) struct Forward<'a, 'p> {
     pub received: Received,
     pub request_id: &'a [u8],
     pub upload: &'a mut Upload,
+    pub web: &'a mut Option<Box<Web>>,
     pub record: &'a mut Record<'p>,
     pub close: bool,
     /// Value of `Alt-Svc`.
@@ -104,6 +106,7 @@ impl<'p> Forward<'_, 'p> {
             close: self.close,
             upgrade: self.head.upgrade,
             handshake: None,
+            recoded: false,
             filters: order.filters,
             cors: order.changes.cors.take(),
             server: self.settings.server_header.as_deref(),
@@ -182,7 +185,7 @@ impl<'p> Forward<'_, 'p> {
     /// How long all of it may take, by the rule and, over gRPC, by the client.
     fn whole_time(&self, order: &Order<'_>) -> Option<Duration> {
         let ours = order.rule.timeouts.request;
-        if !self.facts.grpc {
+        if !self.facts.grpc && self.facts.web.is_none() {
             return ours;
         }
         match (ours, grpc::timeout(&self.head.fields, self.raw)) {
@@ -261,6 +264,7 @@ impl<'p> Forward<'_, 'p> {
             rules,
             upload: self.upload,
             retry,
+            web: self.web.as_deref_mut(),
             limits,
             figures: &mut self.record.figures,
         };

@@ -7,6 +7,7 @@
 mod figures;
 mod upload;
 mod wait;
+mod web;
 
 pub(super) use figures::Figures;
 pub(super) use upload::{Sending, Upload};
@@ -18,6 +19,7 @@ use crate::fault::Fault;
 use crate::http::alarm::Alarm;
 use crate::http::buffer::{Buffer, Fill};
 use crate::http::conduit::Conduit;
+use crate::http::grpc_web::Web;
 use crate::http::h1::response::LARGEST_HEAD;
 use crate::http::h1::{BodyReader, BodyWriter, ResponseHead, parse_response};
 use crate::http::h2::{Came, allowed_in_trailer, read_response, trailer_to_map, write_trailer};
@@ -46,6 +48,8 @@ pub(super) struct Relay<'a, 'r> {
     pub upload: &'a mut Upload,
     /// Set if some answers are a reason to try again and a try is left.
     pub retry: Option<&'a ir::Retry>,
+    /// Set if the client speaks gRPC-Web and the endpoint shall not have to.
+    pub web: Option<&'a mut Web>,
     pub limits: Deadlines<'a>,
     pub figures: &'a mut Figures,
 }
@@ -177,6 +181,7 @@ impl Relay<'_, '_> {
         loop {
             let more = match course.phase {
                 Phase::Head => self.poll_head(cx, course)?,
+                Phase::Body if self.translates() => self.poll_web_out(cx, course)?,
                 Phase::Body => self.poll_body_out(cx, course)?,
                 Phase::Switching | Phase::Over | Phase::Again => false,
             };
@@ -310,6 +315,9 @@ impl Relay<'_, '_> {
             if self.upload.expects_continue && self.upload.state == Sending::Going {
                 self.rules.close = true;
             }
+            if let Some(web) = &self.web {
+                self.rules.recoded = web.begins(self.response, raw, self.rules.to_head);
+            }
             course.writer = self.rules.write_final(
                 self.response,
                 raw,
@@ -317,6 +325,9 @@ impl Relay<'_, '_> {
                 self.to_client,
                 self.worker.clock.recent(),
             )?;
+            if let Some(web) = self.web.as_mut().filter(|_| self.rules.recoded) {
+                web.write_by(course.writer);
+            }
             course.body = BodyReader::new(self.response.body(self.rules.to_head));
             self.figures.until_close = course.writer == BodyWriter::Plain
                 && matches!(course.body, BodyReader::UntilClose | BodyReader::Chunked(_));

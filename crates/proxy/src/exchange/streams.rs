@@ -17,8 +17,8 @@ use crate::forwarded::{Ends, Lines};
 use crate::http::Inbound;
 use crate::http::alarm::Alarm;
 use crate::http::buffer::Buffer;
-use crate::http::grpc;
 use crate::http::h2::{self as two, Wire, read_request, websocket};
+use crate::http::{grpc, grpc_web};
 use crate::respond::{Asked, Form, Reply};
 use crate::stream::Stream;
 use crate::worker::WorkerState;
@@ -297,13 +297,21 @@ fn read_head(
     let limits = &worker.plan().http.limits;
     let key = || websocket::key(worker.random.bits(), worker.random.bits());
     let read = read_request(parts, ended, limits, &mut work.raw, &mut work.head, key);
-    read.map_err(|fault| (fault, if is_grpc(parts) { Form::Grpc } else { Form::Plain }))
+    read.map_err(|fault| (fault, form(parts)))
 }
 
-/// Whether a request is one of gRPC, of which no more may be known.
-fn is_grpc(parts: &request::Parts) -> bool {
-    let kind = parts.headers.get(CONTENT_TYPE);
-    parts.method == Method::POST && kind.is_some_and(|kind| grpc::is_media_type(kind.as_bytes()))
+/// The form of an answer to a request of which no more may be known than whether it is one of gRPC.
+fn form(parts: &request::Parts) -> Form {
+    let kind = parts
+        .headers
+        .get(CONTENT_TYPE)
+        .filter(|_| parts.method == Method::POST);
+    let kind = kind.map_or(&b""[..], |kind| kind.as_bytes());
+    match grpc_web::Kind::of_media_type(kind) {
+        Some(kind) => Form::GrpcWeb(kind),
+        None if grpc::is_media_type(kind) => Form::Grpc,
+        None => Form::Plain,
+    }
 }
 
 /// Answers what could not be read as a request.

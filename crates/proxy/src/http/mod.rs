@@ -5,6 +5,7 @@ pub mod buffer;
 pub mod conduit;
 pub mod date;
 pub mod grpc;
+pub mod grpc_web;
 pub mod h1;
 pub mod h2;
 pub mod h3;

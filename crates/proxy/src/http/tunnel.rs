@@ -9,7 +9,6 @@ use super::websocket::{Frames, GOING_AWAY};
 use crate::clock::Clock;
 use crate::stream::Stream;
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -26,6 +25,16 @@ struct Direction {
     frames: Option<Frames>,
     /// The next end of a message is the last.
     parting: bool,
+    failed: Option<End>,
+}
+
+/// An end of a direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Where bytes come from.
+    From,
+    /// Where they go.
+    To,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,11 +51,11 @@ enum State {
 /// How a tunnel ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Both sides were done.
+    /// Both sides were done, or the upstream is gone and what it sent has arrived.
     Closed,
     /// Nothing passed for too long.
     Idle,
-    /// One of the connections failed.
+    /// The client is gone.
     Broken,
 }
 
@@ -102,10 +111,14 @@ pub async fn run(
             }
         }
         let before = (up.bytes, down.bytes, up.state, down.state);
-        let (a, b) = (up.poll(cx, client, upstream), down.poll(cx, upstream, client));
-        match (a, b) {
-            (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) => return Poll::Ready(Outcome::Broken),
-            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(Outcome::Closed),
+        let over = (up.poll(cx, client, upstream), down.poll(cx, upstream, client));
+        let gone = |direction: &Direction| direction.failed == Some(End::From);
+        match over {
+            _ if down.failed == Some(End::To) => return Poll::Ready(Outcome::Broken),
+            (Poll::Ready(()), _) if gone(&up) => return Poll::Ready(Outcome::Broken),
+            (_, Poll::Ready(())) if gone(&down) => return Poll::Ready(Outcome::Closed),
+            // An upstream that takes nothing more has perhaps said why: what it sent comes first, and then its end.
+            (Poll::Ready(()), Poll::Ready(())) => return Poll::Ready(Outcome::Closed),
             _ => {}
         }
         let now = clock.now();
@@ -158,38 +171,60 @@ impl Direction {
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, from: &mut Stream, to: &mut Stream) -> Poll<io::Result<()>> {
+    /// Ready when nothing passes any more.
+    fn poll(&mut self, cx: &mut Context<'_>, from: &mut Stream, to: &mut Stream) -> Poll<()> {
         loop {
-            let drained = self.buffer.poll_drain(cx, to, &mut self.bytes)?;
+            match ready!(self.poll_bytes(cx, from, to)) {
+                Ok(()) => return Poll::Ready(()),
+                // What came before goes out.
+                Err(End::From) => self.state = State::Ending,
+                Err(End::To) => self.state = State::Closed,
+            }
+        }
+    }
+
+    fn poll_bytes(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Stream,
+        to: &mut Stream,
+    ) -> Poll<Result<(), End>> {
+        loop {
+            if self.state == State::Closed {
+                return Poll::Ready(Ok(()));
+            }
+            let drained = self.buffer.poll_drain(cx, to, &mut self.bytes);
+            let drained = drained.map_err(|_| self.fails(End::To))?;
             match self.state {
-                State::Closed => return Poll::Ready(Ok(())),
+                State::Closed => {}
                 State::Ending => {
                     ready!(drained);
-                    ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
+                    ready!(Pin::new(&mut *to).poll_shutdown(cx)).map_err(|_| self.fails(End::To))?;
                     self.state = State::Closed;
                 }
-                State::Open => {
+                State::Open | State::Parted => {
+                    if self.state == State::Parted {
+                        ready!(drained);
+                    }
                     // Most polls find nothing, and need no memory to find that out.
                     if self.buffer.is_empty() {
-                        ready!(from.poll_read_ready(cx))?;
+                        ready!(from.poll_read_ready(cx)).map_err(|_| self.fails(End::From))?;
                     }
-                    let fill = ready!(self.buffer.poll_fill(cx, from, ROOM))?;
-                    match fill {
+                    let fill = ready!(self.buffer.poll_fill(cx, from, ROOM));
+                    match fill.map_err(|_| self.fails(End::From))? {
+                        Fill::Some(_) if self.state == State::Parted => self.buffer.clear(),
                         Fill::Some(count) => self.came(count),
-                        Fill::Closed => self.state = State::Ending,
-                        Fill::Full => return Poll::Pending,
-                    }
-                }
-                State::Parted => {
-                    ready!(drained);
-                    match ready!(self.buffer.poll_fill(cx, from, ROOM))? {
-                        Fill::Some(_) => self.buffer.clear(),
                         Fill::Closed => self.state = State::Ending,
                         Fill::Full => return Poll::Pending,
                     }
                 }
             }
         }
+    }
+
+    fn fails(&mut self, end: End) -> End {
+        self.failed = self.failed.or(Some(end));
+        end
     }
 }
 

@@ -79,7 +79,8 @@ impl Frames {
 }
 
 /// A server's frame that says that it is going away (RFC 6455 §5.5.1, §7.4.1).
-pub const GOING_AWAY: [u8; 4] = [0x80 | CLOSE, 2, (1001_u16 >> 8) as u8, (1001_u16 & 0xff) as u8];
+pub const GOING_AWAY: [u8; 4] = [0x80 | CLOSE, 2, CODE[0], CODE[1]];
+const CODE: [u8; 2] = 1001_u16.to_be_bytes();
 const CLOSE: u8 = 8;
 /// Two bytes, eight of a long length, four of a mask.
 const LONGEST_HEAD: usize = 14;

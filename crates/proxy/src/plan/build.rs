@@ -251,6 +251,7 @@ impl Builder {
             action: self.action(&rule.action),
             timeouts: rule.timeouts.clone(),
             retry: rule.retry.clone(),
+            grpc: rule.grpc,
             metrics: self.telemetry.route(&labels),
         }
     }

@@ -24,6 +24,8 @@ pub struct CompiledRule {
     pub timeouts: ir::Timeouts,
     /// When to try again, if the rule decides about that.
     pub retry: Option<Box<ir::Retry>>,
+    /// Its requests are of gRPC; those of gRPC-Web are made so.
+    pub grpc: bool,
     /// Counts what comes of its requests.
     pub metrics: Arc<telemetry::RouteMetrics>,
 }

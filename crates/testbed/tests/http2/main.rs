@@ -6,6 +6,7 @@ mod bridges;
 mod connections;
 mod ends;
 mod grpc;
+mod grpc_web;
 mod many;
 mod peers;
 mod retries;

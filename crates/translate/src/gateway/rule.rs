@@ -84,6 +84,7 @@ pub(crate) fn translate(
     };
     let left_out = matches!(trouble, Some((Trouble::Left, _)));
     let rule = Rule {
+        grpc: look.kind == super::grpc_route::KIND,
         origin,
         index: u32::try_from(index).unwrap_or(u32::MAX),
         matches,

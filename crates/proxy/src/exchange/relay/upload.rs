@@ -126,14 +126,17 @@ impl Relay<'_, '_> {
             let upload = &mut *self.upload;
             let copy = &mut upload.copy;
             let before = self.to_upstream.len();
-            let content = upload
-                .body
-                .transfer(upload.writer, self.input, self.to_upstream, ROOM, |content| {
-                    if let Some(copy) = copy {
-                        copy.take(content);
-                    }
-                })
-                .map_err(|_| Fault::BadRequestBody)?;
+            let seen = |content: &[u8]| {
+                if let Some(copy) = copy {
+                    copy.take(content);
+                }
+            };
+            let (body, writer) = (&mut upload.body, upload.writer);
+            let content = match Self::decoder(self.web.as_deref_mut()) {
+                Some(web) => web.take(body, writer, (self.input, self.to_upstream), ROOM, seen),
+                None => body.transfer(writer, self.input, self.to_upstream, ROOM, seen),
+            };
+            let content = content.map_err(|_| Fault::BadRequestBody)?;
             if let Some(replay) = &mut upload.replay
                 && !replay.keep(&self.to_upstream.filled()[before..])
             {
@@ -154,6 +157,7 @@ impl Relay<'_, '_> {
                 && self.input.is_empty()
                 && self.upload.copy.is_none()
                 && self.upload.replay.is_none()
+                && Self::decoder(self.web.as_deref_mut()).is_none()
                 && self.upstream.plain().is_some()
                 && let Some(client) = self.client.plain()
             {
@@ -176,7 +180,7 @@ impl Relay<'_, '_> {
                 Poll::Ready(Ok(Fill::Some(_))) => moved = true,
                 Poll::Ready(Ok(Fill::Full)) | Poll::Pending => return Ok(moved),
                 Poll::Ready(Ok(Fill::Closed)) if self.client.is_multiplexed() => {
-                    self.end_stream();
+                    self.end_stream()?;
                     return Ok(true);
                 }
                 Poll::Ready(Ok(Fill::Closed) | Err(_)) => return Err(Fault::ClientGone),
@@ -185,7 +189,10 @@ impl Relay<'_, '_> {
     }
 
     /// The client's stream ended, and with it the body.
-    fn end_stream(&mut self) {
+    fn end_stream(&mut self) -> Result<(), Fault> {
+        if let Some(web) = &self.web {
+            web.finish().map_err(|_| Fault::BadRequestBody)?;
+        }
         let (upload, before) = (&mut *self.upload, self.to_upstream.len());
         let trailer = self.client.take_trailer().map(allowed_in_trailer);
         // A body that ends with its stream can't end too early: the stream was told its length.
@@ -201,6 +208,7 @@ impl Relay<'_, '_> {
         if let Some(trailer) = trailer {
             self.upstream.set_trailer(trailer);
         }
+        Ok(())
     }
 
     /// So much of the content was taken from the client.
