@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod breaches;
 mod bridges;
 mod connections;
 mod ends;
