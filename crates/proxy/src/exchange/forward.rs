@@ -25,6 +25,7 @@ use crate::upstream::{UpstreamConnection, Wanted, checkout};
 use crate::worker::WorkerState;
 use head::Framing;
 use http::uri::Scheme;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -209,7 +210,7 @@ impl<'p> Forward<'_, 'p> {
         request_end: Option<Instant>,
         try_end: Option<Instant>,
     ) -> Result<UpstreamConnection, Fault> {
-        let connecting = checkout(self.worker, order.cell, wanted);
+        let connecting = pin!(checkout(self.worker, order.cell, wanted));
         let client = &mut self.session.downstream.stream;
         let connecting = unless_reset(client, connecting);
         let (end, fault) = match (request_end, try_end) {
