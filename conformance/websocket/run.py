@@ -79,15 +79,19 @@ class Gateway:
         shutil.rmtree(self.folder)
 
 
-async def cases(at, some):
+async def some_cases(at, *which, **more):
     try:
-        if some == "all":
-            return await kosoku.run_fuzzingclient(f"ws://127.0.0.1:{at}", concurrency=4)
-        rest = await kosoku.run_fuzzingclient(f"ws://127.0.0.1:{at}", SHORT, concurrency=4)
-        most = await kosoku.run_fuzzingclient(f"ws://127.0.0.1:{at}", None, LONG, concurrency=4)
-        return most + rest
+        return await kosoku.run_fuzzingclient(f"ws://127.0.0.1:{at}", *which, **more)
     except kosoku.FailureError as failure:
         return failure.results
+
+
+async def cases(at, some):
+    if some == "all":
+        return await some_cases(at, concurrency=4)
+    rest = await some_cases(at, SHORT, concurrency=4)
+    most = await some_cases(at, None, LONG, concurrency=4)
+    return most + rest
 
 
 def outcome(result):
@@ -102,10 +106,7 @@ def autobahn(backend, gateway, some):
         results = {result.case_id: result for result in asyncio.run(cases(at, some))}
         again = [case for case, result in results.items() if not result.passed]
         if again:
-            try:
-                once_more = asyncio.run(kosoku.run_fuzzingclient(f"ws://127.0.0.1:{at}", again))
-            except kosoku.FailureError as failure:
-                once_more = failure.results
+            once_more = asyncio.run(some_cases(at, again))
             results.update({result.case_id: result for result in once_more})
         return results
 
