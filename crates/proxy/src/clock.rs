@@ -1,7 +1,7 @@
 //! Time for a worker: read when it matters, remembered for everything that does not need it to the microsecond.
 
+use crate::time::Instant;
 use std::cell::Cell;
-use tokio::time::Instant;
 
 /// A worker's clock.
 #[derive(Debug)]

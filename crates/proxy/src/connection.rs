@@ -11,6 +11,7 @@ use crate::http::proxy_protocol::{self, Header, Parsed};
 use crate::l4::sni::{self, Arriving, Entry};
 use crate::l4::tcp::{self, Incoming};
 use crate::stream::Stream;
+use crate::time::{Instant, timeout, timeout_at};
 use crate::tls;
 use crate::worker::WorkerState;
 use std::future::poll_fn;
@@ -24,7 +25,6 @@ use std::time::Duration;
 use telemetry::{Handshake, TlsVersion};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
 
 /// A connection that is ready for HTTP, and what is known about it.
 #[derive(Debug)]

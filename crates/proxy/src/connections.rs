@@ -2,10 +2,10 @@
 //! gone, when others need the room, or for a drain.
 
 use crate::connection::{Control, Occupation, SocketSlot};
+use crate::time::Instant;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 /// All connections of a worker.
 #[derive(Debug)]

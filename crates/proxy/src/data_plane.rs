@@ -7,6 +7,7 @@ use crate::listener;
 use crate::plan::{Builder, Plan};
 use crate::quic;
 use crate::sys;
+use crate::time::{self, Instant, timeout_at};
 use crate::tls::{BrokenCertificate, TlsClients};
 use crate::upstream::UpstreamState;
 use crate::worker::{self, Command, Opened, Seed, WorkerState};
@@ -20,7 +21,6 @@ use std::time::Duration;
 use telemetry::{AccessLog, Telemetry, UpstreamGauges};
 use tokio::runtime::{Builder as RuntimeBuilder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
 
 /// How a data plane is started.
 #[derive(Debug)]
@@ -409,15 +409,21 @@ fn start_worker(seed: Seed, commands: mpsc::UnboundedReceiver<Command>) -> io::R
         .name(format!("worker-{}", seed.index))
         .spawn(move || {
             let runtime = match RuntimeBuilder::new_current_thread()
-                .enable_all()
+                // Not its timers: `time` has its own.
+                .enable_io()
                 .build_local(LocalOptions::default())
             {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(started.send(Err(error))),
             };
+            let timers = match runtime.block_on(async { time::keep() }) {
+                Ok(timers) => timers,
+                Err(error) => return drop(started.send(Err(error))),
+            };
             drop(started.send(Ok(())));
             let default_connections = seed.default_connections;
             runtime.block_on(async move {
+                tokio::task::spawn_local(timers);
                 worker::run(WorkerState::new(seed), default_connections, commands).await;
             });
             // Connections that are still open are tasks of the runtime and end with it.

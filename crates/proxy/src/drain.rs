@@ -1,8 +1,8 @@
 //! The end of a worker: no new connections, no invitation to further requests, and time for what is under way.
 //! Sans-I/O: told the time and how many connections are open, it says what to do.
 
+use crate::time::Instant;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// A drain under way.
 #[derive(Debug)]

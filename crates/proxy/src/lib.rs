@@ -23,6 +23,7 @@ pub mod quic;
 pub mod respond;
 pub mod stream;
 pub mod sys;
+pub mod time;
 pub mod tls;
 pub mod upstream;
 pub mod worker;

@@ -170,7 +170,7 @@ async fn after_failure(worker: &WorkerState, error: &io::Error) {
             worker.shard.fault(NO_FILES);
             tracing::warn!(%error, "cannot accept connections");
             worker.connections.make_room();
-            tokio::time::sleep(PAUSE).await;
+            crate::time::sleep(PAUSE).await;
         }
         // The client went away while it waited; accept(2) lists further errors of single connections.
         _ => tokio::task::yield_now().await,

@@ -132,7 +132,7 @@ impl Reply {
             return 0;
         }
         write::status_line(out, self.status, b"");
-        date::write_field(out, tokio::time::Instant::now());
+        date::write_field(out, crate::time::Instant::now());
         if let Some(server) = asked.server {
             write::field(out, b"Server", server.as_bytes());
         }
@@ -170,7 +170,7 @@ impl Reply {
     /// "Trailers-Only" of grpc/doc/PROTOCOL-HTTP2.md: the status in the fields, and nothing behind them.
     fn write_grpc(&self, asked: &Asked<'_>, out: &mut Buffer) {
         write::status_line(out, 200, b"");
-        date::write_field(out, tokio::time::Instant::now());
+        date::write_field(out, crate::time::Instant::now());
         write::field(out, b"Content-Type", asked.form.media_type().as_bytes());
         let mut digits = itoa::Buffer::new();
         let code = grpc::code(self.status, self.fault);

@@ -9,6 +9,7 @@ use crate::l4::udp::{self, UdpListening};
 use crate::listener::{self, Listening, Stop};
 use crate::plan::Plan;
 use crate::quic;
+use crate::time::{self, Instant};
 use crate::tls::TlsClients;
 use crate::upstream::Upstreams;
 use hashbrown::HashMap;
@@ -21,7 +22,6 @@ use telemetry::{AccessLog, RouteMetrics, Shard, Telemetry};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior};
 
 /// A worker's own state. Not shared with other threads, so none of it needs a lock.
 #[derive(Debug)]
@@ -163,8 +163,7 @@ struct Work {
 
 impl Work {
     async fn run(&mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut clock = time::ticks(TICK);
         let mut ticks: u32 = 0;
         loop {
             tokio::select! {
@@ -183,7 +182,7 @@ impl Work {
                     }
                     Some(Command::Stop) | None => return,
                 },
-                now = tick.tick() => {
+                now = clock.tick() => {
                     self.worker.connections.expire(now);
                     self.expire_flows(now);
                     ticks = ticks.wrapping_add(1);
@@ -340,7 +339,7 @@ impl Work {
         for listening in &quic {
             listening.stop();
         }
-        let mut tick = tokio::time::interval(TICK);
+        let mut clock = time::ticks(TICK);
         loop {
             let open = connections.open() + self.busy_flows();
             let until = match drain.step(Instant::now(), open, connections.ended()) {
@@ -367,8 +366,8 @@ impl Work {
             };
             tokio::select! {
                 () = connections.changed() => {}
-                () = tokio::time::sleep_until(until) => {}
-                now = tick.tick() => {
+                () = crate::time::sleep_until(until) => {}
+                now = clock.tick() => {
                     connections.expire(now);
                     self.expire_flows(now);
                 }

@@ -2,11 +2,11 @@
 //! at its deadlines and after its client.
 
 use crate::http::alarm::NEAR;
+use crate::time::Instant;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// What became of waiting for the next request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,12 +11,12 @@ use crate::fault::{self, Fault};
 use crate::http::buffer::Fill;
 use crate::http::h1::BodyLength;
 use crate::stream::Stream;
+use crate::time::Instant;
 use crate::upstream::UpstreamCell;
 use crate::worker::Random;
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// An exchange's retries.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use crate::http::h1::head::strip_hop_by_hop;
 use crate::http::h1::{BodyLength, BodyWriter, Name, NameSet, ResponseHead, Version, write};
 use crate::http::h2::fields_to_map;
 use crate::stream::Stream;
-use tokio::time::Instant;
+use crate::time::Instant;
 
 /// What decides about the response, known from the request and its rule.
 #[derive(Debug)]

@@ -21,6 +21,7 @@ use crate::http::h1::{BodyLength, BodyWriter, RequestHead, ResponseHead};
 use crate::http::h2::{head_to_request, websocket};
 use crate::http::tunnel;
 use crate::stream::Stream;
+use crate::time::{Instant, timeout_at};
 use crate::upstream::{UpstreamConnection, Wanted, checkout};
 use crate::worker::WorkerState;
 use head::Framing;
@@ -28,7 +29,6 @@ use http::uri::Scheme;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
 
 /// A request that is to be sent on, and everything that is needed for it.
 pub(super) struct Forward<'a, 'p> {

@@ -10,6 +10,7 @@ use crate::http::h1::response::LARGEST_HEAD;
 use crate::http::h1::{BodyReader, BodyWriter, ResponseHead, parse_response};
 use crate::http::h2::{Came, Failure, head_to_request};
 use crate::stream::Stream;
+use crate::time::timeout;
 use crate::upstream::{UpstreamCell, UpstreamConnection, Wanted, checkout};
 use crate::worker::WorkerState;
 use http::uri::Scheme;
@@ -19,7 +20,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
-use tokio::time::timeout;
 
 /// A body that is kept while it passes.
 #[derive(Debug, Default)]

@@ -7,12 +7,12 @@ use crate::fault::Fault;
 use crate::forwarded::Client;
 use crate::http::h1::{Name, RequestHead, Version};
 use crate::plan::Found;
+use crate::time::Instant;
 use crate::upstream::{UpstreamCell, UpstreamConnection};
 use crate::worker::WorkerState;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 use telemetry::{AccessRecord, Method};
-use tokio::time::Instant;
 
 /// Gathers it.
 pub(super) struct Record<'p> {

@@ -11,6 +11,7 @@ use crate::http::h1::head::strip_hop_by_hop;
 use crate::http::h1::{BodyReader, BodyWriter, RequestHead, ResponseHead, parse_request, parse_response};
 use crate::http::h2::PREFACE;
 use crate::stream::Stream;
+use crate::time::Instant;
 use crate::worker::WorkerState;
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -20,7 +21,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::AsyncWrite;
-use tokio::time::Instant;
 
 /// What is kept for as long as the connection lives. Small: there may be ten thousands of them.
 pub(super) struct Session {

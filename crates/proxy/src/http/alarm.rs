@@ -6,17 +6,17 @@
 //! second and wakes those whose time is near; what is left then is waited for with a timer.
 
 use crate::connection::Control;
+use crate::time::{Instant, Sleep, sleep_until};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Context;
 use std::time::Duration;
-use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Wakes the task that owns it. All polls must come from the same task.
 #[derive(Debug)]
 pub struct Alarm {
     control: Rc<Control>,
-    sleep: Option<Pin<Box<Sleep>>>,
+    sleep: Option<Box<Sleep>>,
 }
 
 impl Alarm {
@@ -33,7 +33,7 @@ impl Alarm {
         if self
             .sleep
             .as_ref()
-            .is_some_and(|sleep| sleep.deadline() <= at && !sleep.is_elapsed())
+            .is_some_and(|sleep| sleep.deadline() <= at && !sleep.is_silent())
         {
             return;
         }
@@ -43,12 +43,12 @@ impl Alarm {
         }
         let sleep = match &mut self.sleep {
             Some(sleep) => {
-                sleep.as_mut().reset(at);
+                sleep.reset(at);
                 sleep
             }
-            none => none.insert(Box::pin(sleep_until(at))),
+            none => none.insert(Box::new(sleep_until(at))),
         };
-        if sleep.as_mut().poll(cx).is_ready() {
+        if Pin::new(&mut **sleep).poll(cx).is_ready() {
             cx.waker().wake_by_ref();
         }
     }

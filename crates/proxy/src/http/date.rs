@@ -2,9 +2,9 @@
 
 use super::buffer::Buffer;
 use super::h1::Fields;
+use crate::time::Instant;
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::time::Instant;
 
 /// Writes a `Date` field line. `now` may be a little old, but not older than this turn of the event loop.
 pub fn write_field(out: &mut Buffer, now: Instant) {

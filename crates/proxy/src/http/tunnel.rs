@@ -8,12 +8,12 @@ use super::buffer::{Buffer, Fill};
 use super::websocket::{Frames, GOING_AWAY};
 use crate::clock::Clock;
 use crate::stream::Stream;
+use crate::time::Instant;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::AsyncWrite;
-use tokio::time::Instant;
 
 /// One direction. A side that ends is told on to the other (half-close), which may still have much to say.
 #[derive(Debug, Default)]

@@ -8,6 +8,7 @@ use crate::http::buffer::Buffer;
 use crate::l4::record::Record;
 use crate::l4::tcp::{self, Incoming};
 use crate::stream::Stream;
+use crate::time::{Instant, timeout_at};
 use crate::tls::accept::{self, HandshakeFault, Opened};
 use crate::tls::hello::{Hello, HelloReader, Progress};
 use crate::upstream::Carries;
@@ -20,7 +21,6 @@ use std::sync::Arc;
 use telemetry::Handshake;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
 
 /// Who takes it.
 #[derive(Debug)]

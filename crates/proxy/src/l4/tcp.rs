@@ -13,6 +13,7 @@ use crate::l4::CompiledStream;
 use crate::l4::record::Record;
 use crate::l4::relay::{self, Passed};
 use crate::stream::Stream;
+use crate::time::Instant;
 use crate::upstream::{Carries, UpstreamCell, Wanted, checkout};
 use crate::worker::WorkerState;
 use router::streams::Chosen;
@@ -22,7 +23,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 
 /// A connection that a stream listener took.
 #[derive(Debug)]

@@ -16,6 +16,7 @@ use crate::l4::CompiledStream;
 use crate::l4::record::Record;
 use crate::plan::PlanUdp;
 use crate::sys::datagrams::{self, Datagrams};
+use crate::time::Instant;
 use crate::upstream::{Lease, UpstreamCell};
 use crate::worker::WorkerState;
 use flows::{FlowId, Flows, Standing};
@@ -32,7 +33,6 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
 /// A listening socket of one worker, with its flows.
 #[derive(Debug)]

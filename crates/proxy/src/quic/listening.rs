@@ -5,10 +5,11 @@ use crate::connection::{self, Alpn, Control, Guard, Occupation, SocketSlot, TlsF
 use crate::exchange;
 use crate::http::h3;
 use crate::plan::{Plan, PlanSocket};
+use crate::time::timeout;
 use crate::tls::{Admission, TlsBind};
 use crate::worker::WorkerState;
 use quinn::crypto::rustls::HandshakeData;
-use quinn::{Connecting, Connection, Endpoint, Incoming, Runtime as _, TokioRuntime, ZeroRttAccepted};
+use quinn::{Connecting, Connection, Endpoint, Incoming, Runtime as _, ZeroRttAccepted};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
@@ -17,7 +18,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use telemetry::{Handshake, TlsVersion};
-use tokio::time::timeout;
 
 /// A worker's endpoint.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Listening {
         };
         let secrets = Arc::clone(&opened.secrets);
         let local = opened.socket.local_addr()?;
-        let (place, runtime) = (opened.place, Arc::new(TokioRuntime));
+        let (place, runtime) = (opened.place, Arc::new(super::runtime::OnWorker));
         let steered = opened.steer(|socket| runtime.wrap_udp_socket(socket))?;
         let endpoint = Endpoint::new_with_abstract_socket(secrets.endpoint(place), None, steered, runtime)?;
         let listening = Rc::new(Self {

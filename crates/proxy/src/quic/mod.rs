@@ -6,6 +6,7 @@
 
 mod cid;
 mod listening;
+mod runtime;
 mod settings;
 mod socket;
 

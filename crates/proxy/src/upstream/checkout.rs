@@ -8,6 +8,7 @@ use crate::fault::Fault;
 use crate::forwarded::Ends;
 use crate::http::proxy_protocol;
 use crate::stream::Stream;
+use crate::time::timeout;
 use crate::tls::client;
 use crate::worker::WorkerState;
 use ir::UpstreamProtocol;
@@ -21,7 +22,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 /// What kind of connection an exchange needs.
 #[derive(Debug, Clone, Default)]

@@ -4,6 +4,7 @@ use super::cell::EndpointState;
 use super::local::{LocalEndpoint, Profile};
 use super::shared::{SharedConnections, User};
 use crate::stream::Stream;
+use crate::time::Instant;
 use crate::tls::client::same_identity;
 use crate::worker::WorkerState;
 use rustls::sign::CertifiedKey;
@@ -14,7 +15,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use telemetry::UpstreamMetrics;
-use tokio::time::Instant;
 
 /// One that waits to be used again.
 #[derive(Debug)]

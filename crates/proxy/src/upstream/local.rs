@@ -8,6 +8,7 @@ use super::connection::{IdleConnection, Lease};
 use super::shared::SharedConnections;
 use crate::balance::Balancer;
 use crate::clock::Clock;
+use crate::time::Instant;
 use crate::worker::Random;
 use rustls::sign::CertifiedKey;
 use std::cell::{Cell, RefCell};
@@ -16,7 +17,6 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use telemetry::UpstreamMetrics;
-use tokio::time::Instant;
 
 /// A worker's table of upstreams, by the slot of their cells.
 #[derive(Debug)]

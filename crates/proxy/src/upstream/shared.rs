@@ -4,6 +4,7 @@ use super::connection::Open;
 use crate::fault::Fault;
 use crate::http::h2::{Outbound, Watch, Wire};
 use crate::stream::Stream;
+use crate::time::{Instant, sleep, timeout};
 use crate::tls::client::same_identity;
 use bytes::Bytes;
 use h2::client::{Builder, Connection, SendRequest};
@@ -17,7 +18,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, timeout};
 
 /// What a worker has open to one endpoint.
 #[derive(Debug, Default)]
@@ -229,7 +229,7 @@ async fn run(mut connection: Connection<Wire, Bytes>, watch: Rc<Watch>, state: R
             }
             awaited = state.users.get() > 0 && ping(pings);
             let pause = if awaited { PONG_WITHIN } else { PING_EVERY };
-            next.as_mut().reset(Instant::now() + pause);
+            next.reset(Instant::now() + pause);
         }
         Poll::Pending
     })

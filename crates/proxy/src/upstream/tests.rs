@@ -3,6 +3,7 @@
 use super::{Cells, UpstreamCell, UpstreamConnection, Wanted, checkout};
 use crate::fault::Fault;
 use crate::forwarded::Ends;
+use crate::time::Instant;
 use crate::worker::{Seed, WorkerState};
 use ir::{ProxyProtocol, UpstreamId, UpstreamSettings};
 use std::io::{Read, Write};
@@ -12,7 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use telemetry::Telemetry;
 use tokio::io::AsyncReadExt;
-use tokio::time::Instant;
 
 /// A worker and one upstream.
 struct Bench {

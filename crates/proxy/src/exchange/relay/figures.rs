@@ -1,6 +1,6 @@
 //! What a relay counts.
 
-use tokio::time::Instant;
+use crate::time::Instant;
 
 /// What passed, for logs and metrics.
 #[derive(Debug, Default)]

@@ -2,9 +2,9 @@
 
 use super::{Course, Ending, Phase, Relay, Sending};
 use crate::fault::Fault;
+use crate::time::Instant;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// How long each phase may take.
 #[derive(Debug, Clone, Copy)]

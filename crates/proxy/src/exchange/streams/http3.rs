@@ -16,6 +16,7 @@ use crate::http::h3::{self, Code, Link, Start};
 use crate::quic::Arrived;
 use crate::respond::Form;
 use crate::stream::Stream;
+use crate::time::{Instant, timeout};
 use crate::worker::WorkerState;
 use bytes::Bytes;
 use control::{Heard, Said};
@@ -28,7 +29,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
 
 /// Serves a connection until it closes.
 pub(crate) async fn serve(worker: &Rc<WorkerState>, arrived: Arrived) {
@@ -317,7 +317,7 @@ async fn start(shared: &Shared, stream: &mut h3::Inbound) -> Start {
     if let Poll::Ready(start) = poll_fn(|cx| Poll::Ready(stream.poll_start(cx))).await {
         return start;
     }
-    let waiting = tokio::time::timeout_at(by, poll_fn(|cx| stream.poll_start(cx)));
+    let waiting = crate::time::timeout_at(by, poll_fn(|cx| stream.poll_start(cx)));
     Box::pin(waiting).await.unwrap_or_else(|_| {
         shared.worker.shard.fault(Fault::SlowHead.code());
         Start::Nothing

@@ -5,6 +5,7 @@ use crate::connection::{Idle, Occupation};
 use crate::fault::Fault;
 use crate::http::alarm::Alarm;
 use crate::http::h2::{Watch, Wire};
+use crate::time::{Instant, timeout};
 use bytes::Bytes;
 use h2::server::Connection;
 use h2::{Ping, PingPong, Reason};
@@ -15,7 +16,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
 
 /// Runs a connection until it is over.
 pub(super) async fn run(

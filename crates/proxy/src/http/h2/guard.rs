@@ -6,8 +6,8 @@
 //! frames. What is of use gives back some of it: requests, content that comes, and above all content that goes out, for
 //! a client that reads much has much to say about its windows. Time gives back all of it.
 
+use crate::time::Instant;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// The budget of a connection.
 #[derive(Debug)]

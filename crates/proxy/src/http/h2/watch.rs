@@ -1,9 +1,9 @@
 //! What a connection's wire tells the task that runs the connection: the `h2` crate stands between the two.
 
+use crate::time::Instant;
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, OwnedFd};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 
 /// Written by the wire, read by the connection's task.
 #[derive(Debug, Default)]

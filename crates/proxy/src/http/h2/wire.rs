@@ -5,12 +5,12 @@ use super::guard::Guard;
 use super::watch::Watch;
 use crate::http::buffer::Buffer;
 use crate::stream::Stream;
+use crate::time::Instant;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Instant;
 
 /// A connection's bytes.
 #[derive(Debug)]

@@ -2,9 +2,9 @@
 //! client may still cost.
 
 use super::code::Code;
+use crate::time::Instant;
 use std::cell::Cell;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// A connection as its streams see it.
 #[derive(Debug)]

@@ -4,10 +4,10 @@
 //! spoken again after an answer. When the table is full the longest silent stranger goes first, and a settled flow only
 //! when there are no strangers, so that a flood of forged addresses does not cost anybody their conversation.
 
+use crate::time::Instant;
 use hashbrown::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Flows by key, each with a value.
 #[derive(Debug)]
