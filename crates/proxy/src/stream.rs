@@ -109,7 +109,16 @@ impl Stream {
 
     /// Ready when a read may find something (bytes, the end, or an error). Needs no buffer, so an idle connection
     /// holds none. On TLS it can be ready although no plaintext comes of it (a ticket, a key update).
+    #[inline]
     pub fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(tcp) => tcp.poll_read_ready(cx),
+            layered => layered.poll_layered_ready(cx),
+        }
+    }
+
+    #[inline(never)]
+    fn poll_layered_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(tcp) => tcp.poll_read_ready(cx),
             Self::Tls(tls) => {
@@ -139,22 +148,19 @@ impl Stream {
     }
 }
 
+/// Plain TCP is answered where the call is, whatever lies above it out of line.
 impl AsyncRead for Stream {
+    #[inline]
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
-            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
-            Self::TlsClient(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
-            Self::Inbound(stream) => stream.poll_read(cx, buf),
-            Self::Outbound(stream) => match &mut stream.incoming {
-                Some(incoming) => incoming.poll_read(cx, buf),
-                None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-            },
+            layered => layered.poll_layered_read(cx, buf),
         }
     }
 }
 
 impl AsyncWrite for Stream {
+    #[inline]
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             // Sockets nearly always take what there is: only one that doesn't is asked to tell when it will.
@@ -162,24 +168,15 @@ impl AsyncWrite for Stream {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Pin::new(tcp).poll_write(cx, buf),
                 done => Poll::Ready(done),
             },
-            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
-            Self::TlsClient(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
-            Self::Inbound(stream) => stream.poll_write(cx, buf),
-            Self::Outbound(stream) => match &mut stream.outgoing {
-                Some(outgoing) => outgoing.poll_write(cx, buf),
-                None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-            },
+            layered => layered.poll_layered_write(cx, buf),
         }
     }
 
+    #[inline]
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
-            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
-            Self::TlsClient(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
-            Self::Inbound(stream) => stream.poll_flush(cx),
-            // The connection's own task does.
-            Self::Outbound(_) => Poll::Ready(Ok(())),
+            layered => layered.poll_layered_flush(cx),
         }
     }
 
@@ -216,6 +213,49 @@ impl AsyncWrite for Stream {
             Self::Tls(tls) => tls.is_write_vectored(),
             Self::TlsClient(tls) => tls.is_write_vectored(),
             Self::Inbound(_) | Self::Outbound(_) => false,
+        }
+    }
+}
+
+/// What is above TCP.
+impl Stream {
+    #[inline(never)]
+    fn poll_layered_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
+            Self::TlsClient(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
+            Self::Inbound(stream) => stream.poll_read(cx, buf),
+            Self::Outbound(stream) => match &mut stream.incoming {
+                Some(incoming) => incoming.poll_read(cx, buf),
+                None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            },
+        }
+    }
+
+    #[inline(never)]
+    fn poll_layered_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
+            Self::TlsClient(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
+            Self::Inbound(stream) => stream.poll_write(cx, buf),
+            Self::Outbound(stream) => match &mut stream.outgoing {
+                Some(outgoing) => outgoing.poll_write(cx, buf),
+                None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            },
+        }
+    }
+
+    #[inline(never)]
+    fn poll_layered_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
+            Self::TlsClient(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
+            Self::Inbound(stream) => stream.poll_flush(cx),
+            // The connection's own task does.
+            Self::Outbound(_) => Poll::Ready(Ok(())),
         }
     }
 }

@@ -22,7 +22,8 @@ use crate::http::h2::{head_to_request, websocket};
 use crate::http::tunnel;
 use crate::stream::Stream;
 use crate::time::{Instant, timeout_at};
-use crate::upstream::{UpstreamConnection, Wanted, checkout};
+use crate::upstream::checkout::{self, Ahead, Checkout};
+use crate::upstream::{UpstreamConnection, Wanted};
 use crate::worker::WorkerState;
 use head::Framing;
 use http::uri::Scheme;
@@ -125,7 +126,15 @@ impl<'p> Forward<'_, 'p> {
                 .timeouts
                 .backend_request
                 .map(|within| self.worker.clock.now() + within);
-            let mut connection = match self.connect(order, &mut wanted, request_end, try_end).await {
+            let connected = match checkout::begin(self.worker, order.cell, &mut wanted) {
+                Ok(Checkout::Done(connection)) => Ok(connection),
+                // Boxed: it is rare, and large.
+                Ok(Checkout::Ahead(ahead)) => {
+                    Box::pin(self.connect(ahead, &mut wanted, request_end, try_end)).await
+                }
+                Err(fault) => Err(fault),
+            };
+            let mut connection = match connected {
                 Ok(connection) => connection,
                 Err(fault) if retries.cover(fault) => {
                     pause = true;
@@ -205,12 +214,12 @@ impl<'p> Forward<'_, 'p> {
 
     async fn connect(
         &mut self,
-        order: &Order<'_>,
+        ahead: Ahead,
         wanted: &mut Wanted<'_>,
         request_end: Option<Instant>,
         try_end: Option<Instant>,
     ) -> Result<UpstreamConnection, Fault> {
-        let connecting = pin!(checkout(self.worker, order.cell, wanted));
+        let connecting = pin!(ahead.connect(self.worker, wanted));
         let client = &mut self.session.downstream.stream;
         let connecting = unless_reset(client, connecting);
         let (end, fault) = match (request_end, try_end) {
@@ -219,8 +228,7 @@ impl<'p> Forward<'_, 'p> {
             (Some(request), _) => (request, Fault::RequestTimeout),
             (None, Some(attempt)) => (attempt, Fault::TryTimeout),
         };
-        // Boxed: few rules have such limits, and a timer is large.
-        Box::pin(timeout_at(end, connecting)).await.unwrap_or(Err(fault))
+        timeout_at(end, connecting).await.unwrap_or(Err(fault))
     }
 
     async fn try_once(

@@ -70,6 +70,34 @@ pub async fn checkout(
     cell: &Arc<UpstreamCell>,
     wanted: &mut Wanted<'_>,
 ) -> Result<UpstreamConnection, Fault> {
+    match begin(worker, cell, wanted)? {
+        Checkout::Done(connection) => Ok(connection),
+        Checkout::Ahead(ahead) => ahead.connect(worker, wanted).await,
+    }
+}
+
+/// What [`begin`] came to.
+pub enum Checkout {
+    /// A connection that was there already.
+    Done(UpstreamConnection),
+    /// One has to be made.
+    Ahead(Ahead),
+}
+
+/// A connection that is to be made.
+pub struct Ahead {
+    local: Rc<LocalUpstream>,
+    first: Lease,
+    profile: Rc<Profile>,
+}
+
+/// The part of [`checkout`] that needs no waiting, which mostly is all of it.
+#[inline]
+pub fn begin(
+    worker: &WorkerState,
+    cell: &Arc<UpstreamCell>,
+    wanted: &mut Wanted<'_>,
+) -> Result<Checkout, Fault> {
     let local = worker.upstreams.of(cell, &worker.random);
     let (lease, profile) = local
         .pick(&worker.random, &worker.clock, &wanted.avoid)
@@ -78,12 +106,31 @@ pub async fn checkout(
         // All were tried: the next round begins.
         wanted.avoid.clear();
     }
-    let lease = match used_before(lease, &profile, wanted) {
-        Ok(connection) => return Ok(connection),
-        Err(lease) => lease,
-    };
-    // Boxed: the rare way must not make every exchange's future as large as itself.
-    Box::pin(connect_somewhere(worker, &local, wanted, lease, profile)).await
+    Ok(match used_before(lease, &profile, wanted) {
+        Ok(connection) => Checkout::Done(connection),
+        Err(first) => Checkout::Ahead(Ahead {
+            local,
+            first,
+            profile,
+        }),
+    })
+}
+
+impl Ahead {
+    /// The rest of [`checkout`].
+    pub async fn connect(
+        self,
+        worker: &WorkerState,
+        wanted: &mut Wanted<'_>,
+    ) -> Result<UpstreamConnection, Fault> {
+        let Self {
+            local,
+            first,
+            profile,
+        } = self;
+        // Boxed: the rare way must not make every exchange's future as large as itself.
+        Box::pin(connect_somewhere(worker, &local, wanted, first, profile)).await
+    }
 }
 
 async fn connect_somewhere(

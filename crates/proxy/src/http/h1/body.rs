@@ -174,16 +174,25 @@ impl BodyReader {
             trailer(output);
             output.extend(b"\r\n");
         }
-        *self = match std::mem::take(self) {
+        *self = match self {
             Self::Chunked(reader) if writer == BodyWriter::Stream && reader.has_trailer() => {
-                Self::Trailed(Box::new(reader))
+                Self::Trailed(Box::new(std::mem::take(reader)))
             }
             _ => Self::Ended,
         };
     }
 
     /// The lines of trailer fields that [`BodyWriter::Stream`] leaves to be told beside the body, if there were any.
+    #[inline]
     pub fn take_trailer(&mut self) -> Option<Buffer> {
+        match self {
+            Self::Trailed(_) => self.take_trailer_lines(),
+            _ => None,
+        }
+    }
+
+    #[cold]
+    fn take_trailer_lines(&mut self) -> Option<Buffer> {
         let Self::Trailed(reader) = self else { return None };
         let mut lines = Buffer::default();
         reader.write_trailer(&mut lines);
