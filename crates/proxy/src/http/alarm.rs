@@ -109,7 +109,7 @@ mod tests {
         });
         let looks_over = async {
             loop {
-                tokio::time::sleep(Duration::from_millis(250)).await;
+                crate::time::sleep(Duration::from_millis(250)).await;
                 control.expire(Instant::now());
             }
         };
@@ -139,7 +139,7 @@ mod tests {
         let looks_over = async {
             control.close();
             loop {
-                tokio::time::sleep(Duration::from_millis(250)).await;
+                crate::time::sleep(Duration::from_millis(250)).await;
                 control.expire(Instant::now());
             }
         };

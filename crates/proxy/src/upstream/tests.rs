@@ -120,7 +120,7 @@ fn run<F: Future>(test: F) -> F::Output {
 /// Waits until the event loop has seen what the other side did.
 async fn seen(connection: &UpstreamConnection) {
     let ready = connection.stream.tcp().unwrap().readable();
-    tokio::time::timeout(Duration::from_secs(10), ready)
+    crate::time::timeout(Duration::from_secs(10), ready)
         .await
         .unwrap()
         .unwrap();
