@@ -4,6 +4,7 @@ pub use crate::grpc_route::{GRPCRoute, GrpcMethodMatch, GrpcRouteMatch, GrpcRout
 pub use crate::http_route::*;
 use crate::meta::{Meta, list, null_as_default, resource};
 use crate::policy::CertificateAuthorityRef;
+pub use crate::session_persistence::*;
 pub use crate::stream_route::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

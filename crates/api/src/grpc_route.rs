@@ -2,6 +2,7 @@
 
 use crate::gateway::{HttpBackendRef, HttpRouteFilter, HttpValueMatch, ParentRef, ValueMatchType};
 use crate::meta::{Meta, list, resource};
+use crate::session_persistence::SessionPersistence;
 use serde::{Deserialize, Serialize};
 
 /// A GRPCRoute.
@@ -45,8 +46,8 @@ pub struct GrpcRouteRule {
     /// Backends by weight.
     #[serde(deserialize_with = "list")]
     pub backend_refs: Vec<HttpBackendRef>,
-    /// Reported, not honoured yet.
-    pub session_persistence: Option<Box<serde_json::Value>>,
+    /// How a client is kept at one endpoint.
+    pub session_persistence: Option<Box<SessionPersistence>>,
 }
 
 /// `GRPCRoute.spec.rules[].matches[]`.

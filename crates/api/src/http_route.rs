@@ -1,6 +1,7 @@
 //! HTTPRoute of gateway.networking.k8s.io (v1; v1beta1 has the same shape). Found in [`crate::gateway`].
 
 use crate::meta::{Meta, list, resource};
+use crate::session_persistence::SessionPersistence;
 use serde::{Deserialize, Serialize};
 
 /// An HTTPRoute.
@@ -71,8 +72,8 @@ pub struct HttpRouteRule {
     pub timeouts: Option<Box<HttpRouteTimeouts>>,
     /// When and how often a request is sent again.
     pub retry: Option<Box<HttpRouteRetry>>,
-    /// Reported, not honoured yet.
-    pub session_persistence: Option<Box<serde_json::Value>>,
+    /// How a client is kept at one endpoint.
+    pub session_persistence: Option<Box<SessionPersistence>>,
 }
 
 /// `HTTPRoute.spec.rules[].timeouts`; durations as GEP-2257 writes them.

@@ -14,6 +14,7 @@ pub mod listener_set;
 pub mod meta;
 pub mod networking;
 pub mod policy;
+mod session_persistence;
 pub mod status;
 mod stream_route;
 

@@ -37,6 +37,24 @@ fn explain_tells_listener_rule_place_backends_and_who_lost() {
 }
 
 #[test]
+fn explain_tells_how_a_rule_keeps_its_clients() {
+    for (url, kept) in [
+        (
+            "http://cart.localhost:8080/",
+            "sessions    cookie \"cart\" for /, for 12h: a client stays at the endpoint that it was sent to first",
+        ),
+        (
+            "http://cart.localhost:8080/devices",
+            "sessions    header x-session: ",
+        ),
+    ] {
+        let answer = run(&["explain", "--echo", "-f", "examples/sessions", "GET", url]);
+        assert_eq!(answer.code, 0, "{answer:?}");
+        assert!(answer.out.contains(kept), "{kept} in\n{}", answer.out);
+    }
+}
+
+#[test]
 fn explain_shows_a_redirect_as_the_answer_it_gives() {
     let url = "http://shop.localhost:8080/basket/9?x=1";
     let answer = run(&["explain", "-f", "examples/quickstart", "--output", "json", url]);

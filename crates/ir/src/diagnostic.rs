@@ -194,6 +194,10 @@ codes! {
         "The rule answers 500; a backend of a TCPRoute, UDPRoute or TLSRoute gets nothing. Weights go from 0 to 1000000.";
     RetryInvalid = "0313" Error "a setting of a rule's retry is out of range or not a duration"
         "The setting is not applied, the rest of retry is. Codes go from 400 to 599, attempts from 0; durations look like 25ms, 1s.";
+    SessionInvalid = "0314" Error "a setting of a rule's sessionPersistence contradicts another or can't be understood"
+        "The rule works without sessions. A Permanent cookie needs absoluteTimeout; a Header needs a name; durations look like 30m, 12h.";
+    SessionNameRepeated = "0315" Warning "two rules of a route name the same session"
+        "Rules don't share sessions, and the cookie of one replaces that of the other: a client that goes to both is kept nowhere.";
     StreamRouteWithoutBackend = "0320" Warning "a TCPRoute, UDPRoute or TLSRoute without a backend that gets anything"
         "Every connection is closed at once, every datagram dropped.";
     StreamRuleIgnored = "0321" Warning "a TCPRoute, UDPRoute or TLSRoute with more than one rule"

@@ -30,7 +30,8 @@ pub use list::List;
 pub use listener::{Bind, BindAddress, Layer, Listener, TlsHost, Transport};
 pub use origin::Origin;
 pub use route::{
-    Action, Backend, Match, PathMatch, Retry, Route, Rule, StringMatch, Target, Timeouts, ValueMatch,
+    Action, Backend, Match, PathMatch, Retry, Route, Rule, SessionCarrier, SessionPersistence, StringMatch,
+    Target, Timeouts, ValueMatch,
 };
 pub use settings::{ForwardedHeaders, Http3, HttpSettings, Limits, PathPolicy, ServerTimeouts};
 pub use stream::{StreamBackend, StreamListener, StreamRoute, StreamTarget, StreamTls, UdpBind};

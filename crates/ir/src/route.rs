@@ -36,6 +36,9 @@ pub struct Rule {
     /// When a request is sent again. `None`: as the upstream's settings say, which is only where no endpoint got it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Box<Retry>>,
+    /// How a client is kept at the endpoint that it was sent to first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<Box<SessionPersistence>>,
     /// It is a rule for gRPC (GRPCRoute): requests of gRPC-Web are translated for its backends.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub grpc: bool,
@@ -160,4 +163,36 @@ impl Retry {
     pub fn covers(&self, status: u16) -> bool {
         self.codes.binary_search(&status).is_ok()
     }
+}
+
+/// Sessions of a rule (GEP-1619): who comes with a token that the rule gave is sent where it was given for, whatever the
+/// weights are by then, as long as that endpoint is there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionPersistence {
+    /// What carries the token.
+    pub carrier: SessionCarrier,
+    /// So long after it was given a token is none any more.
+    #[serde(serialize_with = "duration::option", skip_serializing_if = "Option::is_none")]
+    pub absolute_timeout: Option<Duration>,
+    /// What tokens are sealed with is derived from this: the same on every replica, another for each rule.
+    #[serde(skip)]
+    pub seed: Box<str>,
+}
+
+/// What carries a session's token.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SessionCarrier {
+    /// A cookie.
+    Cookie {
+        /// Its name: a token.
+        name: String,
+        /// Its `Path`.
+        path: String,
+        /// The client keeps it for the absolute timeout, which is set then, and not only until it ends itself.
+        permanent: bool,
+    },
+    /// A header of this name: a token, lower-case.
+    Header(String),
 }

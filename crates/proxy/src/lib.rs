@@ -21,6 +21,7 @@ pub mod listener;
 pub mod plan;
 pub mod quic;
 pub mod respond;
+mod sessions;
 pub mod stream;
 pub mod sys;
 pub mod time;

@@ -119,6 +119,7 @@ fn route(number: usize, host: HostPattern) -> Route {
             action: Action::Answer,
             timeouts: Timeouts::default(),
             retry: None,
+            session: None,
             grpc: false,
         }],
         origin,

@@ -136,6 +136,9 @@ pub struct RuleShown {
     /// When a request is sent again, if the rule says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<String>,
+    /// How a client is kept at one endpoint, if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
 }
 
 /// A filter.

@@ -156,6 +156,7 @@ impl<'c> Explainer<'c> {
                 .map(|why| words::over_other_layer(why).into()),
             timeouts: timeouts(rule),
             retry: rule.retry.as_deref().map(words::retry),
+            session: rule.session.as_deref().map(words::session),
         });
         let seen = Seen {
             request,

@@ -142,6 +142,7 @@ fn forwarded(
         over_other_layer: None,
         timeouts: None,
         retry: None,
+        session: None,
     });
     let total: u64 = route
         .backends

@@ -90,6 +90,9 @@ pub fn whole(answer: &Answer) -> String {
         if let Some(retry) = &rule.retry {
             row(&mut text, "retries", retry);
         }
+        if let Some(session) = &rule.session {
+            row(&mut text, "sessions", session);
+        }
     }
     filters(&mut text, "filters", &answer.filters);
     for (position, backend) in answer.backends.iter().enumerate() {

@@ -1,6 +1,9 @@
 //! Conditions, verdicts and filters in words.
 
-use ir::{Filter, HeaderEdit, Match, PathMatch, PathRewrite, Retry, StringMatch, ValueMatch};
+use ir::{
+    Filter, HeaderEdit, Match, PathMatch, PathRewrite, Retry, SessionCarrier, SessionPersistence,
+    StringMatch, ValueMatch,
+};
 use router::explain::{Advantage, LayerAdvantage, Verdict};
 
 /// `path /cart and below, header x-beta = "yes"`
@@ -146,6 +149,19 @@ pub fn retry(retry: &Retry) -> String {
         "{times} if it can't connect{after}, waiting {} at first",
         ir::duration::display(retry.backoff)
     )
+}
+
+/// `cookie "cart" for /, for 12h: a client stays at the endpoint that it was sent to first`
+pub fn session(session: &SessionPersistence) -> String {
+    let carrier = match &session.carrier {
+        SessionCarrier::Cookie { name, path, .. } => format!("cookie \"{name}\" for {path}"),
+        SessionCarrier::Header(name) => format!("header {name}"),
+    };
+    let time = match session.absolute_timeout {
+        Some(timeout) => format!(", for {}", ir::duration::display(timeout)),
+        None => String::new(),
+    };
+    format!("{carrier}{time}: a client stays at the endpoint that it was sent to first")
 }
 
 /// `90 %`, `33.3 %`

@@ -35,6 +35,8 @@ pub(super) struct ResponseRules<'a> {
     pub server: Option<&'a str>,
     /// Value of `Alt-Svc`, for responses that have none.
     pub alternative: Option<&'a str>,
+    /// Name and value of the field that tells the client where it is kept.
+    pub session: Option<(&'a str, String)>,
 }
 
 impl ResponseRules<'_> {
@@ -178,6 +180,13 @@ impl ResponseRules<'_> {
         // The backend's filters are nearer to it, so they see its response first.
         for filters in self.filters.iter().rev() {
             filter::edit_response(filters, &mut head.fields, raw);
+        }
+        if let Some((name, value)) = &self.session {
+            // Beside cookies of the upstream's own; instead of its header, as there is one session.
+            match *name {
+                "Set-Cookie" => head.fields.push(name.as_bytes(), value.as_bytes()),
+                name => head.fields.set(raw, name.as_bytes(), value.as_bytes()),
+            }
         }
     }
 }

@@ -7,11 +7,13 @@ use crate::filter::{self, Changes, CompiledFilter};
 use crate::forwarded::{self, Client, Received};
 use crate::http::h1::head::strip_hop_by_hop;
 use crate::http::h1::{BodyLength, Fields, Name, NameSet, RequestHead};
-use crate::plan::{Action, CompiledRule, Found, PlanSocket, Target};
+use crate::plan::{Action, Backend, CompiledRule, Found, PlanSocket, Target};
 use crate::respond::Reply;
+use crate::sessions::{Place, Sessions};
 use crate::upstream::UpstreamCell;
 use crate::worker::WorkerState;
 use ir::PathMatch;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// What is to be done.
@@ -39,6 +41,18 @@ pub(super) struct Order<'p> {
     pub rule: &'p CompiledRule,
     /// A filter may have edited request fields.
     pub edited: bool,
+    /// Set where the rule keeps its clients.
+    pub kept: Option<Kept<'p>>,
+}
+
+/// What is to be done about a client's session.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kept<'p> {
+    pub sessions: &'p Sessions,
+    /// Position of the chosen backend.
+    pub backend: usize,
+    /// The endpoint that it knows.
+    pub endpoint: Option<SocketAddr>,
 }
 
 impl Decision<'_> {
@@ -123,6 +137,8 @@ fn step<'p>(
     raw: &[u8],
     head: &mut RequestHead,
 ) -> Step<'p> {
+    // Before any filter can change what the client said.
+    let known = known_place(found.rule, &head.fields, raw);
     let mut changes = Changes::default();
     let mut edited = false;
     let mut run = |filters: &'p [CompiledFilter], changes: &mut Changes<'p>| {
@@ -168,7 +184,11 @@ fn step<'p>(
             Some(Fault::BrokenBackend),
         )
     };
-    let Some(backend) = rule.choose(|total| worker.random.below(total)) else {
+    let (chosen, kept) = match rule.session.as_deref() {
+        None => (rule.choose(|total| worker.random.below(total)), None),
+        Some(sessions) => choose_kept(worker, rule, sessions, known),
+    };
+    let Some(backend) = chosen else {
         return broken(500);
     };
     let cell = match &backend.target {
@@ -184,7 +204,39 @@ fn step<'p>(
         filters: [&rule.filters, &backend.filters],
         rule,
         edited,
+        kept,
     })
+}
+
+/// Where the client of a request is kept, if that is still one of the rule's places.
+fn known_place(rule: &CompiledRule, fields: &Fields, raw: &[u8]) -> Option<Place> {
+    let place = rule.session.as_deref()?.find(fields, raw)?;
+    match &rule.backends().get(place.backend)?.target {
+        Target::Upstream(cell) if cell.has(place.endpoint) => Some(place),
+        _ => None,
+    }
+}
+
+/// The backend of the client's session, whatever its weight; by weight for whom there is none.
+fn choose_kept<'p>(
+    worker: &WorkerState,
+    rule: &'p CompiledRule,
+    sessions: &'p Sessions,
+    known: Option<Place>,
+) -> (Option<&'p Backend>, Option<Kept<'p>>) {
+    let backends = rule.backends();
+    let index = match known {
+        Some(place) => Some(place.backend),
+        None => rule
+            .choose(|total| worker.random.below(total))
+            .and_then(|chosen| backends.iter().position(|backend| std::ptr::eq(backend, chosen))),
+    };
+    let kept = index.map(|backend| Kept {
+        sessions,
+        backend,
+        endpoint: known.map(|place| place.endpoint),
+    });
+    (index.and_then(|index| backends.get(index)), kept)
 }
 
 /// An answer of our own, with what a CORS filter grants.

@@ -6,7 +6,7 @@ mod head;
 use super::again::Retries;
 use super::answer::ResponseRules;
 use super::cancel::unless_reset;
-use super::decide::Order;
+use super::decide::{Kept, Order};
 use super::facts::Facts;
 use super::mirror::{self, BodyCopy};
 use super::record::Record;
@@ -27,6 +27,7 @@ use crate::upstream::{UpstreamConnection, Wanted};
 use crate::worker::WorkerState;
 use head::Framing;
 use http::uri::Scheme;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -98,6 +99,7 @@ impl<'p> Forward<'_, 'p> {
             ends: Some(&ends),
             identity: self.record.found.and_then(|found| found.identity),
             once: retries.decides(),
+            first: order.kept.and_then(|kept| kept.endpoint),
             ..Wanted::default()
         };
         self.upload.replay = retries.replay(self.head.body);
@@ -113,6 +115,7 @@ impl<'p> Forward<'_, 'p> {
             cors: order.changes.cors.take(),
             server: self.settings.server_header.as_deref(),
             alternative: self.alternative,
+            session: None,
         };
         let mut pause = false;
         let mut refusals = MOST_REFUSALS;
@@ -146,6 +149,9 @@ impl<'p> Forward<'_, 'p> {
                 Box::pin(connection.settled()).await;
             }
             self.record.connected(&connection, self.worker.clock.recent());
+            if let Some(kept) = order.kept {
+                rules.session = self.session_field(kept, connection.endpoint());
+            }
             let left = retries.left();
             let outcome = self
                 .try_once(order, &mut connection, &mut rules, left, request_end, try_end)
@@ -202,6 +208,15 @@ impl<'p> Forward<'_, 'p> {
             (Some(ours), Some(theirs)) => Some(ours.min(theirs)),
             (ours, theirs) => ours.or(theirs),
         }
+    }
+
+    /// What tells the client where it is kept, unless it knows.
+    fn session_field<'s>(&self, kept: Kept<'s>, endpoint: SocketAddr) -> Option<(&'s str, String)> {
+        if kept.endpoint == Some(endpoint) {
+            return None;
+        }
+        let secured = self.session.downstream.tls.is_some();
+        kept.sessions.field(kept.backend, endpoint, secured)
     }
 
     /// Makes room for another try.

@@ -236,7 +236,7 @@ impl UdpListening {
         let cell = chosen.compiled.choose(|total| worker.random.below(total))?;
         let local = worker.upstreams.of(&cell, &worker.random);
         let (lease, _) = local
-            .pick(&worker.random, &worker.clock, &[])
+            .pick(&worker.random, &worker.clock, None, &[])
             .map_err(|_| Fault::NoEndpoints)?;
         let socket = connected(lease.address()).or_else(|error| {
             // A flow is a file. With none left, one that is missed least makes room.

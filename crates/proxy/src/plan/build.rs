@@ -5,6 +5,7 @@ use super::{Plan, PlanSocket, PlanUdp};
 use crate::connection::SocketSlot;
 use crate::filter;
 use crate::l4::{CompiledStream, Streams};
+use crate::sessions::Sessions;
 use crate::tls::client::same_identity;
 use crate::tls::{BrokenCertificate, Certificates, Keys, TlsBind, TlsSettings};
 use crate::upstream::{Cells, UpstreamCell};
@@ -248,15 +249,17 @@ impl Builder {
         };
         CompiledRule {
             filters: filter::compile(&rule.filters, &mut |id| self.cell(id)),
-            action: self.action(&rule.action),
+            action: self.action(&rule.action, rule.session.is_some()),
             timeouts: rule.timeouts.clone(),
             retry: rule.retry.clone(),
+            session: Sessions::of(rule).map(Box::new),
             grpc: rule.grpc,
             metrics: self.telemetry.route(&labels),
         }
     }
 
-    fn action(&mut self, action: &ir::Action) -> Action {
+    /// `keeps_clients`: some may stay at a backend without a weight.
+    fn action(&mut self, action: &ir::Action, keeps_clients: bool) -> Action {
         let backends = match action {
             ir::Action::Answer => return Action::Answer,
             ir::Action::Status(status) => return Action::Status(*status),
@@ -277,7 +280,7 @@ impl Builder {
         };
         let backends = backends
             .iter()
-            .filter(|backend| backend.weight > 0)
+            .filter(|backend| backend.weight > 0 || keeps_clients)
             .map(&mut compile)
             .collect();
         Action::Forward {

@@ -1,6 +1,7 @@
 //! One rule, ready to be carried out: filters compiled, backends with their cells and shares.
 
 use crate::filter::CompiledFilter;
+use crate::sessions::Sessions;
 use crate::upstream::UpstreamCell;
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub struct CompiledRule {
     pub timeouts: ir::Timeouts,
     /// When to try again, if the rule decides about that.
     pub retry: Option<Box<ir::Retry>>,
+    /// How a client is kept at one endpoint.
+    pub session: Option<Box<Sessions>>,
     /// Its requests are of gRPC; those of gRPC-Web are made so.
     pub grpc: bool,
     /// Counts what comes of its requests.
@@ -67,6 +70,14 @@ pub enum Target {
 }
 
 impl CompiledRule {
+    /// What there is to choose from.
+    pub fn backends(&self) -> &[Backend] {
+        match &self.action {
+            Action::Forward { backends, .. } => backends,
+            Action::Answer | Action::Status(_) => &[],
+        }
+    }
+
     /// The backend for a random `draw` below the total weight. None: no backend with a weight.
     pub fn choose(&self, draw: impl FnOnce(u32) -> u32) -> Option<&Backend> {
         let Action::Forward {

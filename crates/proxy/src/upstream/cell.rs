@@ -80,6 +80,15 @@ impl UpstreamCell {
         Arc::ptr_eq(&self.now.load(), seen)
     }
 
+    /// Whether this is one of its endpoints at the moment.
+    pub(crate) fn has(&self, endpoint: SocketAddr) -> bool {
+        let now = self.now.load();
+        // Sorted by address.
+        now.endpoints
+            .binary_search_by_key(&endpoint, |state| state.address)
+            .is_ok()
+    }
+
     /// For the admin API.
     pub fn state(&self) -> UpstreamState {
         let now = self.now.load();

@@ -28,6 +28,8 @@ use tokio::net::TcpStream;
 pub struct Wanted<'a> {
     /// A connection that was never used: the exchange met a closed idle one before.
     pub fresh: bool,
+    /// The endpoint of the client's session: unless it is among those to avoid, it is the one.
+    pub first: Option<SocketAddr>,
     /// Endpoints that this exchange has tried to no avail; avoided while there are others.
     pub avoid: SmallVec<[SocketAddr; 2]>,
     /// One try at connecting, however many the upstream's settings allow: the exchange decides about others.
@@ -100,7 +102,7 @@ pub fn begin(
 ) -> Result<Checkout, Fault> {
     let local = worker.upstreams.of(cell, &worker.random);
     let (lease, profile) = local
-        .pick(&worker.random, &worker.clock, &wanted.avoid)
+        .pick(&worker.random, &worker.clock, wanted.first, &wanted.avoid)
         .map_err(unavailable)?;
     if wanted.once && wanted.avoid.contains(&lease.address()) {
         // All were tried: the next round begins.
@@ -158,7 +160,8 @@ async fn connect_somewhere(
             return Err(fault);
         }
         tries += 1;
-        let Ok((next, newest)) = local.pick(&worker.random, &worker.clock, &wanted.avoid) else {
+        let Ok((next, newest)) = local.pick(&worker.random, &worker.clock, wanted.first, &wanted.avoid)
+        else {
             return Err(fault);
         };
         // Only endpoints that failed are left: what failed a moment ago fails again.

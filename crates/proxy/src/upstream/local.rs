@@ -239,12 +239,13 @@ impl LocalUpstream {
         current.now = now;
     }
 
-    /// Chooses an endpoint: not one of `avoid`, not one that just failed, unless there are no others. Among those to
+    /// Chooses an endpoint: `first`, if it is there, has room and did not just fail; else not one of `avoid`, not one that just failed, unless there are no others. Among those to
     /// avoid, one that can be connected to is the better one.
     pub(crate) fn pick(
         &self,
         random: &Random,
         clock: &Clock,
+        first: Option<SocketAddr>,
         avoid: &[SocketAddr],
     ) -> Result<(Lease, Rc<Profile>), Unavailable> {
         let current = &mut *self.current.borrow_mut();
@@ -265,9 +266,18 @@ impl LocalUpstream {
                 .is_some_and(|until| recent < until)
         };
         let avoided = |index: usize| avoid.contains(&endpoints[index].state.address);
-        let choice = balancer
-            .pick(random, load, |index| {
-                has_room(index) && !rests(index) && !avoided(index)
+        let first = first
+            .and_then(|first| {
+                endpoints
+                    .iter()
+                    .position(|endpoint| endpoint.state.address == first)
+            })
+            .filter(|&index| has_room(index) && !rests(index) && !avoided(index));
+        let choice = first
+            .or_else(|| {
+                balancer.pick(random, load, |index| {
+                    has_room(index) && !rests(index) && !avoided(index)
+                })
             })
             .or_else(|| balancer.pick(random, load, |index| has_room(index) && !avoided(index)))
             .or_else(|| balancer.pick(random, load, |index| has_room(index) && !rests(index)))

@@ -79,7 +79,11 @@ pub fn wait<F: Future>(future: F) -> F::Output {
         .enable_all()
         .build()
         .expect("a runtime");
-    runtime.block_on(async { narthex_proxy::time::timeout(PATIENCE, future).await.expect("in time") })
+    runtime.block_on(async {
+        narthex_proxy::time::timeout(PATIENCE, future)
+            .await
+            .expect("in time")
+    })
 }
 
 /// Waits until something holds.

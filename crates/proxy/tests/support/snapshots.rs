@@ -62,6 +62,7 @@ pub fn rule(action: Action) -> Rule {
         action,
         timeouts: Timeouts::default(),
         retry: None,
+        session: None,
         grpc: false,
     }
 }

@@ -95,6 +95,7 @@ pub fn route(dice: &mut Dice, layer: Layer) -> Arc<Route> {
                 action: Action::Answer,
                 timeouts: Timeouts::default(),
                 retry: None,
+                session: None,
                 grpc: false,
             })
             .collect(),

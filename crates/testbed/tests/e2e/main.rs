@@ -7,5 +7,6 @@ mod explain;
 mod observe;
 mod reload;
 mod routing;
+mod sessions;
 mod streams;
 mod tls;

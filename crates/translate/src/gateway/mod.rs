@@ -23,6 +23,7 @@ mod owners;
 mod retry;
 pub(crate) mod route;
 mod rule;
+mod session;
 pub(crate) mod set_status;
 pub(crate) mod status;
 pub(crate) mod stream_route;

@@ -1,6 +1,6 @@
 //! One rule of an HTTPRoute: matches, filters, backends, time limits, retries, and what is wrong with them.
 
-use super::{backend, durations, filters, matches, retry};
+use super::{backend, durations, filters, matches, retry, session};
 use crate::conditions::Wrong;
 use crate::input::Key;
 use crate::scope::Scope;
@@ -65,7 +65,7 @@ pub(crate) fn translate(
     let redirects = filters.iter().any(|filter| matches!(filter, Filter::Redirect(_)));
     let timeouts = durations::timeouts(&mut look, rule.timeouts.as_deref());
     let retry = retry::translate(&mut look, rule.retry.as_deref());
-    look.not_yet(rule);
+    let session = session::translate(&mut look, index, rule);
     let action = if redirects {
         Action::Answer
     } else {
@@ -92,6 +92,7 @@ pub(crate) fn translate(
         action,
         timeouts,
         retry,
+        session,
     };
     let refused = trouble.map(|(trouble, wrong)| match trouble {
         Trouble::Left => wrong,
@@ -152,18 +153,6 @@ impl Look<'_, '_> {
                 format!("a rule before this one has the name {name} too"),
                 "Give each rule a name of its own",
             );
-        }
-    }
-
-    fn not_yet(&mut self, rule: &HttpRouteRule) {
-        if rule.session_persistence.is_some() {
-            let diagnostic = Diagnostic::new(
-                Code::RouteFieldUnsupported,
-                self.origin.object(),
-                format!("{}.sessionPersistence", self.field),
-                "sessionPersistence is not honoured yet; the rule works without it",
-            );
-            self.scope.report(diagnostic);
         }
     }
 

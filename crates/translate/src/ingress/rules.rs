@@ -103,6 +103,7 @@ impl Builder {
             action,
             timeouts: Timeouts::default(),
             retry: None,
+            session: None,
             grpc: false,
         });
     }
