@@ -93,6 +93,15 @@ pub struct GatewaySpec {
     pub tls: Option<Box<GatewayTls>>,
     /// ListenerSets that may join; unset: none.
     pub allowed_listeners: Option<Box<AllowedListeners>>,
+    /// Routes that it takes although they don't name it; unset: none.
+    pub default_scope: Option<DefaultScope>,
+}
+
+impl Gateway {
+    /// Whether it takes routes that ask for a default Gateway.
+    pub fn is_default(&self) -> bool {
+        self.spec.default_scope == Some(DefaultScope::All)
+    }
 }
 
 /// `Gateway.spec.tls`.

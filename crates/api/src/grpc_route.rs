@@ -1,6 +1,8 @@
 //! GRPCRoute of gateway.networking.k8s.io. Found in [`crate::gateway`].
 
-use crate::gateway::{HttpBackendRef, HttpRouteFilter, HttpValueMatch, ParentRef, ValueMatchType};
+use crate::gateway::{
+    DefaultScope, HttpBackendRef, HttpRouteFilter, HttpValueMatch, ParentRef, ValueMatchType,
+};
 use crate::meta::{Meta, list, resource};
 use crate::session_persistence::SessionPersistence;
 use serde::{Deserialize, Serialize};
@@ -23,6 +25,8 @@ pub struct GrpcRouteSpec {
     /// Where to attach.
     #[serde(deserialize_with = "list")]
     pub parent_refs: Vec<ParentRef>,
+    /// Which default Gateways to attach to besides; unset: none.
+    pub use_default_gateways: Option<DefaultScope>,
     /// Hosts; empty: the listener's.
     #[serde(deserialize_with = "list")]
     pub hostnames: Vec<Box<str>>,

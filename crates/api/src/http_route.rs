@@ -22,12 +22,24 @@ pub struct HttpRouteSpec {
     /// Where to attach.
     #[serde(deserialize_with = "list")]
     pub parent_refs: Vec<ParentRef>,
+    /// Which default Gateways to attach to besides; unset: none.
+    pub use_default_gateways: Option<DefaultScope>,
     /// Hosts; empty: the listener's.
     #[serde(deserialize_with = "list")]
     pub hostnames: Vec<Box<str>>,
     /// Rules; unset: one that matches everything and has no backend.
     #[serde(deserialize_with = "list")]
     pub rules: Vec<HttpRouteRule>,
+}
+
+crate::words! {
+    /// `Gateway.spec.defaultScope`, and `spec.useDefaultGateways` of routes (GEP-3793).
+    DefaultScope {
+        /// Not at all.
+        None,
+        /// Every route that asks for a default Gateway.
+        All,
+    } default None
 }
 
 /// A reference to a parent, usually a Gateway.

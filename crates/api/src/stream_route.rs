@@ -1,7 +1,7 @@
 //! TCPRoute, UDPRoute and TLSRoute of gateway.networking.k8s.io (v1; the alpha versions before it have the same shape).
 //! Found in [`crate::gateway`].
 
-use crate::http_route::{BackendRef, ParentRef};
+use crate::http_route::{BackendRef, DefaultScope, ParentRef};
 use crate::meta::{Meta, list, resource};
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +50,8 @@ pub struct StreamRouteSpec {
     /// Where to attach.
     #[serde(deserialize_with = "list")]
     pub parent_refs: Vec<ParentRef>,
+    /// Which default Gateways to attach to besides; unset: none.
+    pub use_default_gateways: Option<DefaultScope>,
     /// One rule since v1.
     #[serde(deserialize_with = "list")]
     pub rules: Vec<StreamRouteRule>,
@@ -62,6 +64,8 @@ pub struct TlsRouteSpec {
     /// Where to attach.
     #[serde(deserialize_with = "list")]
     pub parent_refs: Vec<ParentRef>,
+    /// Which default Gateways to attach to besides; unset: none.
+    pub use_default_gateways: Option<DefaultScope>,
     /// Names that clients send as SNI; required since v1, every name before.
     #[serde(deserialize_with = "list")]
     pub hostnames: Vec<Box<str>>,

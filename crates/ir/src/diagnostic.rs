@@ -198,6 +198,8 @@ codes! {
         "The rule works without sessions. A Permanent cookie needs absoluteTimeout; a Header needs a name; durations look like 30m, 12h.";
     SessionNameRepeated = "0315" Warning "two rules of a route name the same session"
         "Rules don't share sessions, and the cookie of one replaces that of the other: a client that goes to both is kept nowhere.";
+    NoDefaultGateway = "0316" Warning "a route asks for default Gateways, and there is none"
+        "The route attaches to what its parentRefs name, and to nothing else.";
     StreamRouteWithoutBackend = "0320" Warning "a TCPRoute, UDPRoute or TLSRoute without a backend that gets anything"
         "Every connection is closed at once, every datagram dropped.";
     StreamRuleIgnored = "0321" Warning "a TCPRoute, UDPRoute or TLSRoute with more than one rule"

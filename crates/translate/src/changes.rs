@@ -34,6 +34,8 @@ pub enum Read {
     Gateway(Key),
     /// A ListenerSet.
     ListenerSet(Key),
+    /// Which Gateways are default Gateways.
+    DefaultGateways,
     /// All IngressClasses.
     IngressClasses,
     /// Which Ingresses of ours claim something.
@@ -73,6 +75,8 @@ pub(crate) struct Seen {
     pub policies: BTreeMap<Key, BTreeMap<Key, Arc<BackendTLSPolicy>>>,
     /// The targets of each policy.
     targets: BTreeMap<Key, BTreeSet<Key>>,
+    /// Gateways for routes that name none, whosesoever they are.
+    pub default_gateways: BTreeSet<Key>,
 }
 
 /// What is different from the last translation.
@@ -150,6 +154,8 @@ impl Seen {
             self.grants.clear();
             self.policies.clear();
             self.targets.clear();
+            let defaults = new.gateways.iter().filter(|(_, gateway)| gateway.is_default());
+            self.default_gateways = defaults.map(|(key, _)| key.clone()).collect();
             for key in new.backend_tls_policies.keys() {
                 self.policy(new, key);
             }
@@ -207,6 +213,13 @@ impl Seen {
         }
         for key in &changed.gateways {
             read(Read::Gateway(key.clone()));
+            let differs = match new.gateways.get(key) {
+                Some(gateway) if gateway.is_default() => self.default_gateways.insert(key.clone()),
+                _ => self.default_gateways.remove(key),
+            };
+            if differs {
+                read(Read::DefaultGateways);
+            }
         }
         for key in &changed.listener_sets {
             read(Read::ListenerSet(key.clone()));

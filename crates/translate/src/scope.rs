@@ -246,6 +246,12 @@ impl<'a> Scope<'a> {
         self.world.objects.gateways.get(key)
     }
 
+    /// Gateways for routes that ask for a default one.
+    pub fn default_gateways(&mut self) -> &'a BTreeSet<Key> {
+        self.read(&Read::DefaultGateways);
+        &self.world.seen.default_gateways
+    }
+
     /// A ListenerSet.
     pub fn listener_set(&mut self, key: &Key) -> Option<&'a Arc<ListenerSet>> {
         self.read(&Read::ListenerSet(key.clone()));

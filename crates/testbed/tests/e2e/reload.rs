@@ -230,3 +230,31 @@ async fn endpoints_come_and_go_under_load_without_a_failed_request() {
     }
     nothing_wrong(&load.stop().await);
 }
+
+#[tokio::test]
+async fn a_gateway_that_becomes_a_default_one_takes_the_routes_that_ask_for_it() {
+    let gateway = |scope: &str| {
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: other, namespace: default}}\n\
+             spec: {{gatewayClassName: narthex, defaultScope: {scope}, \
+             listeners: [{{name: web, port: 8081, protocol: HTTP}}]}}\n"
+        )
+    };
+    let asks = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n\
+                metadata: {name: asks, namespace: default}\n\
+                spec: {useDefaultGateways: All, hostnames: [asks.example], rules: [{backendRefs: [{name: one, port: 80}]}]}\n";
+    let gw = Gateway::builder()
+        .file("front.yaml", &format!("{FRONT}{}", services(&["one"])))
+        .file("other.yaml", &gateway("None"))
+        .file("asks.yaml", asks)
+        .start()
+        .await;
+    gw.get("http://asks.example:8081/").await.status(404);
+    for (scope, status) in [("All", 200), ("None", 404), ("All", 200)] {
+        gw.write("other.yaml", &gateway(scope)).live().await;
+        gw.get("http://asks.example:8081/").await.status(status);
+        gw.get("http://asks.example/").await.status(404);
+    }
+    gw.remove("asks.yaml").live().await;
+    gw.get("http://asks.example:8081/").await.status(404);
+}

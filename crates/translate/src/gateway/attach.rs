@@ -10,7 +10,7 @@ use crate::hosts::{self, Star};
 use crate::input::Key;
 use crate::scope::Scope;
 use api::Meta;
-use api::gateway::{FromNamespaces, GROUP, Listener, ParentRef};
+use api::gateway::{DefaultScope, FromNamespaces, GROUP, Listener, ParentRef};
 use ir::{Code, Diagnostic, HostPattern, Origin};
 
 /// What became of one parentRef to a Gateway of ours, or to a ListenerSet of one.
@@ -32,38 +32,111 @@ pub(crate) struct Attaching<'r> {
     pub kind: &'static str,
     pub metadata: &'r Meta,
     pub parents: &'r [ParentRef],
+    /// `spec.useDefaultGateways`
+    pub defaults: Option<&'r DefaultScope>,
     /// Its own; [`HostPattern::Any`] where it has none.
     pub hostnames: &'r [HostPattern],
 }
 
-/// Tries every parentRef; those that don't lead to a Gateway of ours are left out.
+/// Tries every parentRef, and default Gateways if the route asks for them; those that don't lead to a Gateway of ours are
+/// left out.
 pub(crate) fn attach(scope: &mut Scope<'_>, route: Attaching<'_>) -> Vec<Attachment> {
     let origin = Key::of(route.metadata).origin(route.kind);
     let mut attachments = Vec::new();
     for (index, parent) in route.parents.iter().enumerate() {
-        let mut tried = Try {
-            scope,
-            route,
-            origin: &origin,
-            field: format!("spec.parentRefs[{index}]"),
+        let field = format!("spec.parentRefs[{index}]");
+        attachments.extend(attach_to(scope, route, &origin, parent, field));
+    }
+    let defaults = defaults(scope, route, &origin);
+    if !defaults.is_empty() {
+        let mut all = |scope: &mut Scope<'_>| -> Vec<Attachment> {
+            let attached = defaults
+                .iter()
+                .filter_map(|parent| attach_to(scope, route, &origin, parent, DEFAULTS.to_owned()));
+            attached.collect()
         };
-        let Some((holder, found)) = tried.parent(parent) else {
-            continue;
-        };
-        let found = found.and_then(|listeners| tried.listeners(listeners, &holder, parent, route.hostnames));
-        let (listeners, refused) = match found {
-            Ok(listeners) => (listeners, None),
-            Err(wrong) => (Vec::new(), Some(wrong)),
-        };
-        attachments.push(Attachment {
-            parent: parent.clone(),
-            holder,
-            listeners,
-            refused,
+        // That not every one of them fits is no mistake of the route's; that none does is.
+        let told = scope.quietly(true, &mut all);
+        attachments.extend(if told.iter().all(|attachment| attachment.refused.is_some()) {
+            all(scope)
+        } else {
+            told
         });
     }
     attachments
 }
+
+/// `None` if the parent is not ours.
+fn attach_to(
+    scope: &mut Scope<'_>,
+    route: Attaching<'_>,
+    origin: &Origin,
+    parent: &ParentRef,
+    field: String,
+) -> Option<Attachment> {
+    let mut tried = Try {
+        scope,
+        route,
+        origin,
+        field,
+    };
+    let (holder, found) = tried.parent(parent)?;
+    let found = found.and_then(|listeners| tried.listeners(listeners, &holder, parent, route.hostnames));
+    let (listeners, refused) = match found {
+        Ok(listeners) => (listeners, None),
+        Err(wrong) => (Vec::new(), Some(wrong)),
+    };
+    Some(Attachment {
+        parent: parent.clone(),
+        holder,
+        listeners,
+        refused,
+    })
+}
+
+/// The default Gateways of ours for a route that asks for them, as if it named them; those that it names itself are left out.
+fn defaults(scope: &mut Scope<'_>, route: Attaching<'_>, origin: &Origin) -> Vec<ParentRef> {
+    match route.defaults {
+        None | Some(DefaultScope::None) => return Vec::new(),
+        Some(DefaultScope::All) => {}
+        Some(DefaultScope::Other(other)) => {
+            let message = format!("{other} is no scope of default Gateways that is known here");
+            let finding = Diagnostic::new(Code::RouteFieldUnsupported, origin.clone(), DEFAULTS, message);
+            scope.report(finding.hint("Use All or None"));
+            return Vec::new();
+        }
+    }
+    let all = scope.default_gateways();
+    if all.is_empty() {
+        let finding = Diagnostic::new(
+            Code::NoDefaultGateway,
+            origin.clone(),
+            DEFAULTS,
+            "the route asks for default Gateways, and there is none",
+        );
+        scope.report(finding.hint("Set defaultScope: All in a Gateway, or name one in parentRefs"));
+    }
+    let names = |parent: &ParentRef, key: &Key| {
+        parent.group.as_deref().unwrap_or(GROUP) == GROUP
+            && parent.kind.as_deref().unwrap_or("Gateway") == "Gateway"
+            && *parent.name == *key.name
+            && *parent.namespace.as_deref().unwrap_or(&route.metadata.namespace) == *key.namespace
+            && parent.section_name.is_none()
+            && parent.port.is_none()
+    };
+    all.iter()
+        .filter(|key| !route.parents.iter().any(|parent| names(parent, key)))
+        .map(|key| ParentRef {
+            group: Some(GROUP.into()),
+            kind: Some("Gateway".into()),
+            namespace: Some((&*key.namespace).into()),
+            name: (&*key.name).into(),
+            ..ParentRef::default()
+        })
+        .collect()
+}
+
+const DEFAULTS: &str = "spec.useDefaultGateways";
 
 /// One parentRef being tried.
 struct Try<'s, 'a> {

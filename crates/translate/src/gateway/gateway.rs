@@ -9,7 +9,7 @@ use crate::input::Key;
 use crate::reached::reached;
 use crate::scope::Scope;
 use crate::selector::serves;
-use api::gateway::Gateway;
+use api::gateway::{DefaultScope, Gateway};
 use ir::{Code, Diagnostic, Origin};
 use std::sync::Arc;
 
@@ -36,6 +36,7 @@ pub(crate) fn translate(scope: &mut Scope<'_>, gateway: &Arc<Gateway>) -> Gatewa
     };
     let secured = Secured::read(scope, gateway);
     allowed_listeners(scope, gateway, &origin);
+    default_scope(scope, gateway, &origin);
     let holder = Holder::Gateway(Key::of(&gateway.metadata));
     let listeners = listener::translate_all(scope, &holder, &gateway.spec.listeners, &secured);
     GatewayUnit {
@@ -49,6 +50,20 @@ pub(crate) fn translate(scope: &mut Scope<'_>, gateway: &Arc<Gateway>) -> Gatewa
         listeners,
         insecure: secured.is_insecure(),
         backend: secured.backend,
+    }
+}
+
+/// A scope that nobody knows takes no routes.
+fn default_scope(scope: &mut Scope<'_>, gateway: &Gateway, origin: &Origin) {
+    if let Some(DefaultScope::Other(other)) = &gateway.spec.default_scope {
+        let message = format!("{other} is no scope of default Gateways that is known here");
+        let finding = Diagnostic::new(
+            Code::GatewayFieldUnsupported,
+            origin.clone(),
+            "spec.defaultScope",
+            message,
+        );
+        scope.report(finding.hint("Use All or None"));
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) fn as_http(scope: &mut Scope<'_>, route: &GRPCRoute) -> HTTPRoute {
         metadata: route.metadata.clone(),
         spec: HttpRouteSpec {
             parent_refs: route.spec.parent_refs.clone(),
+            use_default_gateways: route.spec.use_default_gateways.clone(),
             hostnames: route.spec.hostnames.clone(),
             rules: route.spec.rules.iter().map(rule).collect(),
         },

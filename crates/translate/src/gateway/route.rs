@@ -28,6 +28,7 @@ pub(crate) fn translate(
         kind,
         metadata: &route.metadata,
         parents: &route.spec.parent_refs,
+        defaults: route.spec.use_default_gateways.as_ref(),
         hostnames: hostnames.as_deref().unwrap_or(&[HostPattern::Any]),
     };
     let attachments = attach(scope, attaching);

@@ -121,6 +121,14 @@ fn gateway_conditions(unit: &GatewayUnit, standings: &[Standing], generation: i6
             generation,
         ));
     }
+    if unit.gateway.as_ref().is_some_and(|gateway| gateway.is_default()) {
+        conditions.push(holds(
+            "DefaultGateway",
+            "DefaultGateway",
+            "The Gateway has the default scope All",
+            generation,
+        ));
+    }
     if unit.insecure {
         conditions.push(holds(
             "InsecureFrontendValidationMode",

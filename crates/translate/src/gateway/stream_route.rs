@@ -10,7 +10,9 @@ use crate::input::Key;
 use crate::output::{ObjectStatus, Status, share_with};
 use crate::scope::Scope;
 use crate::selector::serves;
-use api::gateway::{ParentRef, StreamRouteRule, TCPRoute, TLSRoute, UDPRoute, WeightedBackendRef};
+use api::gateway::{
+    DefaultScope, ParentRef, StreamRouteRule, TCPRoute, TLSRoute, UDPRoute, WeightedBackendRef,
+};
 use api::status::RouteStatus;
 use api::{Meta, Resource};
 use ir::{Code, Diagnostic, HostPattern, Origin, StreamBackend, StreamRoute, StreamTarget, UpstreamId};
@@ -23,6 +25,7 @@ pub(crate) struct Given<'r> {
     carrier: Carrier,
     metadata: &'r Meta,
     parents: &'r [ParentRef],
+    defaults: Option<&'r DefaultScope>,
     hostnames: &'r [Box<str>],
     rules: &'r [StreamRouteRule],
 }
@@ -34,6 +37,7 @@ impl<'r> From<&'r TCPRoute> for Given<'r> {
             carrier: Carrier::Tcp,
             metadata: &route.metadata,
             parents: &route.spec.parent_refs,
+            defaults: route.spec.use_default_gateways.as_ref(),
             hostnames: &[],
             rules: &route.spec.rules,
         }
@@ -47,6 +51,7 @@ impl<'r> From<&'r UDPRoute> for Given<'r> {
             carrier: Carrier::Udp,
             metadata: &route.metadata,
             parents: &route.spec.parent_refs,
+            defaults: route.spec.use_default_gateways.as_ref(),
             hostnames: &[],
             rules: &route.spec.rules,
         }
@@ -60,6 +65,7 @@ impl<'r> From<&'r TLSRoute> for Given<'r> {
             carrier: Carrier::Tcp,
             metadata: &route.metadata,
             parents: &route.spec.parent_refs,
+            defaults: route.spec.use_default_gateways.as_ref(),
             hostnames: &route.spec.hostnames,
             rules: &route.spec.rules,
         }
@@ -81,6 +87,7 @@ pub(crate) fn translate(
         kind: given.kind,
         metadata: given.metadata,
         parents: given.parents,
+        defaults: given.defaults,
         hostnames: hostnames.as_deref().unwrap_or(&[HostPattern::Any]),
     };
     let attachments = attach(scope, attaching);
