@@ -49,14 +49,14 @@ pub(crate) fn attach(scope: &mut Scope<'_>, route: Attaching<'_>) -> Vec<Attachm
     }
     let defaults = defaults(scope, route, &origin);
     if !defaults.is_empty() {
-        let mut all = |scope: &mut Scope<'_>| -> Vec<Attachment> {
+        let all = |scope: &mut Scope<'_>| -> Vec<Attachment> {
             let attached = defaults
                 .iter()
                 .filter_map(|parent| attach_to(scope, route, &origin, parent, DEFAULTS.to_owned()));
             attached.collect()
         };
         // That not every one of them fits is no mistake of the route's; that none does is.
-        let told = scope.quietly(true, &mut all);
+        let told = scope.quietly(true, all);
         attachments.extend(if told.iter().all(|attachment| attachment.refused.is_some()) {
             all(scope)
         } else {
