@@ -9,7 +9,8 @@ use super::relay::{HALF_CLOSED, SENT_AHEAD};
 use super::session::Session;
 use crate::fault::{self, Fault};
 use crate::http::buffer::Fill;
-use crate::http::h1::BodyLength;
+use crate::http::grpc;
+use crate::http::h1::{BodyLength, ResponseHead};
 use crate::stream::Stream;
 use crate::time::Instant;
 use crate::upstream::UpstreamCell;
@@ -74,6 +75,14 @@ impl<'p> Retries<'p> {
         let half = longest / 2;
         half + half / JITTER_STEPS * random.below(JITTER_STEPS + 1)
     }
+}
+
+/// Whether this answer is a reason to try again. A call of gRPC that failed before anything else of an answer counts by the
+/// status that stands for its code; as UNAVAILABLE it was not carried out (HTTPRouteRetry, "explicit rejection").
+pub(super) fn wanted(retry: &ir::Retry, response: &ResponseHead, raw: &[u8]) -> bool {
+    retry.covers(response.status)
+        || grpc::failed_at_once(&response.fields, raw)
+            .is_some_and(|status| status == UNAVAILABLE || retry.covers(status))
 }
 
 impl Replay {
@@ -222,3 +231,5 @@ mod tests {
         assert!(!replay.keep(b"x"));
     }
 }
+/// Of HTTP, for the code of gRPC.
+const UNAVAILABLE: u16 = 503;

@@ -13,6 +13,7 @@ pub(super) use figures::Figures;
 pub(super) use upload::{Sending, Upload};
 pub(super) use wait::{Deadlines, HALF_CLOSED};
 
+use super::again;
 use super::answer::ResponseRules;
 use crate::connection::Control;
 use crate::fault::Fault;
@@ -297,7 +298,7 @@ impl Relay<'_, '_> {
         }
         self.figures.upstream_status = self.response.status;
         if let Some(retry) = self.retry
-            && retry.covers(self.response.status)
+            && again::wanted(retry, self.response, raw)
             && self.upload.repeatable()
         {
             self.from_upstream.consume(end);

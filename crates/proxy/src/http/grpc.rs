@@ -56,6 +56,19 @@ pub fn code(status: u16, fault: Option<Fault>) -> u8 {
     }
 }
 
+/// The status of HTTP that stands for a call's failure, if this head of a response is all of it (Trailers-Only): as
+/// google/rpc/code.proto says for each code. None: it goes on, went well, or is no call.
+pub fn failed_at_once(fields: &Fields, raw: &[u8]) -> Option<u16> {
+    let (_, text) = fields.find_from(raw, b"grpc-status", 0)?;
+    let code: u8 = crate::sys::ascii(text)?.parse().ok()?;
+    FAILURES.get(usize::from(code).checked_sub(1)?).copied()
+}
+
+/// By code, from CANCELLED on.
+const FAILURES: [u16; 16] = [
+    499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401,
+];
+
 /// What becomes of a call that breaks off behind the head of its response: its status, as trailer fields.
 pub fn trailer(fault: Fault) -> HeaderMap {
     let text = format!("{} ({fault})", write::reason_of(fault.status()));
@@ -145,6 +158,28 @@ mod tests {
         assert_eq!(code(504, Some(Fault::RequestTimeout)), 4);
         assert_eq!(code(504, Some(Fault::HeadTimeout)), 14);
         assert_eq!(code(413, Some(Fault::BodyTooLarge)), 8);
+    }
+
+    #[test]
+    fn a_call_that_failed_at_once_has_a_status_of_http() {
+        let read = |text: &str| {
+            let head: &'static str = format!("grpc-status: {text}\r\n").leak();
+            failed_at_once(&fields_of(head), head.as_bytes())
+        };
+        for (code, status) in [
+            ("1", 499),
+            ("4", 504),
+            ("8", 429),
+            ("13", 500),
+            ("14", 503),
+            ("16", 401),
+        ] {
+            assert_eq!(read(code), Some(status), "{code}");
+        }
+        for none in ["0", "17", "-1", "", "x", "256"] {
+            assert_eq!(read(none), None, "{none:?}");
+        }
+        assert_eq!(failed_at_once(&fields_of(""), b""), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::{backend, front, nobody, to};
 use h2::Reason;
-use http::Request;
+use http::{Request, Response};
 use narthex_testbed::http2::{Frame, Frames, Http2, Http2Backend};
 use narthex_testbed::objects::FRONT;
 use narthex_testbed::scripted::{Scripted, ScriptedBackend};
@@ -208,6 +208,55 @@ async fn a_rule_that_retries_sends_the_body_again() {
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
     assert_eq!(client.body(&head).await.unwrap().0, b"hello");
     assert_eq!(two.requests(), 9);
+}
+
+#[tokio::test]
+async fn a_call_that_failed_at_once_is_tried_again_by_its_code() {
+    let two = Http2Backend::start(|mut received| async move {
+        received.read().await.unwrap();
+        // Every other one fails, with the code that it asks for.
+        let code = match received.number % 2 {
+            0 => received.head.headers["x-code"].to_str().unwrap().to_owned(),
+            _ => "0".to_owned(),
+        };
+        let head = Response::builder()
+            .header("content-type", "application/grpc")
+            .header("grpc-status", code);
+        received
+            .respond
+            .send_response(head.body(()).unwrap(), true)
+            .unwrap();
+    })
+    .await;
+    let yaml = [
+        FRONT,
+        &backend("two", "kubernetes.io/h2c", &[two.address]),
+        &to("two", ", retry: {attempts: 1, codes: [504], backoff: 5ms}"),
+    ];
+    let gw = Gateway::builder()
+        .file("objects.yaml", &yaml.concat())
+        .without_echo()
+        .start()
+        .await;
+    let mut client = Http2::plain(gw.address(80)).await;
+    let mut requests = 0;
+    for (code, again) in [("14", true), ("4", true), ("13", false), ("5", false)] {
+        let request = Request::post("http://two.example/a.B/C")
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .header("x-code", code);
+        let asked = client.ask(request.body(()).unwrap(), true).await.unwrap();
+        let answer = asked.answer().await.unwrap();
+        let expected = if again { "0" } else { code };
+        assert_eq!(answer.headers["grpc-status"], expected);
+        requests += if again { 2 } else { 1 };
+        assert_eq!(two.requests(), requests, "{code}");
+        if !again {
+            // So that the next call is one that fails.
+            requests += 1;
+            assert_eq!(client.get("http://two.example/").await.status, 200);
+        }
+    }
 }
 
 #[tokio::test]
