@@ -1,9 +1,11 @@
-//! (j) Connections that made one request and now wait: our memory for each, plain and with TLS.
+//! (j) Connections that made one request and now wait: our memory for each, plain and with TLS, over HTTP/1.1 and HTTP/2.
 
 use super::Scenario;
 use crate::bench::Bench;
 use crate::client::{self, Client};
 use crate::figure::{Metric, Section};
+use crate::load::{self, Kind, Load, Until};
+use crate::origin::BODY;
 use crate::peer::{HAPROXY, HOST, NARTHEX, NGINX, Peer, Running, Setup};
 use crate::target::{Limit, Target};
 use std::time::{Duration, Instant};
@@ -12,6 +14,8 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 
 const PLAIN: Metric = Metric::cost("memory per idle plain connection", "KiB");
 const TLS: Metric = Metric::cost("memory per idle TLS connection", "KiB");
+const HTTP2_PLAIN: Metric = Metric::cost("memory per idle HTTP/2 connection", "KiB");
+const HTTP2_TLS: Metric = Metric::cost("memory per idle HTTP/2 connection over TLS", "KiB");
 const METHOD: &str = "PSS of the process, after minus before";
 /// What the file limit leaves may be fewer.
 const CONNECTIONS: usize = 10_000;
@@ -25,6 +29,7 @@ pub const SCENARIO: Scenario = Scenario {
     targets: &[
         Target::new(PLAIN, Limit::Value(4.0)),
         Target::new(TLS, Limit::Value(12.0)),
+        Target::new(HTTP2_PLAIN, Limit::Value(16.0)),
     ],
     run,
 };
@@ -46,6 +51,15 @@ fn run(bench: &Bench) -> Result<Section, String> {
                 if tls { "TLS" } else { "plain" }
             ));
             let each = one(bench, peer, count, tls)?;
+            section.push(peer.name, metric, METHOD, vec![each]);
+        }
+        for (metric, tls) in [(HTTP2_PLAIN, false), (HTTP2_TLS, true)] {
+            let over = if tls { " over TLS" } else { "" };
+            bench.progress(format_args!(
+                "{}: {count} idle connections of HTTP/2{over}",
+                peer.name
+            ));
+            let each = one_http2(bench, peer, count, tls)?;
             section.push(peer.name, metric, METHOD, vec![each]);
         }
     }
@@ -79,6 +93,48 @@ fn one(bench: &Bench, peer: &Peer, count: usize, tls: bool) -> Result<f64, Strin
             ));
         }
     }
+    Ok(after.saturating_sub(before) as f64 / count as f64)
+}
+
+/// The same over HTTP/2.
+fn one_http2(bench: &Bench, peer: &Peer, count: usize, tls: bool) -> Result<f64, String> {
+    let setup = Setup {
+        http2: true,
+        ..Setup::default()
+    };
+    let running = peer.start(bench, &setup)?;
+    let settled = if bench.quick && peer.name != NARTHEX {
+        Duration::from_secs(2)
+    } else {
+        SETTLED
+    };
+    let load = |connections: usize| {
+        let mut load = Load::plain(if tls { running.tls } else { running.address });
+        load.tls = tls.then(|| bench.certificate.chain_file.clone());
+        load.connections = connections;
+        load.kind = Kind::Streams {
+            bytes: BODY as u64,
+            each: 1,
+        };
+        load
+    };
+    let ask = |client: &mut load::Client, connections: usize| {
+        let outcome = client.window(Until::Requests(connections as u64))?;
+        match outcome.failures.first() {
+            Some(failure) => Err(format!("{}: {failure}", peer.name)),
+            None => Ok(()),
+        }
+    };
+    let mut first = load::Client::start(bench, &load(50))?;
+    ask(&mut first, 50)?;
+    drop(first);
+    std::thread::sleep(settled);
+    let before = running.process.pss();
+    let mut client = load::Client::start(bench, &load(count))?;
+    ask(&mut client, count)?;
+    std::thread::sleep(settled);
+    let after = running.process.pss();
+    ask(&mut client, count)?;
     Ok(after.saturating_sub(before) as f64 / count as f64)
 }
 

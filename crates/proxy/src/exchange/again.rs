@@ -173,6 +173,9 @@ const MOST_DOUBLINGS: u32 = 4;
 /// How finely the random part of a wait is chosen.
 const JITTER_STEPS: u32 = 1000;
 
+/// Of HTTP, for the code of gRPC.
+const UNAVAILABLE: u16 = 503;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,5 +234,3 @@ mod tests {
         assert!(!replay.keep(b"x"));
     }
 }
-/// Of HTTP, for the code of gRPC.
-const UNAVAILABLE: u16 = 503;
