@@ -68,6 +68,13 @@ pub enum Kind {
         /// Streams under way on each connection.
         each: usize,
     },
+    /// A unary call of gRPC over HTTP/2, answered with so many bytes; so many at once on each connection.
+    Calls {
+        /// Bytes of the answer's message, with what stands in front of it.
+        bytes: u64,
+        /// Calls under way on each connection.
+        each: usize,
+    },
     /// GETs at so many per second whether or not earlier ones are answered; latency counts from when each was due.
     Paced(f64),
 }
@@ -199,7 +206,9 @@ pub fn run(words: &[String]) -> Result<(), String> {
     let words = words.first().ok_or("usage: load JSON")?;
     let load: Load = serde_json::from_str(words).map_err(|error| error.to_string())?;
     let mut streams = match load.kind {
-        Kind::Streams { bytes, each } => Some(streams::Streams::new(&load, bytes, each)?),
+        Kind::Streams { bytes, each } | Kind::Calls { bytes, each } => {
+            Some(streams::Streams::new(&load, bytes, each)?)
+        }
         _ => None,
     };
     let mut http3 = match load.kind {

@@ -1,6 +1,8 @@
 //! The server behind every proxy under test: one thread, fixed answers, and an echo for upgraded connections.
 //! Small on purpose: what it costs must not hide what a proxy costs.
 
+mod calls;
+
 use std::io;
 use std::rc::Rc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -96,6 +98,10 @@ enum Answer {
 }
 
 async fn connection(mut stream: TcpStream, answers: &Answers) -> io::Result<()> {
+    let mut first = [0; 4];
+    if stream.peek(&mut first).await? == first.len() && first == *b"PRI " {
+        return calls::connection(stream).await;
+    }
     let mut buffer = vec![0; 64 * 1024];
     let mut filled = 0;
     loop {

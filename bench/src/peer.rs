@@ -73,6 +73,8 @@ pub struct Setup<'a> {
     pub streams: bool,
     /// To speak HTTP/2 with clients instead of HTTP/1.1.
     pub http2: bool,
+    /// To speak HTTP/2 with clients and with the origin, for gRPC.
+    pub grpc: bool,
     /// The server behind, if it is not the origin of the bench.
     pub origin: Option<SocketAddr>,
 }
@@ -87,6 +89,7 @@ impl Default for Setup<'_> {
             flags: &[],
             streams: false,
             http2: false,
+            grpc: false,
             origin: None,
         }
     }
@@ -163,7 +166,8 @@ impl Peer {
             })?;
         if setup.config.is_none() && setup.origin.is_none() {
             // Some accept before they have read their routes.
-            wait_for_answer(address, setup.http2).map_err(|problem| format!("{}: {problem}", self.name))?;
+            wait_for_answer(address, setup.http2 || setup.grpc)
+                .map_err(|problem| format!("{}: {problem}", self.name))?;
         }
         Ok(Running {
             process,

@@ -198,7 +198,7 @@ async fn exchange(
                 Err(io::Error::other("another datagram came back"))
             }
         }
-        Kind::Paced(_) | Kind::Streams { .. } | Kind::Http3 { .. } => {
+        Kind::Paced(_) | Kind::Streams { .. } | Kind::Calls { .. } | Kind::Http3 { .. } => {
             Err(io::Error::other("not a load of this loop"))
         }
     }

@@ -1,7 +1,8 @@
 //! The closed loop over HTTP/2: so many connections, each with so many streams under way, every answer checked.
 
 use super::connection::Connector;
-use super::{Load, Outcome, Until};
+use super::{Kind, Load, Outcome, Until};
+use crate::origin::BODY;
 use h2::client::SendRequest;
 use http::{Request, Uri};
 use std::cell::{Cell, RefCell};
@@ -24,6 +25,8 @@ pub struct Streams {
 struct Shared {
     uri: Uri,
     bytes: u64,
+    /// The message of a call; unset for GETs.
+    message: Option<bytes::Bytes>,
     began: Cell<Instant>,
     until: Cell<Until>,
     begun: Cell<u64>,
@@ -48,6 +51,7 @@ impl Streams {
             shared: Rc::new(Shared {
                 uri: uri.parse().map_err(|error| format!("{uri}: {error}"))?,
                 bytes,
+                message: matches!(load.kind, Kind::Calls { .. }).then(message),
                 began: Cell::new(Instant::now()),
                 until: Cell::new(Until::Requests(0)),
                 begun: Cell::new(0),
@@ -134,8 +138,21 @@ async fn exchange(shared: &Shared, ask: SendRequest<bytes::Bytes>) -> io::Result
     let fields = request.headers_mut();
     fields.insert("user-agent", http::HeaderValue::from_static("bench"));
     fields.insert("accept", http::HeaderValue::from_static("*/*"));
+    if shared.message.is_some() {
+        *request.method_mut() = http::Method::POST;
+        let fields = request.headers_mut();
+        fields.insert("content-type", http::HeaderValue::from_static("application/grpc"));
+        fields.insert("te", http::HeaderValue::from_static("trailers"));
+    }
     let mut ask = ask.ready().await.map_err(io::Error::other)?;
-    let (response, _) = ask.send_request(request, true).map_err(io::Error::other)?;
+    let (response, mut content) = ask
+        .send_request(request, shared.message.is_none())
+        .map_err(io::Error::other)?;
+    if let Some(message) = &shared.message {
+        content
+            .send_data(message.clone(), true)
+            .map_err(io::Error::other)?;
+    }
     let response = response.await.map_err(io::Error::other)?;
     if response.status() != 200 {
         return Err(io::Error::other(format!("status {}", response.status())));
@@ -148,6 +165,13 @@ async fn exchange(shared: &Shared, ask: SendRequest<bytes::Bytes>) -> io::Result
         let given = body.flow_control().release_capacity(piece.len());
         given.map_err(io::Error::other)?;
     }
+    if shared.message.is_some() {
+        let trailer = body.trailers().await.map_err(io::Error::other)?;
+        let status = trailer.as_ref().and_then(|trailer| trailer.get("grpc-status"));
+        if status.is_none_or(|status| status != "0") {
+            return Err(io::Error::other(format!("a call ended with {status:?}")));
+        }
+    }
     if read == shared.bytes {
         Ok(())
     } else {
@@ -156,6 +180,14 @@ async fn exchange(shared: &Shared, ask: SendRequest<bytes::Bytes>) -> io::Result
             shared.bytes
         )))
     }
+}
+
+/// As many bytes as an answer has.
+fn message() -> bytes::Bytes {
+    let mut message = vec![0; 5];
+    message[1..].copy_from_slice(&(BODY as u32 - 5).to_be_bytes());
+    message.resize(BODY, b'x');
+    message.into()
 }
 
 impl Shared {

@@ -68,7 +68,8 @@ pub const CALLGRIND_METHOD: &str = "callgrind, a long run minus a short one";
 
 /// Counts under callgrind: a long run minus a short one, divided by the difference, so that start and stop cancel out.
 pub fn callgrind(bench: &Bench, peer: &Peer, work: &Work<'_>) -> Result<Counted, String> {
-    let (load, tls, http2) = (&work.load, work.tls, work.setup.http2);
+    let (load, tls) = (&work.load, work.tls);
+    let (http2, grpc) = (work.setup.http2, work.setup.grpc);
     if !installed("valgrind") {
         return Err("no instructions: valgrind is not installed".into());
     }
@@ -76,7 +77,9 @@ pub fn callgrind(bench: &Bench, peer: &Peer, work: &Work<'_>) -> Result<Counted,
     // Side by side: counts do not depend on how fast anything runs.
     let [short, long] = std::thread::scope(|scope| {
         counts
-            .map(|requests| scope.spawn(move || callgrind_run(bench, peer, (load, tls, http2), requests)))
+            .map(|requests| {
+                scope.spawn(move || callgrind_run(bench, peer, (load, tls, http2, grpc), requests))
+            })
             .map(|run| run.join().unwrap_or_else(|_| Err("a run's thread ended".into())))
     });
     let (short, long) = (short?, long?);
@@ -91,7 +94,7 @@ pub fn callgrind(bench: &Bench, peer: &Peer, work: &Work<'_>) -> Result<Counted,
 fn callgrind_run(
     bench: &Bench,
     peer: &Peer,
-    (load, tls, http2): (&Load, bool, bool),
+    (load, tls, http2, grpc): (&Load, bool, bool, bool),
     requests: u64,
 ) -> Result<Counted, String> {
     let out = bench
@@ -108,6 +111,7 @@ fn callgrind_run(
         under: &under,
         cpus: "0,1",
         http2,
+        grpc,
         ..Setup::default()
     };
     let running = peer.start(bench, &setup)?;

@@ -7,10 +7,10 @@ use super::{CADDY, ENVOY, HAPROXY, HAPROXY_SYSTEM, NARTHEX, NGINX, Peer, RELAY, 
 pub fn command(peer: &Peer, setup: &Setup<'_>, places: &Places<'_>) -> Result<Vec<String>, String> {
     let config = |name: &str, committed: &str| -> Result<String, String> {
         let text = setup.config.unwrap_or(committed);
-        let text = if setup.http2 {
-            http2(name, text)
-        } else {
-            text.to_owned()
+        let text = match (setup.http2, setup.grpc) {
+            (_, true) => changed(&changed(text, http2(name)), grpc(name)),
+            (true, false) => changed(text, http2(name)),
+            (false, false) => text.to_owned(),
         };
         let written = places.write(name, &text)?;
         Ok(written.display().to_string())
@@ -88,8 +88,8 @@ pub fn command(peer: &Peer, setup: &Setup<'_>, places: &Places<'_>) -> Result<Ve
 }
 
 /// The same configuration, with HTTP/2 for clients: some have to be told, on each port, which version they meet there.
-fn http2(name: &str, text: &str) -> String {
-    let changes: &[(&str, &str)] = match name {
+fn http2(name: &str) -> Changes {
+    match name {
         "nginx.conf" => &[
             ("listen @LISTEN@ reuseport", "listen @LISTEN@ http2 reuseport"),
             ("listen @TLS@ ssl reuseport", "listen @TLS@ ssl http2 reuseport"),
@@ -107,10 +107,33 @@ fn http2(name: &str, text: &str) -> String {
             ("alpn_protocols: [http/1.1]", "alpn_protocols: [h2]"),
         ],
         _ => &[],
-    };
-    let mut text = text.to_owned();
-    for (from, to) in changes {
-        text = text.replace(from, to);
     }
-    text
+}
+
+/// With HTTP/2 for the origin too, and what else calls of gRPC need.
+fn grpc(name: &str) -> Changes {
+    match name {
+        "narthex.yaml" => &[(
+            "{ports: [{port: 80}]}",
+            "{ports: [{port: 80, appProtocol: kubernetes.io/h2c}]}",
+        )],
+        "nginx.conf" => &[
+            (
+                "location / { proxy_pass http://",
+                "location / { grpc_pass grpc://",
+            ),
+            ("        proxy_set_header Host", "        grpc_set_header Host"),
+            ("        proxy_set_header X-", "        grpc_set_header X-"),
+        ],
+        "haproxy.cfg" => &[("server origin @ORIGIN@", "server origin @ORIGIN@ proto h2")],
+        _ => &[],
+    }
+}
+
+/// What to replace by what in a configuration.
+type Changes = &'static [(&'static str, &'static str)];
+
+fn changed(text: &str, changes: Changes) -> String {
+    let replace = |text: String, (from, to): &(&str, &str)| text.replace(from, to);
+    changes.iter().fold(text.to_owned(), replace)
 }

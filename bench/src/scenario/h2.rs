@@ -1,4 +1,4 @@
-//! (m) HTTP/2 from clients, HTTP/1.1 to the origin: small GETs on many streams, and large ones.
+//! (m) HTTP/2 from clients: to an origin of HTTP/1.1 small GETs on many streams, and large ones; calls of gRPC to one of HTTP/2.
 
 use super::Scenario;
 use crate::bench::Bench;
@@ -12,12 +12,14 @@ use crate::target::{Limit, Target};
 /// The row of the table.
 pub const SCENARIO: Scenario = Scenario {
     key: "m",
-    title: "HTTP/2: small GETs, 10 streams on each connection, and 1 MiB",
+    title: "HTTP/2: small GETs, 10 streams on each connection, 1 MiB, and calls of gRPC",
     targets: &[
         Target::new(INSTRUCTIONS, Limit::TimesBest(0.9)),
         Target::new(CPU, Limit::TimesBest(1.0)),
         Target::new(TLS_CPU, Limit::TimesBest(1.0)),
         Target::new(MIB, Limit::TimesBest(1.0)),
+        Target::new(CALL_INSTRUCTIONS, Limit::TimesBest(0.9)),
+        Target::new(CALL_CPU, Limit::TimesBest(1.0)),
     ],
     run,
 };
@@ -29,6 +31,11 @@ const TLS_CPU: Metric = Metric::cost("CPU time per request over TLS, 64 connecti
 const INSTRUCTIONS: Metric = Metric::cost("user instructions per request, 8 connections", "instructions");
 const ALLOCATIONS: Metric = Metric::cost("allocations per request", "calls");
 const MIB: Metric = Metric::cost("CPU time per MiB, 8 connections", "µs");
+const CALL_CPU: Metric = Metric::cost("CPU time per unary call of gRPC, 64 connections", "µs");
+const CALL_INSTRUCTIONS: Metric = Metric::cost(
+    "user instructions per unary call of gRPC, 8 connections",
+    "instructions",
+);
 
 fn run(bench: &Bench) -> Result<Section, String> {
     let mut section = Section::default();
@@ -84,6 +91,35 @@ fn run(bench: &Bench) -> Result<Section, String> {
         &work(plain, large, false, mib, Metrics::cpu(MIB)),
         &mut section,
     )?;
-    section.note("Requests go on to the origin over HTTP/1.1.");
+    calls(bench, &mut section)?;
+    section.note("Requests go on to the origin over HTTP/1.1, calls over HTTP/2.");
     Ok(section)
+}
+
+/// Unary calls of gRPC, HTTP/2 on both sides.
+fn calls(bench: &Bench, section: &mut Section) -> Result<(), String> {
+    let work = |connections: usize| {
+        let mut load = Load::plain(bench.origin());
+        load.connections = connections;
+        load.kind = Kind::Calls {
+            bytes: BODY as u64,
+            each: 10,
+        };
+        Work {
+            peers: { bench.peers.iter() }
+                .filter(|peer| [NARTHEX, HAPROXY, NGINX].contains(&peer.name))
+                .collect(),
+            load,
+            tls: false,
+            setup: Setup {
+                grpc: true,
+                ..Setup::default()
+            },
+            units: 1.0,
+            metrics: Metrics::cpu(CALL_CPU),
+        }
+    };
+    measure::costs(bench, &work(64), section)?;
+    measure::instructions(bench, &work(8), CALL_INSTRUCTIONS, None, section);
+    Ok(())
 }
