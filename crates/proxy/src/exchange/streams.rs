@@ -245,8 +245,12 @@ impl Shared {
         }
         work.give_back();
         let Session {
-            downstream, lines, ..
+            downstream,
+            lines,
+            input,
+            ..
         } = session;
+        input.give_back();
         let Downstream { control, stream, .. } = downstream;
         self.berths.borrow_mut().push(Berth { control, lines, peer });
         stream
