@@ -1,5 +1,7 @@
 //! The data plane from outside: start it, publish snapshots to it, look at it, drain it.
 
+mod start;
+
 use crate::drain::DrainOutcome;
 use crate::handoff::Peers;
 use crate::l4::udp;
@@ -7,10 +9,11 @@ use crate::listener;
 use crate::plan::{Builder, Plan};
 use crate::quic;
 use crate::sys;
-use crate::time::{self, Instant, timeout_at};
+use crate::time::{Instant, timeout_at};
 use crate::tls::{BrokenCertificate, TlsClients};
 use crate::upstream::UpstreamState;
-use crate::worker::{self, Command, Opened, Seed, WorkerState};
+use crate::worker::{Command, Opened, Seed};
+use start::{default_connections, start_worker};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -19,7 +22,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use telemetry::{AccessLog, Telemetry, UpstreamGauges};
-use tokio::runtime::{Builder as RuntimeBuilder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
 /// How a data plane is started.
@@ -403,49 +405,6 @@ fn report_upstreams(telemetry: &Telemetry, publisher: &Arc<Mutex<Publisher>>) {
     });
 }
 
-fn start_worker(seed: Seed, commands: mpsc::UnboundedReceiver<Command>) -> io::Result<()> {
-    let (started, outcome) = std::sync::mpsc::sync_channel(1);
-    std::thread::Builder::new()
-        .name(format!("worker-{}", seed.index))
-        .spawn(move || {
-            let runtime = match RuntimeBuilder::new_current_thread()
-                // Not its timers: `time` has its own.
-                .enable_io()
-                .build_local(LocalOptions::default())
-            {
-                Ok(runtime) => runtime,
-                Err(error) => return drop(started.send(Err(error))),
-            };
-            let timers = match runtime.block_on(async { time::keep() }) {
-                Ok(timers) => timers,
-                Err(error) => return drop(started.send(Err(error))),
-            };
-            drop(started.send(Ok(())));
-            let default_connections = seed.default_connections;
-            runtime.block_on(async move {
-                tokio::task::spawn_local(timers);
-                worker::run(WorkerState::new(seed), default_connections, commands).await;
-            });
-            // Connections that are still open are tasks of the runtime and end with it.
-            runtime.shutdown_background();
-        })?;
-    outcome
-        .recv()
-        .map_err(|_| io::Error::other("the worker's thread ended at once"))?
-}
-
-/// A worker's connections if the snapshot has no limit: each may need a second file for its upstream, and some are left
-/// for everything else.
-fn default_connections(files: u64, workers: usize) -> usize {
-    let left = files.saturating_sub(OTHER_FILES) / 2;
-    usize::try_from(left)
-        .unwrap_or(usize::MAX)
-        .div_ceil(workers)
-        .clamp(16, 1 << 20)
-}
-
-/// Files for the admin listener, watches, logs and listening sockets.
-const OTHER_FILES: u64 = 256;
 /// A worker turns its event loop many thousand times a second. One that does not answer for this long is stuck.
 const STRAGGLER: Duration = Duration::from_secs(5);
 
