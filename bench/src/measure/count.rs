@@ -2,7 +2,7 @@
 
 use super::{Entry, Work};
 use crate::bench::Bench;
-use crate::load::{Client, Load, Until};
+use crate::load::{Client, Until};
 use crate::peer::{Peer, Setup};
 use crate::process::{Process, Start, installed};
 use std::collections::HashMap;
@@ -68,8 +68,6 @@ pub const CALLGRIND_METHOD: &str = "callgrind, a long run minus a short one";
 
 /// Counts under callgrind: a long run minus a short one, divided by the difference, so that start and stop cancel out.
 pub fn callgrind(bench: &Bench, peer: &Peer, work: &Work<'_>) -> Result<Counted, String> {
-    let (load, tls) = (&work.load, work.tls);
-    let (http2, grpc) = (work.setup.http2, work.setup.grpc);
     if !installed("valgrind") {
         return Err("no instructions: valgrind is not installed".into());
     }
@@ -77,9 +75,7 @@ pub fn callgrind(bench: &Bench, peer: &Peer, work: &Work<'_>) -> Result<Counted,
     // Side by side: counts do not depend on how fast anything runs.
     let [short, long] = std::thread::scope(|scope| {
         counts
-            .map(|requests| {
-                scope.spawn(move || callgrind_run(bench, peer, (load, tls, http2, grpc), requests))
-            })
+            .map(|requests| scope.spawn(move || callgrind_run(bench, peer, work, requests)))
             .map(|run| run.join().unwrap_or_else(|_| Err("a run's thread ended".into())))
     });
     let (short, long) = (short?, long?);
@@ -91,12 +87,7 @@ pub fn callgrind(bench: &Bench, peer: &Peer, work: &Work<'_>) -> Result<Counted,
     })
 }
 
-fn callgrind_run(
-    bench: &Bench,
-    peer: &Peer,
-    (load, tls, http2, grpc): (&Load, bool, bool, bool),
-    requests: u64,
-) -> Result<Counted, String> {
+fn callgrind_run(bench: &Bench, peer: &Peer, work: &Work<'_>, requests: u64) -> Result<Counted, String> {
     let out = bench
         .scratch
         .path()
@@ -110,14 +101,12 @@ fn callgrind_run(
     let setup = Setup {
         under: &under,
         cpus: "0,1",
-        http2,
-        grpc,
-        ..Setup::default()
+        ..work.setup.clone()
     };
     let running = peer.start(bench, &setup)?;
-    let mut load = load.clone();
+    let mut load = work.load.clone();
     load.target = running.address;
-    if tls {
+    if work.tls {
         // Handshakes cancel out, but under valgrind each takes its time.
         load.connections = load.connections.min(16);
         load.target = running.tls;

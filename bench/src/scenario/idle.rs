@@ -71,19 +71,9 @@ fn run(bench: &Bench) -> Result<Section, String> {
 /// KiB per connection.
 fn one(bench: &Bench, peer: &Peer, count: usize, tls: bool) -> Result<f64, String> {
     let running = peer.start(bench, &Setup::default())?;
-    // The others' allocators give nothing back later on.
-    let settled = if bench.quick && peer.name != NARTHEX {
-        Duration::from_secs(2)
-    } else {
-        SETTLED
-    };
-    // A few first: buffers and pools that exist once are not what a connection costs.
-    drop(open(bench, peer, &running, 50, tls)?);
-    std::thread::sleep(settled);
-    let before = running.process.pss();
-    let mut connections = open(bench, peer, &running, count, tls)?;
-    std::thread::sleep(settled);
-    let after = running.process.pss();
+    let (each, mut connections) = grown(bench, peer, &running, count, |count| {
+        open(bench, peer, &running, count, tls)
+    })?;
     for (number, connection) in connections.iter_mut().enumerate() {
         let used = connection.get(HOST, "/bench").map(|answer| answer.status);
         if !matches!(used, Ok(200)) {
@@ -93,7 +83,7 @@ fn one(bench: &Bench, peer: &Peer, count: usize, tls: bool) -> Result<f64, Strin
             ));
         }
     }
-    Ok(after.saturating_sub(before) as f64 / count as f64)
+    Ok(each)
 }
 
 /// The same over HTTP/2.
@@ -103,21 +93,7 @@ fn one_http2(bench: &Bench, peer: &Peer, count: usize, tls: bool) -> Result<f64,
         ..Setup::default()
     };
     let running = peer.start(bench, &setup)?;
-    let settled = if bench.quick && peer.name != NARTHEX {
-        Duration::from_secs(2)
-    } else {
-        SETTLED
-    };
-    let load = |connections: usize| {
-        let mut load = Load::plain(if tls { running.tls } else { running.address });
-        load.tls = tls.then(|| bench.certificate.chain_file.clone());
-        load.connections = connections;
-        load.kind = Kind::Streams {
-            bytes: BODY as u64,
-            each: 1,
-        };
-        load
-    };
+    // One request on each connection.
     let ask = |client: &mut load::Client, connections: usize| {
         let outcome = client.window(Until::Requests(connections as u64))?;
         match outcome.failures.first() {
@@ -125,17 +101,44 @@ fn one_http2(bench: &Bench, peer: &Peer, count: usize, tls: bool) -> Result<f64,
             None => Ok(()),
         }
     };
-    let mut first = load::Client::start(bench, &load(50))?;
-    ask(&mut first, 50)?;
-    drop(first);
+    let (each, mut client) = grown(bench, peer, &running, count, |count| {
+        let mut load = Load::plain(if tls { running.tls } else { running.address });
+        load.tls = tls.then(|| bench.certificate.chain_file.clone());
+        load.connections = count;
+        load.kind = Kind::Streams {
+            bytes: BODY as u64,
+            each: 1,
+        };
+        let mut client = load::Client::start(bench, &load)?;
+        ask(&mut client, count)?;
+        Ok(client)
+    })?;
+    ask(&mut client, count)?;
+    Ok(each)
+}
+
+/// What the process has grown by for each of so many connections, in KiB, and those connections.
+fn grown<T>(
+    bench: &Bench,
+    peer: &Peer,
+    running: &Running,
+    count: usize,
+    open: impl Fn(usize) -> Result<T, String>,
+) -> Result<(f64, T), String> {
+    // The others' allocators give nothing back later on.
+    let settled = if bench.quick && peer.name != NARTHEX {
+        Duration::from_secs(2)
+    } else {
+        SETTLED
+    };
+    // A few first: buffers and pools that exist once are not what a connection costs.
+    drop(open(50)?);
     std::thread::sleep(settled);
     let before = running.process.pss();
-    let mut client = load::Client::start(bench, &load(count))?;
-    ask(&mut client, count)?;
+    let connections = open(count)?;
     std::thread::sleep(settled);
     let after = running.process.pss();
-    ask(&mut client, count)?;
-    Ok(after.saturating_sub(before) as f64 / count as f64)
+    Ok((after.saturating_sub(before) as f64 / count as f64, connections))
 }
 
 fn open(
