@@ -1,9 +1,9 @@
 //! Sessions (`sessionPersistence`, GEP-1619): keeps a client at the endpoint that it was sent to first.
 //!
-//! Nothing is remembered here. A token says which backend and which endpoint it was, and since when, sealed so that clients
-//! neither read addresses in it nor make their own. Every worker and every replica reads the tokens of all, as the key comes
-//! from the rule; and an address counts only while it is one of the backend's endpoints, so a token leads nowhere that the
-//! rule does not lead.
+//! Nothing is remembered here. A token says which backend and which endpoint it was, and since when, sealed so that a client
+//! reads no addresses in it. Every worker and every replica reads the tokens of all, as the key comes from what the rule is
+//! called. Who knows that could make tokens; but an address counts only while it is one of the backend's endpoints, so a
+//! token leads nowhere that the rule does not lead.
 
 use crate::http::h1::Fields;
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -11,7 +11,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ir::{SessionCarrier, UpstreamId};
+use ir::SessionCarrier;
 use std::fmt::{self, Write as _};
 use std::iter;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -154,17 +154,11 @@ fn cookies<'a>(fields: &'a Fields, raw: &'a [u8]) -> impl Iterator<Item = &'a [u
 }
 
 fn mark(backend: &ir::Backend) -> Option<Mark> {
-    match &backend.target {
-        ir::Target::Upstream(id) => Some(mark_of(id)),
-        ir::Target::Broken { .. } => None,
-    }
-}
-
-fn mark_of(id: &UpstreamId) -> Mark {
-    let digest = digest(&SHA256, id.to_string().as_bytes());
-    let mut mark = Mark::default();
-    mark.copy_from_slice(&digest.as_ref()[..8]);
-    mark
+    let ir::Target::Upstream(id) = &backend.target else {
+        return None;
+    };
+    let digest = digest(&SHA256, id.0.as_bytes());
+    digest.as_ref().first_chunk().copied()
 }
 
 fn six(address: IpAddr) -> Ipv6Addr {
@@ -183,7 +177,8 @@ fn seconds() -> u64 {
 impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sessions")
-            .field("settings", &self.settings)
+            // Not the seed.
+            .field("carrier", &self.settings.carrier)
             .finish_non_exhaustive()
     }
 }
@@ -198,7 +193,7 @@ const MOST_TRIED: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ir::{Action, Backend, Origin, PathMatch, Target, Timeouts};
+    use ir::{Action, Backend, Origin, PathMatch, Target, Timeouts, UpstreamId};
     use std::time::Duration;
 
     fn sessions(seed: &str, upstreams: &[&str], absolute_timeout: Option<Duration>) -> Sessions {
@@ -278,5 +273,28 @@ mod tests {
         assert!(sessions.open(token.as_bytes(), 110).is_none());
         // A clock that is behind that of the replica that gave it.
         assert!(sessions.open(token.as_bytes(), 90).is_some());
+    }
+
+    #[test]
+    fn a_cookie_says_where_it_may_go_and_for_how_long() {
+        let mut sessions = sessions("a", &["one"], Some(Duration::from_secs(60)));
+        for (permanent, secured, end) in [
+            (false, false, "; Path=/x; HttpOnly; SameSite=Lax"),
+            (false, true, "; Path=/x; HttpOnly; SameSite=Lax; Secure"),
+            (
+                true,
+                true,
+                "; Path=/x; HttpOnly; SameSite=Lax; Secure; Max-Age=60",
+            ),
+        ] {
+            sessions.settings.carrier = SessionCarrier::Cookie {
+                name: "cart".into(),
+                path: "/x".into(),
+                permanent,
+            };
+            let (name, value) = sessions.field(0, V4.parse().unwrap(), secured).unwrap();
+            let told = value.strip_prefix("cart=").unwrap();
+            assert_eq!((name, &told[told.find(';').unwrap()..]), ("Set-Cookie", end));
+        }
     }
 }

@@ -215,7 +215,7 @@ impl<'p> Forward<'_, 'p> {
         if kept.endpoint == Some(endpoint) {
             return None;
         }
-        let secured = self.session.downstream.tls.is_some();
+        let secured = self.client.scheme == "https";
         kept.sessions.field(kept.backend, endpoint, secured)
     }
 

@@ -267,11 +267,7 @@ impl LocalUpstream {
         };
         let avoided = |index: usize| avoid.contains(&endpoints[index].state.address);
         let first = first
-            .and_then(|first| {
-                endpoints
-                    .iter()
-                    .position(|endpoint| endpoint.state.address == first)
-            })
+            .and_then(|first| position(endpoints, first))
             .filter(|&index| has_room(index) && !rests(index) && !avoided(index));
         let choice = first
             .or_else(|| {
@@ -313,12 +309,15 @@ impl LocalEndpoint {
     }
 }
 
-/// Endpoints are sorted by address.
 fn find(endpoints: &[Rc<LocalEndpoint>], address: SocketAddr) -> Option<&Rc<LocalEndpoint>> {
-    let index = endpoints
+    Some(&endpoints[position(endpoints, address)?])
+}
+
+/// Endpoints are sorted by address.
+fn position(endpoints: &[Rc<LocalEndpoint>], address: SocketAddr) -> Option<usize> {
+    endpoints
         .binary_search_by_key(&address, |endpoint| endpoint.state.address)
-        .ok()?;
-    Some(&endpoints[index])
+        .ok()
 }
 
 fn balancer(upstream: &ir::Upstream, random: &Random) -> Balancer {

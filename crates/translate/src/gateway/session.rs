@@ -82,6 +82,14 @@ fn timeout(given: &Given) -> Result<Option<std::time::Duration>, Mistake> {
 }
 
 fn carrier(given: &Given, seed: &str) -> Result<SessionCarrier, Mistake> {
+    let of_now = given.cookie.is_some() || given.header.is_some();
+    if of_now && (given.session_name.is_some() || given.cookie_config.is_some()) {
+        return mistake(
+            "",
+            "sessionName and cookieConfig are what cookie and header were before v1.7, and both are set",
+            "Keep cookie or header",
+        );
+    }
     match given.kind.clone().unwrap_or_default() {
         Type::Cookie if given.header.is_some() => mistake(
             ".header",
