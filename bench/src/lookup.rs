@@ -237,7 +237,6 @@ fn route(number: usize, hostnames: Vec<HostPattern>, matches: Vec<Match>) -> Rou
         action: Action::Answer,
         timeouts: Timeouts::default(),
         retry: None,
-        session: None,
         grpc: false,
     };
     Route {

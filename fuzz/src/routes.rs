@@ -175,7 +175,6 @@ fn rule(bytes: &mut Bytes<'_>, origin: &Origin, index: usize, regexes: bool) -> 
         action: Action::Answer,
         timeouts: Timeouts::default(),
         retry: None,
-        session: None,
         grpc: false,
     }
 }

@@ -3,6 +3,9 @@
 use crate::meta::{Meta, list, null_as_default, resource};
 use serde::{Deserialize, Serialize};
 
+/// Label that names the XBackend of a slice that belongs to no Service: those that stand for endpoints of flags have it.
+pub const XBACKEND_NAME_LABEL: &str = "narthex.dev/xbackend-name";
+
 /// Label that names the Service of a slice.
 pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 

@@ -4,6 +4,8 @@
 //! is a tolerant enum: a word newer than this program becomes `Other(word)` and concerns one field of one
 //! object, never a whole list.
 
+pub mod backend;
+pub mod certificates;
 pub mod core;
 pub mod discovery;
 pub mod extension;
@@ -13,6 +15,7 @@ mod http_route;
 pub mod listener_set;
 pub mod meta;
 pub mod networking;
+pub mod pod;
 pub mod policy;
 mod session_persistence;
 pub mod status;

@@ -1,4 +1,4 @@
-//! `sessionPersistence` of a route's rule (GEP-1619), as v1.7 and as v1.6 of Gateway API have it.
+//! `sessionPersistence` (GEP-1619) of an XBackend, of a policy or of a route's rule, as v1.7 and as v1.6 of Gateway API have it.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ crate::words! {
     } default Session
 }
 
-/// `rules[].sessionPersistence`.
+/// `sessionPersistence`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SessionPersistence {

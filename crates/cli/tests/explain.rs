@@ -41,11 +41,11 @@ fn explain_tells_how_a_rule_keeps_its_clients() {
     for (url, kept) in [
         (
             "http://cart.localhost:8080/",
-            "sessions    cookie \"cart\" for /, for 12h: a client stays at the endpoint that it was sent to first",
+            "  sessions  cookie \"cart\" for /, for 12h: a client stays at the endpoint that it was sent to first",
         ),
         (
             "http://cart.localhost:8080/devices",
-            "sessions    header x-session: ",
+            "  sessions  header x-session: ",
         ),
     ] {
         let answer = run(&["explain", "--echo", "-f", "examples/sessions", "GET", url]);

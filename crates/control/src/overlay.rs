@@ -3,8 +3,11 @@
 
 use crate::{EchoAddresses, StaticEndpoint};
 use api::Meta;
+use api::backend::XBackend;
 use api::core::{Service, ServicePort, ServiceType};
-use api::discovery::{AddressType, Conditions, Endpoint, EndpointPort, EndpointSlice, SERVICE_NAME_LABEL};
+use api::discovery::{
+    AddressType, Conditions, Endpoint, EndpointPort, EndpointSlice, SERVICE_NAME_LABEL, XBACKEND_NAME_LABEL,
+};
 use ir::{Code, Diagnostic, Origin};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -44,14 +47,15 @@ impl<'a> Overlay<'a> {
     pub(crate) fn apply(&self, objects: &Objects, overlaid: &mut Overlaid) {
         overlaid.diagnostics.clear();
         let mut slices: Slices = (*objects.endpoint_slices).clone();
-        for (key, ports) in self.endpoints_by_service(objects, &mut overlaid.diagnostics) {
-            hide(&mut slices, &key, &ports.keys().copied().collect::<Vec<_>>());
+        for (owner, ports) in self.endpoints_by_owner(objects, &mut overlaid.diagnostics) {
+            hide(&mut slices, &owner, &ports.keys().copied().collect::<Vec<_>>());
             for (port, addresses) in ports {
-                add(&mut slices, &key, port, &addresses);
+                add(&mut slices, &owner, port, &addresses);
             }
         }
         if let Some(echo) = self.echo {
             echo_services(echo, objects, &mut slices, &mut overlaid.diagnostics);
+            echo_x_backends(echo, objects, &mut slices, &mut overlaid.diagnostics);
         }
         for (key, slice) in &mut slices {
             if let Some(old) = overlaid.slices.get(key)
@@ -63,15 +67,29 @@ impl<'a> Overlay<'a> {
         overlaid.slices.become_like(&slices);
     }
 
-    fn endpoints_by_service<'o>(
+    fn endpoints_by_owner<'o>(
         &self,
         objects: &'o Objects,
         diagnostics: &mut Vec<Diagnostic>,
-    ) -> BTreeMap<Key, BTreeMap<PortName<'o>, Vec<SocketAddr>>> {
-        let mut services: BTreeMap<Key, BTreeMap<PortName<'o>, Vec<SocketAddr>>> = BTreeMap::new();
+    ) -> BTreeMap<Owner, BTreeMap<PortName<'o>, Vec<SocketAddr>>> {
+        let mut owners: BTreeMap<Owner, BTreeMap<PortName<'o>, Vec<SocketAddr>>> = BTreeMap::new();
+        let mut put = |owner: Owner, port: PortName<'o>, endpoint: &StaticEndpoint| {
+            let ports = owners.entry(owner).or_default();
+            ports.entry(port).or_default().extend(&endpoint.addresses);
+        };
         for endpoint in &self.endpoints {
             let key = Key::new(endpoint.namespace.as_str(), endpoint.service.as_str());
+            let selected = objects
+                .x_backends
+                .get(&key)
+                .and_then(|backend| selecting(backend));
             let Some(service) = objects.services.get(&key) else {
+                if let Some(number) = selected
+                    && endpoint.port == number.to_string()
+                {
+                    put((key, XBACKEND_NAME_LABEL), PortName(""), endpoint);
+                    continue;
+                }
                 let message = format!("--endpoint names Service {key}, which does not exist");
                 diagnostics.push(
                     finding(Code::BackendNotFound, endpoint, message)
@@ -88,14 +106,19 @@ impl<'a> Overlay<'a> {
                     .push(finding(Code::BackendPortNotFound, endpoint, message).hint(ports_hint(service)));
                 continue;
             };
-            let ports = services.entry(key).or_default();
-            ports
-                .entry(PortName::of(port))
-                .or_default()
-                .extend(&endpoint.addresses);
+            put((key, SERVICE_NAME_LABEL), PortName::of(port), endpoint);
         }
-        services
+        owners
     }
+}
+
+/// What slices belong to: the object, and the label that names it.
+type Owner = (Key, &'static str);
+
+/// The port of an XBackend that selects Pods.
+fn selecting(backend: &XBackend) -> Option<u16> {
+    backend.spec.endpoint_selector.as_ref()?;
+    backend.spec.port.number
 }
 
 /// A Service's port as slices name it.
@@ -122,11 +145,11 @@ fn port<'s>(service: &'s Service, wanted: &str) -> Option<&'s ServicePort> {
 }
 
 /// Takes ports of a Service out of the slices of the files.
-fn hide(slices: &mut Slices, service: &Key, names: &[PortName<'_>]) {
+fn hide(slices: &mut Slices, (service, label): &Owner, names: &[PortName<'_>]) {
     let of_service: Vec<Key> = slices
         .iter()
         .filter(|(key, slice)| {
-            key.namespace == service.namespace && service_of(slice) == Some(&*service.name)
+            key.namespace == service.namespace && named(slice, label) == Some(&*service.name)
         })
         .map(|(key, _)| key.clone())
         .collect();
@@ -147,7 +170,7 @@ fn hide(slices: &mut Slices, service: &Key, names: &[PortName<'_>]) {
 }
 
 /// Adds slices for one port of a Service: one per number and family, as a slice has one number per port.
-fn add(slices: &mut Slices, service: &Key, name: PortName<'_>, addresses: &[SocketAddr]) {
+fn add(slices: &mut Slices, (service, label): &Owner, name: PortName<'_>, addresses: &[SocketAddr]) {
     let mut groups: BTreeMap<(bool, u16), BTreeSet<String>> = BTreeMap::new();
     for address in addresses {
         let group = (address.is_ipv6(), address.port());
@@ -156,12 +179,17 @@ fn add(slices: &mut Slices, service: &Key, name: PortName<'_>, addresses: &[Sock
     for ((ipv6, number), addresses) in groups {
         let family = if ipv6 { "6" } else { "4" };
         // Uppercase letters are not allowed in names of objects: this can't be one of the user's.
-        let slice_name = format!("{}-{}-{number}-IPv{family}-NARTHEX", service.name, name.0);
+        let of = if *label == SERVICE_NAME_LABEL {
+            ""
+        } else {
+            "XBACKEND-"
+        };
+        let slice_name = format!("{}-{}-{number}-IPv{family}-{of}NARTHEX", service.name, name.0);
         let key = Key::new(Arc::clone(&service.namespace), slice_name);
         let metadata = Meta {
             name: Arc::clone(&key.name),
             namespace: Arc::clone(&key.namespace),
-            labels: BTreeMap::from([(SERVICE_NAME_LABEL.to_owned(), service.name.to_string())]),
+            labels: BTreeMap::from([((*label).to_owned(), service.name.to_string())]),
             ..Meta::default()
         };
         let slice = EndpointSlice {
@@ -194,7 +222,7 @@ fn echo_services(
         .filter_map(|slice| {
             Some((
                 Arc::clone(&slice.metadata.namespace),
-                service_of(slice)?.to_owned(),
+                named(slice, SERVICE_NAME_LABEL)?.to_owned(),
             ))
         })
         .collect();
@@ -205,7 +233,12 @@ fn echo_services(
         }
         for port in &service.spec.ports {
             match echo.address(&key.namespace, &key.name, port.port) {
-                Ok(address) => add(slices, key, PortName::of(port), &[address]),
+                Ok(address) => add(
+                    slices,
+                    &(key.clone(), SERVICE_NAME_LABEL),
+                    PortName::of(port),
+                    &[address],
+                ),
                 Err(error) => {
                     let message = format!("the built-in echo can't listen for port {}: {error}", port.port);
                     let origin = key.origin("Service");
@@ -216,8 +249,43 @@ fn echo_services(
     }
 }
 
-fn service_of(slice: &EndpointSlice) -> Option<&str> {
-    slice.metadata.labels.get(SERVICE_NAME_LABEL).map(String::as_str)
+/// XBackends that select Pods of which there is none.
+fn echo_x_backends(
+    echo: &dyn EchoAddresses,
+    objects: &Objects,
+    slices: &mut Slices,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    for (key, backend) in &objects.x_backends {
+        let (Some(selector), Some(port)) = (&backend.spec.endpoint_selector, selecting(backend)) else {
+            continue;
+        };
+        let is_selected = |pod: &api::pod::Pod| {
+            let own = &pod.metadata.labels;
+            let mut wanted = selector.match_labels.iter();
+            pod.metadata.namespace == key.namespace
+                && wanted.all(|(name, value)| own.get(name) == Some(value))
+        };
+        let owner = (key.clone(), XBACKEND_NAME_LABEL);
+        let has_slice = slices
+            .iter()
+            .any(|(at, slice)| at.namespace == key.namespace && named(slice, owner.1) == Some(&*key.name));
+        if has_slice || objects.pods.values().any(|pod| is_selected(pod)) {
+            continue;
+        }
+        match echo.address(&key.namespace, &key.name, port) {
+            Ok(address) => add(slices, &owner, PortName(""), &[address]),
+            Err(error) => {
+                let message = format!("the built-in echo can't listen for port {port}: {error}");
+                let origin = key.origin("XBackend");
+                diagnostics.push(Diagnostic::new(Code::EndpointInvalid, origin, "", message));
+            }
+        }
+    }
+}
+
+fn named<'s>(slice: &'s EndpointSlice, label: &str) -> Option<&'s str> {
+    slice.metadata.labels.get(label).map(String::as_str)
 }
 
 fn ready(address: String) -> Endpoint {

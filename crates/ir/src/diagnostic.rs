@@ -136,12 +136,14 @@ codes! {
         "Its share of the requests is answered with an error.";
     RefNotPermitted = "0103" Error "a reference into another namespace that no ReferenceGrant allows"
         "Create a ReferenceGrant in the namespace of the object that is referred to.";
-    BackendKindUnsupported = "0104" Error "a backend of a kind other than Service"
-        "Only Services can be backends.";
+    BackendKindUnsupported = "0104" Error "a backend of a kind that can be none"
+        "Services and XBackends can be backends.";
     ParentNotFound = "0105" Warning "a parentRef names no Gateway, ListenerSet or listener that exists"
         "The route does not attach there. If it attaches nowhere else, it has no effect. A ListenerSet has none without its Gateway.";
     UnsupportedProtocol = "0106" Error "a Service port's appProtocol is not supported yet"
         "http, kubernetes.io/h2c and kubernetes.io/ws are spoken; https, tls and kubernetes.io/wss with a BackendTLSPolicy.";
+    BackendInvalid = "0107" Error "an XBackend whose settings contradict each other or can't be understood"
+        "Nothing is sent there: its share of the requests is answered with an error.";
     ListenerConflict = "0201" Error "two listeners claim the same port with the same hostname or different protocols"
         "Of equal listeners the first in the oldest Gateway wins, then the first in the oldest ListenerSet; a different protocol on the port loses likewise.";
     ListenerProtocolUnsupported = "0202" Error "a listener's protocol is not supported"
@@ -194,10 +196,10 @@ codes! {
         "The rule answers 500; a backend of a TCPRoute, UDPRoute or TLSRoute gets nothing. Weights go from 0 to 1000000.";
     RetryInvalid = "0313" Error "a setting of a rule's retry is out of range or not a duration"
         "The setting is not applied, the rest of retry is. Codes go from 400 to 599, attempts from 0; durations look like 25ms, 1s.";
-    SessionInvalid = "0314" Error "a setting of a rule's sessionPersistence contradicts another or can't be understood"
-        "The rule works without sessions. A Permanent cookie needs absoluteTimeout; a Header needs a name; durations look like 30m, 12h.";
-    SessionNameRepeated = "0315" Warning "two rules of a route name the same session"
-        "Rules don't share sessions, and the cookie of one replaces that of the other: a client that goes to both is kept nowhere.";
+    SessionInvalid = "0314" Error "a setting of sessionPersistence contradicts another or can't be understood"
+        "There are no sessions then. A Permanent cookie needs absoluteTimeout; a Header needs a name; durations look like 30m, 12h.";
+    SessionNameRepeated = "0315" Warning "two rules of a route, or two backends of a rule, name the same session"
+        "Neither rules nor backends share sessions, and the cookie of one replaces that of the other: a client that goes to both is kept nowhere.";
     NoDefaultGateway = "0316" Warning "a route asks for default Gateways, and there is none"
         "The route attaches to what its parentRefs name, and to nothing else.";
     StreamRouteWithoutBackend = "0320" Warning "a TCPRoute, UDPRoute or TLSRoute without a backend that gets anything"
@@ -237,27 +239,29 @@ codes! {
     CertificateExpiresSoon = "0505" Warning "a certificate expires within 30 days"
         "Renew it.";
     AuthorityInvalid = "0506" Error "certificates of authorities that can't be had from where they should be"
-        "Nobody is believed by them. They stand as PEM in the entry ca.crt of a ConfigMap or Secret.";
-    PolicyInvalid = "0507" Error "a BackendTLSPolicy that can't be followed"
+        "Nobody is believed by them. They stand as PEM in the entry ca.crt of a ConfigMap or Secret, or in a ClusterTrustBundle.";
+    PolicyInvalid = "0507" Error "a BackendTLSPolicy, or the TLS of an XBackend, that can't be followed"
         "Requests to what it is for are answered with 502: what is to be protected is not sent in the clear.";
     PolicyConflict = "0508" Error "two policies have the same target"
         "The older one is in force, then the first by namespace and name.";
     PolicyTargetInvalid = "0509" Error "a policy's target is nothing that it can be attached to"
-        "It has no effect there. Services are targets of BackendTLSPolicy.";
+        "It has no effect there. Services are targets of BackendTLSPolicy, Services and XBackends of XBackendTrafficPolicy.";
     TlsPolicyUnknown = "0510" Error "a TLS policy that does not exist"
         "The listener has the strictest one. Policies are `modern` (TLS 1.3 alone) and `intermediate` (TLS 1.2 and 1.3).";
     StapleInvalid = "0511" Warning "an OCSP response that can't be shown to clients"
         "The certificate is served without it. It stands as DER in the entry tls.ocsp-staple of the certificate's Secret.";
     TicketSecretInvalid = "0512" Warning "the Secret for session tickets can't be used"
         "Sessions are resumed by the replica that they began with and by no other. The entry `key` has at least 32 random bytes.";
-    NoEndpoints = "0601" Warning "a Service that a rule refers to has no endpoint"
+    NoEndpoints = "0601" Warning "a backend that a rule refers to has no endpoint"
         "Requests for it are answered with 503 until there is one.";
-    ExternalNameUnresolved = "0602" Warning "the name of an ExternalName Service can't be resolved"
+    ExternalNameUnresolved = "0602" Warning "the name of an ExternalName Service or of an XBackend can't be resolved"
         "Requests for it are answered with 503 until it can.";
-    ExternalNameRefused = "0603" Error "an ExternalName resolves to an address that is not allowed"
+    ExternalNameRefused = "0603" Error "an external name resolves to an address that is not allowed"
         "Loopback and link-local addresses are refused unless --allow-local-external-names is given.";
     EndpointInvalid = "0604" Warning "an endpoint that can't be used"
         "The endpoint is left out, others of the slice are used.";
+    TrafficPolicyInvalid = "0605" Error "a setting of an XBackendTrafficPolicy is out of range or not a duration"
+        "The default holds in its place. Intervals go up to an hour, percent from 0 to 100, count from 1.";
     OwnerConflict = "0701" Warning "an Ingress and an HTTPRoute claim the same host and path"
         "The HTTPRoute wins, so that a path can be moved from Ingress to Gateway API without a gap.";
     RuleShadowed = "0702" Warning "a rule that can never match"

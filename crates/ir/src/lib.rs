@@ -37,7 +37,8 @@ pub use settings::{ForwardedHeaders, Http3, HttpSettings, Limits, PathPolicy, Se
 pub use stream::{StreamBackend, StreamListener, StreamRoute, StreamTarget, StreamTls, UdpBind};
 pub use tls::{AltName, ClientValidation, TicketSecret, TlsPolicy, Trust, UpstreamTls};
 pub use upstream::{
-    Balance, Endpoint, ProxyProtocol, Upstream, UpstreamId, UpstreamProtocol, UpstreamSettings, Upstreams,
+    Balance, Endpoint, ProxyProtocol, RetryBudget, Upstream, UpstreamId, UpstreamProtocol, UpstreamSettings,
+    Upstreams,
 };
 
 use serde::Serialize;

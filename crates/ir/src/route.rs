@@ -2,6 +2,7 @@
 
 use crate::{Filter, HostPattern, Origin, UpstreamId, duration};
 use serde::Serialize;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The rules that one user's object has for a set of hosts. An Ingress with three hosts gives three routes.
@@ -36,9 +37,6 @@ pub struct Rule {
     /// When a request is sent again. `None`: as the upstream's settings say, which is only where no endpoint got it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Box<Retry>>,
-    /// How a client is kept at the endpoint that it was sent to first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub session: Option<Box<SessionPersistence>>,
     /// It is a rule for gRPC (GRPCRoute): requests of gRPC-Web are translated for its backends.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub grpc: bool,
@@ -112,6 +110,9 @@ pub struct Backend {
     pub weight: u32,
     /// Where it goes.
     pub target: Target,
+    /// How a client is kept at the endpoint that it was sent to first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<Arc<SessionPersistence>>,
     /// Filters for this choice only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<Filter>,
@@ -165,8 +166,8 @@ impl Retry {
     }
 }
 
-/// Sessions of a rule (GEP-1619): who comes with a token that the rule gave is sent where it was given for, whatever the
-/// weights are by then, as long as that endpoint is there.
+/// Sessions (GEP-1619): among the endpoints of a backend, which the weights choose as for everybody, a client that has a
+/// token is sent to the one that the token was given for, as long as that is there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionPersistence {
@@ -175,7 +176,8 @@ pub struct SessionPersistence {
     /// So long after it was given a token is none any more.
     #[serde(serialize_with = "duration::option", skip_serializing_if = "Option::is_none")]
     pub absolute_timeout: Option<Duration>,
-    /// What tokens are sealed with is derived from this: the same on every replica, another for each rule.
+    /// What tokens are sealed with is derived from this: the same on every replica, another for each rule or backend that
+    /// has sessions of its own.
     #[serde(skip)]
     pub seed: Box<str>,
 }

@@ -1,6 +1,6 @@
 //! TLS towards upstreams, and what is asked of clients.
 
-use crate::Origin;
+use crate::{Certificate, Origin};
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +18,17 @@ pub struct UpstreamTls {
     pub alt_names: Vec<AltName>,
     /// Who may have signed it.
     pub trust: Trust,
+    /// What is shown to endpoints that ask who we are; unset: what the Gateway has for that.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "id")]
+    pub identity: Option<Arc<Certificate>>,
+}
+
+#[expect(clippy::ref_option, reason = "as serde calls it")]
+fn id<S: Serializer>(identity: &Option<Arc<Certificate>>, serializer: S) -> Result<S::Ok, S::Error> {
+    identity
+        .as_ref()
+        .map(|certificate| &certificate.id)
+        .serialize(serializer)
 }
 
 /// A name in a certificate.

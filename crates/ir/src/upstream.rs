@@ -154,6 +154,9 @@ pub struct UpstreamSettings {
     pub max_requests: u32,
     /// Tries in all when an endpoint can't be connected to (the first included).
     pub connect_tries: u32,
+    /// How many requests may be sent again because their rules say so; unset: as many as they say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_budget: Option<RetryBudget>,
 }
 
 impl Default for UpstreamSettings {
@@ -175,8 +178,26 @@ impl Default for UpstreamSettings {
             keep_alive_connections: 320,
             max_requests: 0,
             connect_tries: 3,
+            retry_budget: None,
         }
     }
+}
+
+/// How many requests may be sent again (XBackendTrafficPolicy, GEP-3388): as long as either of the two allows it. Each
+/// replica counts for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RetryBudget {
+    /// Retries among all requests, in percent.
+    pub percent: u32,
+    /// Over how long.
+    #[serde(serialize_with = "duration::text")]
+    pub interval: Duration,
+    /// So many are allowed whatever their share.
+    pub least: u32,
+    /// In how long.
+    #[serde(serialize_with = "duration::text")]
+    pub least_interval: Duration,
 }
 
 /// How an endpoint is chosen.

@@ -52,6 +52,8 @@ pub enum Fault {
     UpstreamClosed,
     /// The endpoint gave the request back untouched (HTTP/2).
     UpstreamRefused,
+    /// The request should be sent again, and too much was already (XBackendTrafficPolicy).
+    RetryBudget,
     /// The endpoint stopped reading the request.
     SendTimeout,
     /// No response head in time.
@@ -128,6 +130,7 @@ impl Fault {
         Self::UpstreamTls,
         Self::UpstreamClosed,
         Self::UpstreamRefused,
+        Self::RetryBudget,
         Self::SendTimeout,
         Self::HeadTimeout,
         Self::BadResponse,
@@ -196,6 +199,7 @@ impl Fault {
             Self::UpstreamTls => (Upstream, 502, "upstream-tls"),
             Self::UpstreamClosed => (Upstream, 502, "upstream-closed"),
             Self::UpstreamRefused => (Upstream, 503, "upstream-refused"),
+            Self::RetryBudget => (Upstream, 503, "retry-budget"),
             Self::SendTimeout => (Upstream, 504, "send-timeout"),
             Self::HeadTimeout => (Upstream, 504, "head-timeout"),
             Self::BadResponse => (Upstream, 502, "bad-response"),

@@ -109,6 +109,7 @@ fn backends_get_their_shares_and_a_broken_one_answers_for_its_own() {
     let a = Server::named("a");
     let to = |weight, target| Backend {
         weight,
+        session: None,
         target,
         filters: vec![],
     };

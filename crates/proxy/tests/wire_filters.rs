@@ -15,6 +15,7 @@ use support::{
 fn to(name: &str) -> Backend {
     Backend {
         weight: 1,
+        session: None,
         target: Target::Upstream(UpstreamId(name.into())),
         filters: vec![],
     }
@@ -293,6 +294,7 @@ fn weights_are_kept_and_broken_backends_answer_for_their_share() {
     let share = |name: &str, weight| Backend { weight, ..to(name) };
     let broken = Backend {
         weight: 1,
+        session: None,
         target: Target::Broken {
             status: 500,
             reason: "no such Service".into(),

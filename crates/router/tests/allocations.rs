@@ -119,7 +119,6 @@ fn route(number: usize, host: HostPattern) -> Route {
             action: Action::Answer,
             timeouts: Timeouts::default(),
             retry: None,
-            session: None,
             grpc: false,
         }],
         origin,

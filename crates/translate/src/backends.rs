@@ -1,33 +1,102 @@
-//! Services and EndpointSlices: what a rule's backend refers to, and the upstream it becomes.
+//! What a rule's backend refers to (a Service or an XBackend), and the upstream it becomes.
 //!
-//! The two halves change at different times. A rule depends only on the Service and its ports ([`resolve`]);
+//! The two halves change at different times. A rule depends only on the object and its ports ([`resolve`]);
 //! endpoints belong to the upstream alone ([`upstream`]), so that a rolling deployment touches no route.
 
 mod external;
+mod pods;
+mod service;
 mod slices;
 
-use crate::gateway::backend_tls;
+pub(crate) use service::is_secured;
+pub use service::{port_of_target, resolve};
+
+use crate::gateway::x_backend;
 use crate::input::Key;
 use crate::scope::Scope;
-use api::core::{IntOrString, Service, ServicePort as Port, ServiceType};
-use ir::{
-    Balance, Code, Diagnostic, Endpoint, Origin, ProxyProtocol, Upstream, UpstreamId, UpstreamProtocol,
-    UpstreamSettings,
-};
+use api::Resource;
+use api::backend::XBackend;
+use api::core::Service;
+use ir::{Endpoint, Origin, Upstream, UpstreamId, UpstreamProtocol};
 use std::fmt;
 use std::sync::Arc;
 
-/// A port of a Service, by its number.
+/// An object that a route can refer to as a backend.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ServicePort {
-    /// The Service.
-    pub service: Key,
-    /// Number of its port (not the target port).
+pub enum BackendObject {
+    /// A Service.
+    Service(Key),
+    /// An XBackend.
+    XBackend(Key),
+}
+
+impl BackendObject {
+    /// Its kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Service(_) => Service::KIND,
+            Self::XBackend(_) => XBackend::KIND,
+        }
+    }
+
+    /// The group of its kind.
+    pub fn group(&self) -> &'static str {
+        match self {
+            Self::Service(_) => Service::GROUP,
+            Self::XBackend(_) => XBackend::GROUP,
+        }
+    }
+
+    /// Namespace and name.
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Service(key) | Self::XBackend(key) => key,
+        }
+    }
+
+    /// As a place that findings point at.
+    pub fn origin(&self) -> Origin {
+        self.key().origin(self.kind())
+    }
+}
+
+/// `Service ns/name`
+impl fmt::Display for BackendObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind(), self.key())
+    }
+}
+
+/// A port of a backend, and what is spoken there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BackendPort {
+    /// The object.
+    pub object: BackendObject,
+    /// Number of its port (of a Service, not the target port).
     pub port: u16,
     /// What the port is for.
     pub carrier: Carrier,
     /// What is spoken there, as far as it is HTTP.
     pub protocol: UpstreamProtocol,
+}
+
+/// What a route wants of a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Usage {
+    /// HTTP: in this way where the backend says nothing about it.
+    Http(UpstreamProtocol),
+    /// Bytes, without a look at them.
+    Stream(Carrier),
+}
+
+impl Usage {
+    /// What has to carry it.
+    pub fn carrier(self) -> Carrier {
+        match self {
+            Self::Http(_) => Carrier::Tcp,
+            Self::Stream(carrier) => carrier,
+        }
+    }
 }
 
 /// What carries the bytes of a port.
@@ -50,15 +119,20 @@ impl Carrier {
     }
 }
 
-impl ServicePort {
+impl BackendPort {
     /// `namespace/service:port`, with `/udp` behind it for a UDP port, and `+h2c` for HTTP/2: a port may be spoken to in both
-    /// ways, by an HTTPRoute and a GRPCRoute.
+    /// ways, by an HTTPRoute and a GRPCRoute. What is no Service has its kind in front: `XBackend/namespace/name:port`.
     pub fn id(&self) -> UpstreamId {
         let protocol = match self.protocol {
             UpstreamProtocol::Http1 => "",
             UpstreamProtocol::Http2 => "+h2c",
         };
-        UpstreamId(format!("{}:{}{protocol}", self.service, self.section()).into())
+        let kind = match self.object {
+            BackendObject::Service(_) => "",
+            BackendObject::XBackend(_) => "XBackend/",
+        };
+        let section = self.section();
+        UpstreamId(format!("{kind}{}:{section}{protocol}", self.object.key()).into())
     }
 
     fn section(&self) -> String {
@@ -81,7 +155,7 @@ pub enum PortRef<'a> {
 /// Why a backend can't be used. The words after the colon finish the sentence "the backend …".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BackendError {
-    /// There is no such Service.
+    /// There is no such object.
     NotFound,
     /// The Service has no such port. Holds the ports it has, for the hint.
     PortNotFound {
@@ -92,6 +166,11 @@ pub enum BackendError {
     UnsupportedProtocol {
         /// As written.
         app_protocol: String,
+    },
+    /// The object contradicts itself or its protocol does not fit the route.
+    Invalid {
+        /// Finishes the sentence "the object can't be used: …".
+        reason: String,
     },
 }
 
@@ -104,109 +183,30 @@ impl fmt::Display for BackendError {
             Self::UnsupportedProtocol { app_protocol } => {
                 write!(f, "appProtocol {app_protocol} can't be spoken")
             }
+            Self::Invalid { reason } => write!(f, "it can't be used: {reason}"),
         }
     }
 }
 
-/// Finds the upstream for a port of a Service and makes it part of the snapshot. Reads the Service only; says
-/// nothing by itself, because only the caller knows the field to point at.
-///
-/// `usual` is what is spoken to a port that says nothing about it.
-pub fn resolve(
-    scope: &mut Scope<'_>,
-    service: &Key,
-    port: PortRef<'_>,
-    usual: UpstreamProtocol,
-) -> Result<UpstreamId, BackendError> {
-    let found = scope.service(service).ok_or(BackendError::NotFound)?;
-    let (number, protocol) = match (find_port(found, port, Carrier::Tcp), port) {
-        (Some(port), _) => match port.app_protocol.as_deref() {
-            None | Some("" | "http") => (port.port, usual),
-            Some("kubernetes.io/ws") => (port.port, UpstreamProtocol::Http1),
-            // Neither name is Kubernetes' own; both are common, and gRPC without TLS is h2c.
-            Some("kubernetes.io/h2c" | "h2c" | "grpc") => (port.port, UpstreamProtocol::Http2),
-            // Not in the clear, then: a policy says whom to believe.
-            Some(secured) if is_secured(secured) && scope.policies(service).next().is_some() => {
-                (port.port, usual)
-            }
-            Some(other) => {
-                return Err(BackendError::UnsupportedProtocol {
-                    app_protocol: other.to_owned(),
-                });
-            }
-        },
-        (None, _) => (unlisted(found, port, Carrier::Tcp)?, usual),
-    };
-    Ok(scope.use_upstream(ServicePort {
-        service: service.clone(),
-        port: number,
-        carrier: Carrier::Tcp,
-        protocol,
-    }))
-}
-
-/// The same for a port over which bytes are passed without a look at them, whatever its appProtocol says.
-pub fn resolve_stream(
-    scope: &mut Scope<'_>,
-    service: &Key,
-    port: PortRef<'_>,
-    carrier: Carrier,
-) -> Result<UpstreamId, BackendError> {
-    let found = scope.service(service).ok_or(BackendError::NotFound)?;
-    let number = match find_port(found, port, carrier) {
-        Some(port) => port.port,
-        None => unlisted(found, port, carrier)?,
-    };
-    Ok(scope.use_upstream(ServicePort {
-        service: service.clone(),
-        port: number,
-        carrier,
-        protocol: UpstreamProtocol::Http1,
-    }))
-}
-
-/// The number of a port that the Service does not list.
-fn unlisted(service: &Service, port: PortRef<'_>, carrier: Carrier) -> Result<u16, BackendError> {
-    match port {
-        // The ports of an ExternalName are for documentation: Kubernetes itself never looks at them.
-        PortRef::Number(number) if service.spec.kind == ServiceType::ExternalName => Ok(number),
-        _ => Err(BackendError::PortNotFound {
-            ports: list_ports(service, carrier),
-        }),
-    }
-}
-
-/// The port of a Service whose target port has this number or name. ingress-nginx takes such a number for the
-/// port itself, so manifests in the field have it.
-pub fn port_of_target(scope: &mut Scope<'_>, service: &Key, target: u16) -> Option<u16> {
-    let service = scope.service(service)?;
-    let number = IntOrString::Int(i32::from(target));
-    let mut ports = ports_of(service, Carrier::Tcp);
-    ports
-        .find(|port| port.target_port.as_ref() == Some(&number))
-        .map(|port| port.port)
-}
-
-/// The upstream of a Service's port, with its endpoints. `previous` is what the last translation made of it:
+/// The upstream of a backend's port, with its endpoints. `previous` is what the last translation made of it:
 /// parts that are equal are handed out again.
 pub fn upstream(
     scope: &mut Scope<'_>,
-    port: &ServicePort,
+    port: &BackendPort,
     previous: Option<&Arc<Upstream>>,
 ) -> Arc<Upstream> {
-    let service = scope.service(&port.service);
-    let origin = port.service.origin("Service");
-    let (settings, mut endpoints) = match service {
-        Some(service) => {
-            let settings = settings(scope, service, &origin, port, previous);
-            let endpoints = match service.spec.kind {
-                ServiceType::ExternalName => external::endpoints(scope, service, &origin, port),
-                _ => slices::endpoints(scope, service, &origin, port),
-            };
-            (settings, endpoints)
-        }
-        // Gone between two looks; whoever refers to it is translated again in the same go.
-        None => (Arc::clone(scope.upstream_settings()), Vec::new()),
+    let origin = port.object.origin();
+    let found = match &port.object {
+        BackendObject::Service(key) => service::read(scope, key, &origin, port),
+        BackendObject::XBackend(key) => x_backend::upstream(scope, key, &origin, port),
+    };
+    let default = scope.upstream_settings();
+    // Gone between two looks; whoever refers to it is translated again in the same go.
+    let (settings, mut endpoints) = found.unwrap_or_else(|| ((**default).clone(), Vec::new()));
+    let settings = match previous {
+        _ if settings == **default => Arc::clone(default),
+        Some(previous) if *previous.settings == settings => Arc::clone(&previous.settings),
+        _ => Arc::new(settings),
     };
     endpoints.sort();
     endpoints.dedup();
@@ -226,96 +226,17 @@ pub fn upstream(
     }
 }
 
-/// The settings that the Service's annotations ask for; the shared default where they ask for nothing.
-fn settings(
+/// The endpoints of an XBackend that is a name of DNS.
+pub(crate) use external::of_name as endpoints_of_name;
+/// The endpoints of an XBackend whose endpoints stand in slices; `None` if none is for it.
+pub(crate) fn endpoints_of_slices(
     scope: &mut Scope<'_>,
-    service: &Service,
     origin: &Origin,
-    port: &ServicePort,
-    previous: Option<&Arc<Upstream>>,
-) -> Arc<UpstreamSettings> {
-    let ports = service.spec.ports.iter();
-    let named = { ports }
-        .find(|candidate| candidate.port == port.port && port.carrier.has(candidate.protocol.as_deref()));
-    let name = named.and_then(|port| port.name.as_deref());
-    let tls = backend_tls::of_port(scope, &port.service, name);
-    let default = scope.upstream_settings();
-    let mut settings = UpstreamSettings {
-        protocol: port.protocol,
-        tls,
-        ..UpstreamSettings::clone(default)
-    };
-    for (name, value) in &service.metadata.annotations {
-        let Some(ours) = name.strip_prefix(ANNOTATION_PREFIX) else {
-            continue;
-        };
-        let wrong = match (ours, value.as_str()) {
-            ("proxy-protocol", "v1") => {
-                settings.proxy_protocol = Some(ProxyProtocol::V1);
-                continue;
-            }
-            ("proxy-protocol", "v2") => {
-                settings.proxy_protocol = Some(ProxyProtocol::V2);
-                continue;
-            }
-            ("balance", "round-robin") => {
-                settings.balance = Balance::RoundRobin;
-                continue;
-            }
-            ("balance", "least-request") => {
-                settings.balance = Balance::LeastRequest;
-                continue;
-            }
-            ("proxy-protocol", _) => (format!("{value:?} is not a version"), "Use v1 or v2"),
-            ("balance", _) => (
-                format!("{value:?} is not a way to balance"),
-                "Use round-robin or least-request",
-            ),
-            _ => (
-                format!("{name} is not an annotation of a Service"),
-                "Known are narthex.dev/balance and narthex.dev/proxy-protocol",
-            ),
-        };
-        let field = format!("metadata.annotations[{name:?}]");
-        let finding = Diagnostic::new(Code::AnnotationInvalid, origin.clone(), field, wrong.0);
-        scope.report(finding.hint(wrong.1));
-    }
-    if settings == **default {
-        return Arc::clone(default);
-    }
-    match previous {
-        Some(previous) if *previous.settings == settings => Arc::clone(&previous.settings),
-        _ => Arc::new(settings),
-    }
+    port: &BackendPort,
+) -> Option<Vec<Endpoint>> {
+    scope.slices(&port.object).next()?;
+    Some(slices::endpoints(scope, origin, port, ""))
 }
 
-/// The port that a reference means, among those for one carrier.
-fn find_port<'s>(service: &'s Service, port: PortRef<'_>, carrier: Carrier) -> Option<&'s Port> {
-    ports_of(service, carrier).find(|candidate| match port {
-        PortRef::Number(number) => candidate.port == number,
-        PortRef::Name(name) => candidate.name.as_deref() == Some(name),
-    })
-}
-
-/// Whether a word for a protocol means that TLS comes first. None of them is Kubernetes' own but `wss`.
-pub(crate) fn is_secured(app_protocol: &str) -> bool {
-    ["https", "tls", "kubernetes.io/wss", "grpcs"]
-        .iter()
-        .any(|known| known.eq_ignore_ascii_case(app_protocol))
-}
-
-fn ports_of(service: &Service, carrier: Carrier) -> impl Iterator<Item = &Port> {
-    let ports = service.spec.ports.iter();
-    ports.filter(move |port| carrier.has(port.protocol.as_deref()))
-}
-
-/// `80 (http), 8443`
-fn list_ports(service: &Service, carrier: Carrier) -> String {
-    let words = ports_of(service, carrier).map(|port| match port.name.as_deref() {
-        None | Some("") => port.port.to_string(),
-        Some(name) => format!("{} ({name})", port.port),
-    });
-    words.collect::<Vec<_>>().join(", ")
-}
-
-const ANNOTATION_PREFIX: &str = "narthex.dev/";
+/// The endpoints of an XBackend that selects Pods.
+pub(crate) use pods::endpoints as endpoints_of_pods;

@@ -2,10 +2,14 @@
 //!
 //! A change is told as a [`Read`]: whoever looked at that before has to look again.
 
+use crate::backends::BackendObject;
 use crate::ingress::Claim;
 use crate::input::{Key, Objects, Resolved};
 use crate::shelf::{Mark, Shelf};
-use api::discovery::{EndpointSlice, SERVICE_NAME_LABEL};
+use crate::targets::ByTarget;
+use api::backend::XBackendTrafficPolicy;
+use api::discovery::{EndpointSlice, SERVICE_NAME_LABEL, XBACKEND_NAME_LABEL};
+use api::pod::Pod;
 use api::policy::BackendTLSPolicy;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,8 +20,12 @@ use std::sync::Arc;
 pub enum Read {
     /// A Service.
     Service(Key),
-    /// The EndpointSlices of a Service.
-    Slices(Key),
+    /// An XBackend.
+    XBackend(Key),
+    /// The EndpointSlices of a Service or an XBackend.
+    Slices(BackendObject),
+    /// The Pods of a namespace.
+    Pods(Arc<str>),
     /// A Secret.
     Secret(Key),
     /// A ConfigMap.
@@ -26,8 +34,14 @@ pub enum Read {
     Namespace(Arc<str>),
     /// The ReferenceGrants of a namespace.
     Grants(Arc<str>),
-    /// The policies of a Service.
-    Policies(Key),
+    /// The BackendTLSPolicies of a Service.
+    Policies(BackendObject),
+    /// The XBackendTrafficPolicies of a Service or an XBackend.
+    TrafficPolicies(BackendObject),
+    /// A ClusterTrustBundle, by name.
+    TrustBundle(Arc<str>),
+    /// Whether the API server has a kind.
+    Kind(&'static str),
     /// A GatewayClass, by name.
     GatewayClass(Arc<str>),
     /// A Gateway.
@@ -57,24 +71,27 @@ impl Read {
     }
 }
 
-/// Slices by the Service they belong to.
-pub(crate) type SlicesByService = BTreeMap<Key, BTreeMap<Key, Arc<EndpointSlice>>>;
+/// Slices by what they belong to.
+pub(crate) type SlicesByOwner = BTreeMap<BackendObject, BTreeMap<Key, Arc<EndpointSlice>>>;
 
 /// What was seen of the objects until the last translation, and what follows from them alone.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     marks: Marks,
     resolved: BTreeMap<String, Resolved>,
-    /// Slices by Service.
-    pub slices: SlicesByService,
-    /// The Service of each slice.
-    services: BTreeMap<Key, Key>,
+    absent: BTreeSet<&'static str>,
+    /// Slices by what they belong to.
+    pub slices: SlicesByOwner,
+    /// What each slice belongs to.
+    owners: BTreeMap<Key, BackendObject>,
+    /// Pods by their namespace.
+    pub pods: BTreeMap<Arc<str>, BTreeMap<Key, Arc<Pod>>>,
     /// ReferenceGrants by their namespace.
     pub grants: BTreeMap<Arc<str>, BTreeMap<Key, Arc<api::gateway::ReferenceGrant>>>,
-    /// Policies by the Services that are their targets.
-    pub policies: BTreeMap<Key, BTreeMap<Key, Arc<BackendTLSPolicy>>>,
-    /// The targets of each policy.
-    targets: BTreeMap<Key, BTreeSet<Key>>,
+    /// BackendTLSPolicies by what they are for.
+    pub policies: ByTarget<BackendTLSPolicy>,
+    /// XBackendTrafficPolicies likewise.
+    pub traffic_policies: ByTarget<XBackendTrafficPolicy>,
     /// Gateways for routes that name none, whosesoever they are.
     pub default_gateways: BTreeSet<Key>,
 }
@@ -106,8 +123,12 @@ pub(crate) struct Changes {
     pub ingresses: BTreeSet<Key>,
     /// Secrets likewise.
     pub secrets: BTreeSet<Key>,
-    /// Policies likewise.
+    /// BackendTLSPolicies likewise.
     pub backend_tls_policies: BTreeSet<Key>,
+    /// XBackends likewise.
+    pub x_backends: BTreeSet<Key>,
+    /// XBackendTrafficPolicies likewise.
+    pub x_backend_traffic_policies: BTreeSet<Key>,
 }
 
 /// Declares [`Marks`] and how they are moved, with one row per kind.
@@ -134,7 +155,7 @@ macro_rules! marks {
 marks! {
     services, endpoint_slices, secrets, config_maps, namespaces, ingresses, ingress_classes, gateway_classes, gateways,
     listener_sets, http_routes, grpc_routes, tcp_routes, udp_routes, tls_routes, reference_grants, backend_tls_policies,
-    definitions,
+    definitions, x_backends, x_backend_traffic_policies, pods, cluster_trust_bundles,
 }
 
 fn keys<T>(shelf: &Shelf<T>, mark: &mut Option<Mark>) -> Option<BTreeSet<Key>> {
@@ -150,14 +171,22 @@ impl Seen {
         } else {
             changes.all = true;
             self.slices.clear();
-            self.services.clear();
+            self.owners.clear();
+            self.pods.clear();
             self.grants.clear();
-            self.policies.clear();
-            self.targets.clear();
+            self.policies = ByTarget::default();
+            self.traffic_policies = ByTarget::default();
             let defaults = new.gateways.iter().filter(|(_, gateway)| gateway.is_default());
             self.default_gateways = defaults.map(|(key, _)| key.clone()).collect();
-            for key in new.backend_tls_policies.keys() {
-                self.policy(new, key);
+            for (key, policy) in new.backend_tls_policies.iter() {
+                self.policies.put(key, Some(policy), &policy.spec.target_refs);
+            }
+            for (key, policy) in new.x_backend_traffic_policies.iter() {
+                self.traffic_policies
+                    .put(key, Some(policy), &policy.spec.target_refs);
+            }
+            for key in new.pods.keys() {
+                self.pod(new, key);
             }
             for key in new.endpoint_slices.keys() {
                 self.slice(new, key);
@@ -174,6 +203,10 @@ impl Seen {
             }
             self.resolved.clone_from(&new.resolved);
         }
+        for kind in self.absent.symmetric_difference(&new.absent) {
+            changes.reads.insert(Read::Kind(kind).id());
+        }
+        self.absent.clone_from(&new.absent);
         changes
     }
 
@@ -192,8 +225,8 @@ impl Seen {
             read(Read::Namespace(key.name));
         }
         for key in changed.endpoint_slices {
-            for service in self.slice(new, &key) {
-                read(Read::Slices(service));
+            for owner in self.slice(new, &key) {
+                read(Read::Slices(owner));
             }
         }
         for key in changed.reference_grants {
@@ -201,9 +234,28 @@ impl Seen {
             read(Read::Grants(key.namespace));
         }
         for key in &changed.backend_tls_policies {
-            for service in self.policy(new, key) {
-                read(Read::Policies(service));
+            let policy = new.backend_tls_policies.get(key);
+            let targets = policy.map_or(&[][..], |policy| &policy.spec.target_refs);
+            for target in self.policies.put(key, policy, targets) {
+                read(Read::Policies(target));
             }
+        }
+        for key in &changed.x_backend_traffic_policies {
+            let policy = new.x_backend_traffic_policies.get(key);
+            let targets = policy.map_or(&[][..], |policy| &policy.spec.target_refs);
+            for target in self.traffic_policies.put(key, policy, targets) {
+                read(Read::TrafficPolicies(target));
+            }
+        }
+        for key in &changed.x_backends {
+            read(Read::XBackend(key.clone()));
+        }
+        for key in changed.pods {
+            self.pod(new, &key);
+            read(Read::Pods(key.namespace));
+        }
+        for key in changed.cluster_trust_bundles {
+            read(Read::TrustBundle(key.name));
         }
         if !changed.ingress_classes.is_empty() {
             read(Read::IngressClasses);
@@ -241,53 +293,42 @@ impl Seen {
         changes.ingresses = changed.ingresses;
         changes.secrets = changed.secrets;
         changes.backend_tls_policies = changed.backend_tls_policies;
+        changes.x_backends = changed.x_backends;
+        changes.x_backend_traffic_policies = changed.x_backend_traffic_policies;
     }
 
-    /// Files a slice under its Service as it is now. The Services that it belonged and belongs to.
-    fn slice(&mut self, objects: &Objects, key: &Key) -> BTreeSet<Key> {
-        let mut services = BTreeSet::new();
-        if let Some(service) = self.services.remove(key) {
-            if let Some(slices) = self.slices.get_mut(&service) {
+    /// Files a slice under its owner as it is now. Whom it belonged and belongs to.
+    fn slice(&mut self, objects: &Objects, key: &Key) -> BTreeSet<BackendObject> {
+        let mut owners = BTreeSet::new();
+        if let Some(owner) = self.owners.remove(key) {
+            if let Some(slices) = self.slices.get_mut(&owner) {
                 slices.remove(key);
                 if slices.is_empty() {
-                    self.slices.remove(&service);
+                    self.slices.remove(&owner);
                 }
             }
-            services.insert(service);
+            owners.insert(owner);
         }
         if let Some(slice) = objects.endpoint_slices.get(key)
-            && let Some(service) = service_of(slice)
+            && let Some(owner) = owner_of(slice)
         {
-            let slices = self.slices.entry(service.clone()).or_default();
+            let slices = self.slices.entry(owner.clone()).or_default();
             slices.insert(key.clone(), Arc::clone(slice));
-            self.services.insert(key.clone(), service.clone());
-            services.insert(service);
+            self.owners.insert(key.clone(), owner.clone());
+            owners.insert(owner);
         }
-        services
+        owners
     }
 
-    /// Files a policy under its targets as they are now. The Services that were and are its targets.
-    fn policy(&mut self, objects: &Objects, key: &Key) -> BTreeSet<Key> {
-        let before = self.targets.remove(key).unwrap_or_default();
-        for service in &before {
-            if let Some(policies) = self.policies.get_mut(service) {
-                policies.remove(key);
-                if policies.is_empty() {
-                    self.policies.remove(service);
-                }
-            }
-        }
-        let Some(policy) = objects.backend_tls_policies.get(key) else {
-            return before;
+    fn pod(&mut self, objects: &Objects, key: &Key) {
+        let pods = self.pods.entry(Arc::clone(&key.namespace)).or_default();
+        match objects.pods.get(key) {
+            Some(pod) => pods.insert(key.clone(), Arc::clone(pod)),
+            None => pods.remove(key),
         };
-        let now = services_of(policy);
-        for service in &now {
-            let policies = self.policies.entry(service.clone()).or_default();
-            policies.insert(key.clone(), Arc::clone(policy));
+        if pods.is_empty() {
+            self.pods.remove(&key.namespace);
         }
-        let touched = before.union(&now).cloned().collect();
-        self.targets.insert(key.clone(), now);
-        touched
     }
 
     fn grant(&mut self, objects: &Objects, key: &Key) {
@@ -302,17 +343,14 @@ impl Seen {
     }
 }
 
-fn services_of(policy: &BackendTLSPolicy) -> BTreeSet<Key> {
-    let targets = policy.spec.target_refs.iter();
-    targets
-        .filter(|target| target.group.is_empty() && target.kind == "Service")
-        .map(|target| Key::new(Arc::clone(&policy.metadata.namespace), target.name.as_str()))
-        .collect()
-}
-
-fn service_of(slice: &EndpointSlice) -> Option<Key> {
-    let name = slice.metadata.labels.get(SERVICE_NAME_LABEL)?;
-    Some(Key::new(Arc::clone(&slice.metadata.namespace), name.as_str()))
+fn owner_of(slice: &EndpointSlice) -> Option<BackendObject> {
+    let labels = &slice.metadata.labels;
+    let key = |name: &String| Key::new(Arc::clone(&slice.metadata.namespace), name.as_str());
+    match (labels.get(SERVICE_NAME_LABEL), labels.get(XBACKEND_NAME_LABEL)) {
+        (Some(name), _) => Some(BackendObject::Service(key(name))),
+        (None, Some(name)) => Some(BackendObject::XBackend(key(name))),
+        (None, None) => None,
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What goes into a translation: Kubernetes objects by kind and key, and the settings that flags gave.
 
 use crate::shelf::Shelf;
+use api::backend::{XBackend, XBackendTrafficPolicy};
+use api::certificates::ClusterTrustBundle;
 use api::core::{ConfigMap, Namespace, Secret, Service, ServiceType};
 use api::discovery::EndpointSlice;
 use api::extension::CustomResourceDefinition;
@@ -9,12 +11,13 @@ use api::gateway::{
 };
 use api::listener_set::ListenerSet;
 use api::networking::{Ingress, IngressClass};
+use api::pod::Pod;
 use api::policy::BackendTLSPolicy;
 use api::{Meta, Resource};
 use ipnet::IpNet;
 use ir::Origin;
 use serde::{Deserialize, Deserializer, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -212,6 +215,8 @@ macro_rules! kinds {
             $(#[doc = concat!("`", stringify!($kind), "` objects.")] pub $field: Shelf<$kind>,)*
             /// Answers for the names in [`crate::Translation::external_names`].
             pub resolved: BTreeMap<String, Resolved>,
+            /// Kinds that the API server does not have, as far as anybody asks about them.
+            pub absent: BTreeSet<&'static str>,
         }
 
         impl Objects {
@@ -305,6 +310,10 @@ kinds! {
     tls_routes: TLSRoute,
     reference_grants: ReferenceGrant,
     backend_tls_policies: BackendTLSPolicy,
+    x_backends: XBackend,
+    x_backend_traffic_policies: XBackendTrafficPolicy,
+    pods: Pod,
+    cluster_trust_bundles: ClusterTrustBundle,
     definitions: CustomResourceDefinition,
 }
 

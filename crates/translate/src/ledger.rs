@@ -1,7 +1,7 @@
 //! What all units together refer to and complain about. A unit that changed takes its old entries out and puts
 //! its new ones in, so that nothing here depends on how many units there are.
 
-use crate::backends::ServicePort;
+use crate::backends::BackendPort;
 use crate::input::Key;
 use crate::memo::Counted;
 use crate::output::Named;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// Upstreams, certificates, external names and findings of all units.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    upstreams: Counted<UpstreamId, ServicePort>,
+    upstreams: Counted<UpstreamId, BackendPort>,
     /// Upstreams that came or went since [`Ledger::turnover`] was last asked.
     turnover: BTreeSet<UpstreamId>,
     certificates: Counted<CertificateId, Arc<Certificate>>,
@@ -86,8 +86,8 @@ impl Ledger {
         self.upstreams.member(id)
     }
 
-    /// The Service port behind an upstream that some unit refers to.
-    pub fn upstream(&self, id: &UpstreamId) -> Option<&ServicePort> {
+    /// What is behind an upstream that some unit refers to.
+    pub fn upstream(&self, id: &UpstreamId) -> Option<&BackendPort> {
         self.upstreams.get(id)
     }
 
@@ -114,7 +114,7 @@ impl Ledger {
             .collect()
     }
 
-    /// Every Secret and ConfigMap that some unit refers to. The same allocation as long as nothing changes.
+    /// Every Secret and ConfigMap that some unit refers to, and namespaces of Pods. The same allocation as long as nothing changes.
     pub fn named(&mut self) -> Arc<BTreeSet<(Named, Key)>> {
         let named = self.named.iter();
         let handed_out = self

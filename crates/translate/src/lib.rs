@@ -36,6 +36,7 @@ mod sockets;
 mod stream_listeners;
 mod stream_routes;
 mod stream_services;
+mod targets;
 mod tickets;
 
 pub use api::core::ServiceType;
@@ -47,12 +48,12 @@ pub use shelf::Shelf;
 
 use crate::binds::Binds;
 use crate::changes::{Changes, Read, Seen};
-use crate::gateway::backend_tls::PolicyUnit;
 use crate::gateway::{GatewayUnit, RouteUnit, SetUnit};
 use crate::ingress::{Claim, Claimant, Claims, IngressUnit};
 use crate::ledger::Ledger;
 use crate::memo::Memo;
 use crate::output::{insert_status, move_status, remove_status};
+use crate::policies::Policies;
 use crate::scope::{Left, Shared};
 use crate::stream_routes::StreamRoutes;
 use ir::{HttpSettings, List, Route, Snapshot, Upstream, UpstreamId, UpstreamSettings, Upstreams};
@@ -77,7 +78,7 @@ pub struct Translator {
     assigned: pool::Assigned,
     gateways: Memo<Key, GatewayUnit>,
     listener_sets: Memo<Key, Option<SetUnit>>,
-    policies: Memo<Key, PolicyUnit>,
+    policies: Policies,
     policy_statuses: Vec<Arc<ObjectStatus>>,
     classes: Memo<Key, Option<Arc<ObjectStatus>>>,
     defaults: Memo<(), Vec<ir::CertificateId>>,
@@ -130,7 +131,7 @@ impl Translator {
             assigned: pool::Assigned::new(),
             gateways: Memo::default(),
             listener_sets: Memo::default(),
-            policies: Memo::default(),
+            policies: Policies::default(),
             policy_statuses: Vec::new(),
             classes: Memo::default(),
             defaults: Memo::default(),

@@ -22,7 +22,8 @@ pub struct Translation {
     pub diagnostics: Arc<[Diagnostic]>,
     /// Names of ExternalName Services, to be resolved and handed back in [`crate::Objects::resolved`]. Sorted.
     pub external_names: Vec<String>,
-    /// Secrets and ConfigMaps that something refers to, whether they exist or not.
+    /// Secrets and ConfigMaps that something refers to, whether they exist or not; and, with an empty name, namespaces of
+    /// which the Pods are asked for.
     pub named: Arc<BTreeSet<(Named, Key)>>,
     /// Services that Gateways should have. The same allocation as before if nothing changed.
     pub services: Arc<Services>,
@@ -102,6 +103,8 @@ pub enum Named {
     Secret,
     /// ConfigMaps.
     ConfigMap,
+    /// Pods: all those of a namespace.
+    Pod,
 }
 
 impl Named {
@@ -110,6 +113,7 @@ impl Named {
         match self {
             Self::Secret => "Secret",
             Self::ConfigMap => "ConfigMap",
+            Self::Pod => "Pod",
         }
     }
 }

@@ -1,38 +1,88 @@
-//! Policies and their statuses: a policy is told to every Gateway through which something it is for can be reached.
+//! Objects about backends and their statuses (policies, XBackends): they are told to every Gateway through which something
+//! they are for can be reached.
 
-use crate::changes::{Changes, Read};
+use crate::changes::{Changes, ReadId};
 use crate::conditions::check;
 use crate::gateway::backend_tls::{self, PolicyUnit};
-use crate::gateway::{Holder, Place};
+use crate::gateway::{Holder, Place, traffic_policy, x_backend};
 use crate::input::{Key, Objects};
+use crate::memo::Memo;
 use crate::output::{ObjectStatus, Status, insert_status, remove_status, share_with};
 use crate::{Translator, dirty, replace};
+use api::Resource;
+use api::backend::{XBackend, XBackendTrafficPolicy};
 use api::gateway::{GROUP, ParentRef};
+use api::policy::BackendTLSPolicy;
 use api::status::{PolicyAncestorStatus, PolicyStatus};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+/// Units of these objects, by kind.
+#[derive(Debug, Default)]
+pub(crate) struct Policies {
+    backend_tls: Memo<Key, PolicyUnit>,
+    backends: Memo<Key, PolicyUnit>,
+    traffic: Memo<Key, PolicyUnit>,
+}
+
+impl Policies {
+    /// Each with its kind, and how many Gateways its status has room for.
+    fn all(&self) -> impl Iterator<Item = (&'static str, usize, &Key, &PolicyUnit)> {
+        let kinds = [
+            (BackendTLSPolicy::KIND, MOST_OF_A_POLICY, &self.backend_tls),
+            (XBackend::KIND, MOST_OF_A_BACKEND, &self.backends),
+            (XBackendTrafficPolicy::KIND, MOST_OF_A_POLICY, &self.traffic),
+        ];
+        kinds.into_iter().flat_map(|(kind, most, units)| {
+            let units = units.iter();
+            units.map(move |(key, unit)| (kind, most, key, unit))
+        })
+    }
+}
+
+/// Translates the objects of one kind that a change concerns.
+macro_rules! translate {
+    ($self:ident, $objects:ident, $changes:ident, $memo:ident, $field:ident, $translate:path) => {
+        for key in dirty(
+            &$self.policies.$memo,
+            $changes,
+            &$changes.$field,
+            &$objects.$field,
+        ) {
+            let object = $objects.$field.get(&key);
+            let result = object.map(|object| run!($self, $objects, |scope| $translate(scope, object)));
+            replace(&mut $self.policies.$memo, &mut $self.ledger, key, result);
+        }
+    };
+}
+
 impl Translator {
     pub(crate) fn policies(&mut self, objects: &Objects, changes: &Changes) {
-        for key in dirty(
-            &self.policies,
+        translate!(
+            self,
+            objects,
             changes,
-            &changes.backend_tls_policies,
-            &objects.backend_tls_policies,
-        ) {
-            let policy = objects.backend_tls_policies.get(&key);
-            let result =
-                policy.map(|policy| run!(self, objects, |scope| backend_tls::translate(scope, policy)));
-            replace(&mut self.policies, &mut self.ledger, key, result);
-        }
-        // Few have policies, and then few of them.
+            backend_tls,
+            backend_tls_policies,
+            backend_tls::translate
+        );
+        translate!(self, objects, changes, backends, x_backends, x_backend::translate);
+        translate!(
+            self,
+            objects,
+            changes,
+            traffic,
+            x_backend_traffic_policies,
+            traffic_policy::translate
+        );
+        // There are few of them.
         let mut statuses: Vec<Arc<ObjectStatus>> = Vec::new();
-        for (key, unit) in self.policies.iter() {
+        for (kind, most, key, unit) in self.policies.all() {
             let gateways = self.gateways_before(unit);
             if gateways.is_empty() {
                 continue;
             }
-            let status = self.policy_status(key, unit, &gateways);
+            let status = self.policy_status((kind, key), unit, gateways.into_iter().take(most));
             let known = self.policy_statuses.iter();
             let previous = known.into_iter().find(|known| known.origin == status.origin);
             statuses.push(share_with(status, previous));
@@ -48,13 +98,9 @@ impl Translator {
         self.policy_statuses = statuses;
     }
 
-    /// The Gateways through which a policy's Services can be reached.
+    /// The Gateways through which what it is for can be reached.
     fn gateways_before(&self, unit: &PolicyUnit) -> BTreeSet<Key> {
-        let ids: HashSet<_> = unit
-            .services
-            .iter()
-            .map(|service| Read::Service(service.clone()).id())
-            .collect();
+        let ids: HashSet<ReadId> = unit.targets.iter().copied().collect();
         let routes = [&self.routes, &self.grpc_routes].into_iter().flat_map(|memo| {
             let keys = memo.readers_of(&ids).into_iter();
             keys.filter_map(|key| memo.get(&key))
@@ -77,37 +123,36 @@ impl Translator {
         }
     }
 
-    fn policy_status(&self, key: &Key, unit: &PolicyUnit, gateways: &BTreeSet<Key>) -> ObjectStatus {
-        let generation = unit.policy.metadata.generation;
-        let ancestors = gateways
-            .iter()
-            .take(MOST_ANCESTORS)
-            .map(|gateway| PolicyAncestorStatus {
-                ancestor_ref: ParentRef {
-                    group: Some(GROUP.into()),
-                    kind: Some("Gateway".into()),
-                    namespace: Some((&*gateway.namespace).into()),
-                    name: (&*gateway.name).into(),
-                    ..ParentRef::default()
-                },
-                controller_name: self.settings.gateway_controller.clone(),
-                conditions: vec![
-                    check(
-                        "Accepted",
-                        "The policy is in force",
-                        unit.refused.as_ref(),
-                        generation,
-                    ),
-                    check(
-                        "ResolvedRefs",
-                        "Every reference is good",
-                        unit.unresolved.as_ref(),
-                        generation,
-                    ),
-                ],
-            });
+    fn policy_status(
+        &self,
+        (kind, key): (&'static str, &Key),
+        unit: &PolicyUnit,
+        gateways: impl Iterator<Item = Key>,
+    ) -> ObjectStatus {
+        let generation = unit.generation;
+        let accepted = check("Accepted", "It is in force", unit.refused.as_ref(), generation);
+        let resolved = unit.unresolved.as_ref().map(|unresolved| {
+            check(
+                "ResolvedRefs",
+                "Every reference is good",
+                unresolved.as_ref(),
+                generation,
+            )
+        });
+        let conditions: Vec<_> = std::iter::once(accepted).chain(resolved).collect();
+        let ancestors = gateways.map(|gateway| PolicyAncestorStatus {
+            ancestor_ref: ParentRef {
+                group: Some(GROUP.into()),
+                kind: Some("Gateway".into()),
+                namespace: Some((&*gateway.namespace).into()),
+                name: (&*gateway.name).into(),
+                ..ParentRef::default()
+            },
+            controller_name: self.settings.gateway_controller.clone(),
+            conditions: conditions.clone(),
+        });
         ObjectStatus {
-            origin: key.origin("BackendTLSPolicy"),
+            origin: key.origin(kind),
             generation,
             status: Status::Policy(Box::new(PolicyStatus {
                 ancestors: ancestors.collect(),
@@ -117,4 +162,6 @@ impl Translator {
 }
 
 /// `PolicyStatus.ancestors`, maxItems.
-const MOST_ANCESTORS: usize = 16;
+const MOST_OF_A_POLICY: usize = 16;
+/// `BackendStatus.ancestors`, maxItems.
+const MOST_OF_A_BACKEND: usize = 32;

@@ -3,7 +3,7 @@
 //! Every look is recorded as a [`Read`], also one that found nothing: the unit is translated again only when it
 //! or something it looked at changes. So everything outside the unit must be reached through the scope.
 
-use crate::backends::ServicePort;
+use crate::backends::{BackendObject, BackendPort};
 use crate::certificates::{self, Loaded};
 use crate::changes::{Read, ReadId, Seen};
 use crate::common::Common;
@@ -12,12 +12,15 @@ use crate::ingress::{Claim, Claimant, Claims};
 use crate::input::{Key, Objects, Resolved, Settings};
 use crate::ledger::Ledger;
 use crate::output::Named;
+use api::backend::{XBackend, XBackendTrafficPolicy};
+use api::certificates::ClusterTrustBundle;
 use api::core::{ConfigMap, Namespace, Secret, Service};
 use api::discovery::EndpointSlice;
 use api::extension::CustomResourceDefinition;
 use api::gateway::{Gateway, GatewayClass, ReferenceGrant};
 use api::listener_set::ListenerSet;
 use api::networking::IngressClass;
+use api::pod::Pod;
 use api::policy::BackendTLSPolicy;
 use api::status::RouteStatus;
 use ir::{Certificate, CertificateId, Diagnostic, UpstreamId, UpstreamSettings};
@@ -65,12 +68,12 @@ pub(crate) struct Left {
     /// Mistakes it found.
     pub diagnostics: Vec<Diagnostic>,
     /// Upstreams it refers to.
-    pub upstreams: BTreeMap<UpstreamId, ServicePort>,
+    pub upstreams: BTreeMap<UpstreamId, BackendPort>,
     /// Certificates it refers to.
     pub certificates: BTreeMap<CertificateId, Arc<Certificate>>,
     /// Names that must be resolved.
     pub external_names: BTreeSet<String>,
-    /// Secrets and ConfigMaps that it refers to, whether they exist or not.
+    /// Secrets and ConfigMaps that it refers to, whether they exist or not, and namespaces of Pods.
     pub named: BTreeSet<(Named, Key)>,
 }
 
@@ -178,11 +181,30 @@ impl<'a> Scope<'a> {
         self.world.objects.services.get(key)
     }
 
-    /// The EndpointSlices of a Service, in order of their names.
-    pub fn slices(&mut self, service: &Key) -> impl Iterator<Item = &'a Arc<EndpointSlice>> + use<'a> {
-        self.read(&Read::Slices(service.clone()));
-        let slices = self.world.seen.slices.get(service);
+    /// The EndpointSlices of a Service or an XBackend, in order of their names.
+    pub fn slices(
+        &mut self,
+        owner: &BackendObject,
+    ) -> impl Iterator<Item = &'a Arc<EndpointSlice>> + use<'a> {
+        self.read(&Read::Slices(owner.clone()));
+        let slices = self.world.seen.slices.get(owner);
         slices.into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// An XBackend.
+    pub fn x_backend(&mut self, key: &Key) -> Option<&'a Arc<XBackend>> {
+        self.read(&Read::XBackend(key.clone()));
+        self.world.objects.x_backends.get(key)
+    }
+
+    /// The Pods of a namespace, in order of their names. Asks for them to be watched.
+    pub fn pods(&mut self, namespace: &Arc<str>) -> impl Iterator<Item = &'a Arc<Pod>> + use<'a> {
+        self.read(&Read::Pods(Arc::clone(namespace)));
+        self.left
+            .named
+            .insert((Named::Pod, Key::new(Arc::clone(namespace), "")));
+        let pods = self.world.seen.pods.get(namespace);
+        pods.into_iter().flat_map(BTreeMap::values)
     }
 
     /// A Secret.
@@ -199,11 +221,31 @@ impl<'a> Scope<'a> {
         self.world.objects.config_maps.get(key)
     }
 
-    /// The policies that have a Service for a target, or a part of it.
-    pub fn policies(&mut self, service: &Key) -> impl Iterator<Item = &'a Arc<BackendTLSPolicy>> + use<'a> {
-        self.read(&Read::Policies(service.clone()));
-        let policies = self.world.seen.policies.get(service);
-        policies.into_iter().flat_map(BTreeMap::values)
+    /// The BackendTLSPolicies that have a Service for a target, or a part of it; the one that counts first.
+    pub fn policies(&mut self, service: &Key) -> Vec<&'a Arc<BackendTLSPolicy>> {
+        let service = BackendObject::Service(service.clone());
+        let found = self.world.seen.policies.of(&service);
+        self.read(&Read::Policies(service));
+        found
+    }
+
+    /// The XBackendTrafficPolicies for something, the one that counts first.
+    pub fn traffic_policies(&mut self, target: &BackendObject) -> Vec<&'a Arc<XBackendTrafficPolicy>> {
+        self.read(&Read::TrafficPolicies(target.clone()));
+        self.world.seen.traffic_policies.of(target)
+    }
+
+    /// A ClusterTrustBundle.
+    pub fn trust_bundle(&mut self, name: &str) -> Option<&'a Arc<ClusterTrustBundle>> {
+        let key = Key::new("", name);
+        self.read(&Read::TrustBundle(Arc::clone(&key.name)));
+        self.world.objects.cluster_trust_bundles.get(&key)
+    }
+
+    /// Whether the API server has a kind, as far as that is known.
+    pub fn has_kind(&mut self, kind: &'static str) -> bool {
+        self.read(&Read::Kind(kind));
+        !self.world.objects.absent.contains(kind)
     }
 
     /// A Namespace.
@@ -298,7 +340,7 @@ impl<'a> Scope<'a> {
     }
 
     /// Makes an upstream part of the snapshot.
-    pub fn use_upstream(&mut self, port: ServicePort) -> UpstreamId {
+    pub fn use_upstream(&mut self, port: BackendPort) -> UpstreamId {
         let id = port.id();
         // Thousands of rules refer to few upstreams: all of them by the same text.
         let id = self.world.ledger.upstream_id(&id).cloned().unwrap_or(id);

@@ -1,7 +1,7 @@
 //! The `tcp-services` and `udp-services` ConfigMaps of ingress-nginx: an entry `"9000": shop/db:5432` forwards a port to a
 //! port of a Service, as a TCPRoute on a listener of its own would.
 
-use crate::backends::{BackendError, Carrier, PortRef, resolve_stream};
+use crate::backends::{BackendError, Carrier, PortRef, Usage, resolve};
 use crate::input::Key;
 use crate::scope::Scope;
 use ir::{
@@ -83,7 +83,7 @@ fn entry(
         Ok(number) => PortRef::Number(number),
         Err(_) => PortRef::Name(target),
     };
-    let target = match resolve_stream(scope, &key, wanted, carrier) {
+    let target = match resolve(scope, &key, wanted, Usage::Stream(carrier)) {
         Ok(id) => StreamTarget::Upstream(id),
         Err(error) => {
             let reason = match &error {
@@ -94,7 +94,7 @@ fn entry(
                 BackendError::PortNotFound { ports } => {
                     format!("Service {key} has no port {target}; its ports are {ports}")
                 }
-                BackendError::UnsupportedProtocol { .. } => error.to_string(),
+                BackendError::UnsupportedProtocol { .. } | BackendError::Invalid { .. } => error.to_string(),
             };
             let field = format!("data[{port:?}]");
             let code = match error {

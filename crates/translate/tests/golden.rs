@@ -61,6 +61,8 @@ struct CaseSettings {
     gateway_services: Option<String>,
     /// Answers for external names.
     resolved: std::collections::BTreeMap<String, Vec<IpAddr>>,
+    /// The API server has no ClusterTrustBundles.
+    without_trust_bundles: bool,
 }
 
 fn run(case: &Path, bless: bool) -> Result<(), String> {
@@ -76,6 +78,9 @@ fn run(case: &Path, bless: bool) -> Result<(), String> {
             error: None,
         };
         objects.resolved.insert(name.clone(), resolved);
+    }
+    if given.without_trust_bundles {
+        objects.absent.insert("ClusterTrustBundle");
     }
     let now = given.now.unwrap_or(NOW);
     let mut translator = Translator::new(settings(given)?);

@@ -136,9 +136,6 @@ pub struct RuleShown {
     /// When a request is sent again, if the rule says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<String>,
-    /// How a client is kept at one endpoint, if it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub session: Option<String>,
 }
 
 /// A filter.
@@ -165,6 +162,12 @@ pub struct BackendShown {
     /// `address:port` of each endpoint.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<String>,
+    /// How a client is kept at one endpoint, if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// How much may be sent again to it, if that is limited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_budget: Option<String>,
     /// Filters for this backend only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<FilterShown>,

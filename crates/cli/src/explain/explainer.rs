@@ -156,7 +156,6 @@ impl<'c> Explainer<'c> {
                 .map(|why| words::over_other_layer(why).into()),
             timeouts: timeouts(rule),
             retry: rule.retry.as_deref().map(words::retry),
-            session: rule.session.as_deref().map(words::session),
         });
         let seen = Seen {
             request,
@@ -233,6 +232,8 @@ impl<'c> Explainer<'c> {
             weight: backend.weight,
             percent,
             endpoints: Vec::new(),
+            session: backend.session.as_deref().map(words::session),
+            retry_budget: None,
             filters: effects::run(&backend.filters, seen).shown,
             broken: None,
         };
@@ -241,6 +242,8 @@ impl<'c> Explainer<'c> {
             Target::Upstream(id) => {
                 shown.upstream = Some(id.to_string());
                 let upstream = self.configuration.translation.snapshot.upstreams.get(id);
+                let budget = upstream.and_then(|upstream| upstream.settings.retry_budget);
+                shown.retry_budget = budget.as_ref().map(words::retry_budget);
                 let endpoints = upstream.map(|upstream| &*upstream.endpoints).unwrap_or_default();
                 shown.endpoints = endpoints.iter().map(|endpoint| self.endpoint(endpoint)).collect();
                 if endpoints.is_empty() {

@@ -142,7 +142,6 @@ fn forwarded(
         over_other_layer: None,
         timeouts: None,
         retry: None,
-        session: None,
     });
     let total: u64 = route
         .backends
@@ -162,6 +161,8 @@ fn forwarded(
                     f64::from(backend.weight) * 100.0 / total as f64
                 },
                 endpoints: Vec::new(),
+                session: None,
+                retry_budget: None,
                 filters: Vec::new(),
                 broken: None,
             };

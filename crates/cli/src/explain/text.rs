@@ -90,9 +90,6 @@ pub fn whole(answer: &Answer) -> String {
         if let Some(retry) = &rule.retry {
             row(&mut text, "retries", retry);
         }
-        if let Some(session) = &rule.session {
-            row(&mut text, "sessions", session);
-        }
     }
     filters(&mut text, "filters", &answer.filters);
     for (position, backend) in answer.backends.iter().enumerate() {
@@ -101,6 +98,12 @@ pub fn whole(answer: &Answer) -> String {
             if position == 0 { "backends" } else { "" },
             &backend_line(backend),
         );
+        if let Some(session) = &backend.session {
+            row(&mut text, "  sessions", session);
+        }
+        if let Some(budget) = &backend.retry_budget {
+            row(&mut text, "  budget", budget);
+        }
         filters(&mut text, "", &backend.filters);
     }
     considered(&mut text, &answer.considered);

@@ -1,8 +1,8 @@
 //! Conditions, verdicts and filters in words.
 
 use ir::{
-    Filter, HeaderEdit, Match, PathMatch, PathRewrite, Retry, SessionCarrier, SessionPersistence,
-    StringMatch, ValueMatch,
+    Filter, HeaderEdit, Match, PathMatch, PathRewrite, Retry, RetryBudget, SessionCarrier,
+    SessionPersistence, StringMatch, ValueMatch,
 };
 use router::explain::{Advantage, LayerAdvantage, Verdict};
 
@@ -162,6 +162,17 @@ pub fn session(session: &SessionPersistence) -> String {
         None => String::new(),
     };
     format!("{carrier}{time}: a client stays at the endpoint that it was sent to first")
+}
+
+/// `retries up to 20 % of the requests of 10s, or 10 in 1s; beyond both, 503`
+pub fn retry_budget(budget: &RetryBudget) -> String {
+    format!(
+        "retries up to {} % of the requests of {}, or {} in {}; beyond both, 503",
+        budget.percent,
+        ir::duration::display(budget.interval),
+        budget.least,
+        ir::duration::display(budget.least_interval)
+    )
 }
 
 /// `90 %`, `33.3 %`

@@ -4,6 +4,7 @@ use super::{News, Wanted, Watched};
 use crate::store::Touched;
 use api::Resource as _;
 use api::core::{ConfigMap, Secret};
+use api::pod::Pod;
 use ir::Diagnostic;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -66,7 +67,7 @@ impl Inbox {
                     self.holds.entry(watched).or_default().insert(key.clone());
                 }
                 // These are not watched but asked for one by one.
-                None if kind == Secret::KIND || kind == ConfigMap::KIND => {}
+                None if kind == Secret::KIND || kind == ConfigMap::KIND || kind == Pod::KIND => {}
                 // It was told already, or is not served any more.
                 None => continue,
             }
@@ -107,6 +108,9 @@ impl Inbox {
     fn take_one(&mut self, news: News, objects: &mut Objects, touched: &mut Touched) {
         match news {
             News::Begin(watched) => {
+                if objects.absent.remove(watched.kind) {
+                    touched.object(watched.kind);
+                }
                 self.told.insert(watched, HashSet::new());
             }
             News::Put(watched, object) => {
@@ -140,6 +144,9 @@ impl Inbox {
                 self.missing.remove(&watched);
             }
             News::Absent(watched) => {
+                if objects.absent.insert(watched.kind) {
+                    touched.object(watched.kind);
+                }
                 self.missing.remove(&watched);
             }
         }

@@ -2,6 +2,8 @@
 
 use super::Watched;
 use api::Resource;
+use api::backend::{XBackend, XBackendTrafficPolicy};
+use api::certificates::ClusterTrustBundle;
 use api::core::{Namespace, Service};
 use api::discovery::EndpointSlice;
 use api::extension::{CustomResourceDefinition, GATEWAY_CLASSES};
@@ -37,7 +39,7 @@ macro_rules! kinds {
     };
 }
 
-/// All of them. Secrets and ConfigMaps are not among them: they are read one by one.
+/// All of them. Secrets and ConfigMaps are not among them, as they are read one by one, nor Pods, which few want.
 pub(super) const KINDS: &[Kind] = kinds! {
     GatewayClass = "gatewayclasses",
     IngressClass = "ingressclasses",
@@ -51,6 +53,9 @@ pub(super) const KINDS: &[Kind] = kinds! {
     UDPRoute = "udproutes",
     ReferenceGrant = "referencegrants",
     BackendTLSPolicy = "backendtlspolicies",
+    XBackend = "xbackends",
+    XBackendTrafficPolicy = "xbackendtrafficpolicies",
+    ClusterTrustBundle = "clustertrustbundles",
     Ingress = "ingresses",
     Service = "services",
     EndpointSlice = "endpointslices",
@@ -91,6 +96,8 @@ impl Kind {
             "BackendTLSPolicy" => &["v1", "v1alpha3"],
             "TLSRoute" => &["v1", "v1alpha3", "v1alpha2"],
             "TCPRoute" | "UDPRoute" => &["v1", "v1alpha2"],
+            "XBackend" | "XBackendTrafficPolicy" => &["v1alpha1"],
+            "ClusterTrustBundle" => &["v1", "v1beta1", "v1alpha1"],
             _ => &["v1"],
         }
     }

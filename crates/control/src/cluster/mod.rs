@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! API server ─► watch (one task per kind and namespace) ─► News ─► the control loop's store
-//!            ─► named (Secrets and ConfigMaps referred to) ─┘
+//!            ─► named (Secrets and ConfigMaps referred to), pods (where an XBackend selects some) ─┘
 //!            ◄─ status, events, services (leader alone) ◄─ State
 //!            ◄► leader (Lease)
 //! ```
@@ -16,6 +16,7 @@ mod inbox;
 mod kinds;
 mod leader;
 mod named;
+mod pods;
 mod services;
 mod status;
 mod watch;

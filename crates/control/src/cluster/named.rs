@@ -2,8 +2,9 @@
 //! takes.
 //!
 //! Where the account may also watch a kind, a change is seen at once; otherwise its objects are looked at again and again,
-//! more rarely the more there are.
+//! more rarely the more there are. Pods, which are wanted by namespace, are left to [`super::pods`].
 
+use super::pods::Pods;
 use super::watch::Pauses;
 use super::{News, Wanted, Watched};
 use futures_util::{StreamExt, stream};
@@ -47,6 +48,7 @@ fn resource(kind: Named) -> ApiResource {
         plural: match kind {
             Named::Secret => "secrets".into(),
             Named::ConfigMap => "configmaps".into(),
+            Named::Pod => "pods".into(),
         },
     }
 }
@@ -61,11 +63,20 @@ pub(super) async fn follow(client: Client, news: Sender<News>, mut wanting: Unbo
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut followed = BTreeSet::new();
+    let mut pods = Pods::new(client.clone(), news.clone());
     loop {
         let mut done = None;
         let due: Vec<Id> = tokio::select! {
             wanted = wanting.recv() => {
-                let Some(wanted) = wanted else { return };
+                let Some(mut wanted) = wanted else { return };
+                let namespaces: BTreeSet<_> = { wanted.named.iter() }
+                    .filter(|(kind, _)| *kind == Named::Pod)
+                    .map(|(_, key)| key.namespace.clone())
+                    .collect();
+                if pods.want(&namespaces).await.is_err() {
+                    return;
+                }
+                wanted.named.retain(|(kind, _)| *kind != Named::Pod);
                 let dropped: Vec<Id> = known.keys().filter(|id| !wanted.named.contains(*id)).cloned().collect();
                 for id in dropped {
                     known.remove(&id);

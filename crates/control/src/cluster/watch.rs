@@ -119,6 +119,10 @@ fn tell_absence(kind: &Kind, trouble: Trouble) {
             group,
             "this account may not list and watch {kind} objects, so none of them is served; allow it with a ClusterRole"
         ),
+        // Experimental, or newer than the cluster: most have none, and whoever refers to one is told.
+        Trouble::Unknown if group == "gateway.networking.x-k8s.io" || group == "certificates.k8s.io" => {
+            tracing::debug!(kind, group, "the API server does not have this kind (yet)");
+        }
         _ if kind == "ReferenceGrant" || group == "gateway.networking.k8s.io" => {
             tracing::info!(
                 kind,

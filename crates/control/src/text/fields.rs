@@ -57,6 +57,52 @@ const UNREAD: &[(&str, &[&str])] = &[
             "deprecatedTopology",
         ],
     ),
+    (
+        "PodMeta",
+        &[
+            "annotations",
+            "uid",
+            "resourceVersion",
+            "creationTimestamp",
+            "generation",
+            "selfLink",
+            "managedFields",
+            "ownerReferences",
+            "finalizers",
+            "generateName",
+            "deletionGracePeriodSeconds",
+        ],
+    ),
+    (
+        "PodStatus",
+        &[
+            "containerStatuses",
+            "ephemeralContainerStatuses",
+            "extendedResourceClaimStatus",
+            "hostIP",
+            "hostIPs",
+            "initContainerStatuses",
+            "message",
+            "nominatedNodeName",
+            "observedGeneration",
+            "qosClass",
+            "reason",
+            "resize",
+            "resourceClaimStatuses",
+            "startTime",
+        ],
+    ),
+    (
+        "PodCondition",
+        &[
+            "lastProbeTime",
+            "lastTransitionTime",
+            "message",
+            "observedGeneration",
+            "reason",
+        ],
+    ),
+    ("ClusterTrustBundleSpec", &["signerName"]),
     ("IngressClassSpec", &["parameters"]),
     ("GatewayClassSpec", &["description"]),
     ("GatewaySpec", &["backendTLS", "defaultScope"]),
@@ -70,12 +116,13 @@ const UNREAD: &[(&str, &[&str])] = &[
     ("ConfigMap", &["immutable", "binaryData"]),
     ("Namespace", &["spec"]),
     ("Raw", &["immutable"]),
+    ("RawPod", &["spec"]),
 ];
 
 /// Fields of every object, whatever its kind.
 const OF_OBJECTS: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
 
-const OBJECTS: [&str; 18] = [
+const OBJECTS: [&str; 22] = [
     "Service",
     "EndpointSlice",
     "Secret",
@@ -90,6 +137,10 @@ const OBJECTS: [&str; 18] = [
     "HTTPRoute",
     "GRPCRoute",
     "BackendTLSPolicy",
+    "XBackend",
+    "XBackendTrafficPolicy",
+    "ClusterTrustBundle",
+    "RawPod",
     "TCPRoute",
     "UDPRoute",
     "TLSRoute",

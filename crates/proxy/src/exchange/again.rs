@@ -102,14 +102,18 @@ impl Replay {
 }
 
 impl Forward<'_, '_> {
-    /// Waits before the next try, as long as the client and the rule's `request` time allow.
+    /// Waits before the next try, as long as the client, the rule's `request` time and the upstream's budget allow.
     pub(super) async fn pause(
         &mut self,
         cell: &UpstreamCell,
         retries: &mut Retries<'_>,
         request_end: Option<Instant>,
     ) -> Result<(), Fault> {
-        let next = self.worker.clock.now() + retries.pause(&self.worker.random);
+        let now = self.worker.clock.now();
+        if !cell.may_retry(now) {
+            return Err(Fault::RetryBudget);
+        }
+        let next = now + retries.pause(&self.worker.random);
         match request_end {
             Some(end) if end <= next => {
                 wait(self.session, end).await?;

@@ -7,9 +7,9 @@ use crate::filter::{self, Changes, CompiledFilter};
 use crate::forwarded::{self, Client, Received};
 use crate::http::h1::head::strip_hop_by_hop;
 use crate::http::h1::{BodyLength, Fields, Name, NameSet, RequestHead};
-use crate::plan::{Action, Backend, CompiledRule, Found, PlanSocket, Target};
+use crate::plan::{Action, CompiledRule, Found, PlanSocket, Target};
 use crate::respond::Reply;
-use crate::sessions::{Place, Sessions};
+use crate::sessions::{Known, Sessions};
 use crate::upstream::UpstreamCell;
 use crate::worker::WorkerState;
 use ir::PathMatch;
@@ -41,17 +41,17 @@ pub(super) struct Order<'p> {
     pub rule: &'p CompiledRule,
     /// A filter may have edited request fields.
     pub edited: bool,
-    /// Set where the rule keeps its clients.
-    pub kept: Option<Kept<'p>>,
+    /// Set where the backend keeps its clients.
+    pub kept: Option<Box<Kept<'p>>>,
 }
 
 /// What is to be done about a client's session.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Kept<'p> {
     pub sessions: &'p Sessions,
-    /// Position of the chosen backend.
-    pub backend: usize,
-    /// The endpoint that it knows.
+    /// What the client knows.
+    pub known: Known,
+    /// The endpoint of the backend among that, if it still is one.
     pub endpoint: Option<SocketAddr>,
 }
 
@@ -137,8 +137,13 @@ fn step<'p>(
     raw: &[u8],
     head: &mut RequestHead,
 ) -> Step<'p> {
+    let rule = found.rule;
+    let chosen = rule.choose(|total| worker.random.below(total));
     // Before any filter can change what the client said.
-    let known = known_place(found.rule, &head.fields, raw);
+    let kept = chosen.and_then(|backend| {
+        let (sessions, cell) = (backend.sessions.as_deref()?, backend.target.cell()?);
+        Some(kept(sessions, cell, &head.fields, raw))
+    });
     let mut changes = Changes::default();
     let mut edited = false;
     let mut run = |filters: &'p [CompiledFilter], changes: &mut Changes<'p>| {
@@ -165,7 +170,6 @@ fn step<'p>(
             worker.random.below(bound)
         })
     };
-    let rule = found.rule;
     if let Some(reply) = run(&rule.filters, &mut changes) {
         return answer(reply, None, &changes);
     }
@@ -183,10 +187,6 @@ fn step<'p>(
             Reply::fault(Fault::BrokenBackend, status),
             Some(Fault::BrokenBackend),
         )
-    };
-    let (chosen, kept) = match rule.session.as_deref() {
-        None => (rule.choose(|total| worker.random.below(total)), None),
-        Some(sessions) => choose_kept(worker, rule, sessions, known),
     };
     let Some(backend) = chosen else {
         return broken(500);
@@ -208,35 +208,16 @@ fn step<'p>(
     })
 }
 
-/// Where the client of a request is kept, if that is still one of the rule's places.
-fn known_place(rule: &CompiledRule, fields: &Fields, raw: &[u8]) -> Option<Place> {
-    let place = rule.session.as_deref()?.find(fields, raw)?;
-    match &rule.backends().get(place.backend)?.target {
-        Target::Upstream(cell) if cell.has(place.endpoint) => Some(place),
-        _ => None,
-    }
-}
-
-/// The backend of the client's session, whatever its weight; by weight for whom there is none.
-fn choose_kept<'p>(
-    worker: &WorkerState,
-    rule: &'p CompiledRule,
-    sessions: &'p Sessions,
-    known: Option<Place>,
-) -> (Option<&'p Backend>, Option<Kept<'p>>) {
-    let backends = rule.backends();
-    let index = match known {
-        Some(place) => Some(place.backend),
-        None => rule
-            .choose(|total| worker.random.below(total))
-            .and_then(|chosen| backends.iter().position(|backend| std::ptr::eq(backend, chosen))),
-    };
-    let kept = index.map(|backend| Kept {
+/// What the client of a request knows about its session at a backend.
+#[inline(never)]
+fn kept<'p>(sessions: &'p Sessions, cell: &UpstreamCell, fields: &Fields, raw: &[u8]) -> Box<Kept<'p>> {
+    let known = sessions.find(fields, raw);
+    let endpoint = sessions.endpoint(&known).filter(|endpoint| cell.has(*endpoint));
+    Box::new(Kept {
         sessions,
-        backend,
-        endpoint: known.map(|place| place.endpoint),
-    });
-    (index.and_then(|index| backends.get(index)), kept)
+        known,
+        endpoint,
+    })
 }
 
 /// An answer of our own, with what a CORS filter grants.

@@ -99,7 +99,7 @@ impl<'p> Forward<'_, 'p> {
             ends: Some(&ends),
             identity: self.record.found.and_then(|found| found.identity),
             once: retries.decides(),
-            first: order.kept.and_then(|kept| kept.endpoint),
+            first: order.kept.as_ref().and_then(|kept| kept.endpoint),
             ..Wanted::default()
         };
         self.upload.replay = retries.replay(self.head.body);
@@ -117,6 +117,7 @@ impl<'p> Forward<'_, 'p> {
             alternative: self.alternative,
             session: None,
         };
+        let mut counted = false;
         let mut pause = false;
         let mut refusals = MOST_REFUSALS;
         loop {
@@ -149,7 +150,10 @@ impl<'p> Forward<'_, 'p> {
                 Box::pin(connection.settled()).await;
             }
             self.record.connected(&connection, self.worker.clock.recent());
-            if let Some(kept) = order.kept {
+            if connection.settings().retry_budget.is_some() && !std::mem::replace(&mut counted, true) {
+                order.cell.sent(self.worker.clock.recent());
+            }
+            if let Some(kept) = &order.kept {
                 rules.session = self.session_field(kept, connection.endpoint());
             }
             let left = retries.left();
@@ -211,12 +215,12 @@ impl<'p> Forward<'_, 'p> {
     }
 
     /// What tells the client where it is kept, unless it knows.
-    fn session_field<'s>(&self, kept: Kept<'s>, endpoint: SocketAddr) -> Option<(&'s str, String)> {
+    fn session_field<'s>(&self, kept: &Kept<'s>, endpoint: SocketAddr) -> Option<(&'s str, String)> {
         if kept.endpoint == Some(endpoint) {
             return None;
         }
         let secured = self.client.scheme == "https";
-        kept.sessions.field(kept.backend, endpoint, secured)
+        kept.sessions.field(&kept.known, endpoint, secured)
     }
 
     /// Makes room for another try.

@@ -249,17 +249,15 @@ impl Builder {
         };
         CompiledRule {
             filters: filter::compile(&rule.filters, &mut |id| self.cell(id)),
-            action: self.action(&rule.action, rule.session.is_some()),
+            action: self.action(&rule.action),
             timeouts: rule.timeouts.clone(),
             retry: rule.retry.clone(),
-            session: Sessions::of(rule).map(Box::new),
             grpc: rule.grpc,
             metrics: self.telemetry.route(&labels),
         }
     }
 
-    /// `keeps_clients`: some may stay at a backend without a weight.
-    fn action(&mut self, action: &ir::Action, keeps_clients: bool) -> Action {
+    fn action(&mut self, action: &ir::Action) -> Action {
         let backends = match action {
             ir::Action::Answer => return Action::Answer,
             ir::Action::Status(status) => return Action::Status(*status),
@@ -276,11 +274,12 @@ impl Builder {
                     ir::Target::Upstream(id) => Target::Upstream(self.cell(id)),
                     ir::Target::Broken { status, .. } => Target::Broken(*status),
                 },
+                sessions: sessions(backend),
             }
         };
         let backends = backends
             .iter()
-            .filter(|backend| backend.weight > 0 || keeps_clients)
+            .filter(|backend| backend.weight > 0)
             .map(&mut compile)
             .collect();
         Action::Forward {
@@ -291,6 +290,13 @@ impl Builder {
 
     fn cell(&mut self, id: &ir::UpstreamId) -> Arc<UpstreamCell> {
         self.cells.get(id, &self.telemetry)
+    }
+}
+
+fn sessions(backend: &ir::Backend) -> Option<Box<Sessions>> {
+    match (&backend.session, &backend.target) {
+        (Some(settings), ir::Target::Upstream(id)) => Sessions::new(settings, id).map(Box::new),
+        _ => None,
     }
 }
 

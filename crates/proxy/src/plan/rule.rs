@@ -25,8 +25,6 @@ pub struct CompiledRule {
     pub timeouts: ir::Timeouts,
     /// When to try again, if the rule decides about that.
     pub retry: Option<Box<ir::Retry>>,
-    /// How a client is kept at one endpoint.
-    pub session: Option<Box<Sessions>>,
     /// Its requests are of gRPC; those of gRPC-Web are made so.
     pub grpc: bool,
     /// Counts what comes of its requests.
@@ -58,6 +56,8 @@ pub struct Backend {
     pub filters: Box<[CompiledFilter]>,
     /// Where it goes.
     pub target: Target,
+    /// How a client is kept at one endpoint.
+    pub sessions: Option<Box<Sessions>>,
 }
 
 /// A resolved reference.
@@ -69,15 +69,17 @@ pub enum Target {
     Broken(u16),
 }
 
-impl CompiledRule {
-    /// What there is to choose from.
-    pub fn backends(&self) -> &[Backend] {
-        match &self.action {
-            Action::Forward { backends, .. } => backends,
-            Action::Answer | Action::Status(_) => &[],
+impl Target {
+    /// The upstream, if it is one.
+    pub fn cell(&self) -> Option<&Arc<UpstreamCell>> {
+        match self {
+            Self::Upstream(cell) => Some(cell),
+            Self::Broken(_) => None,
         }
     }
+}
 
+impl CompiledRule {
     /// The backend for a random `draw` below the total weight. None: no backend with a weight.
     pub fn choose(&self, draw: impl FnOnce(u32) -> u32) -> Option<&Backend> {
         let Action::Forward {

@@ -41,7 +41,7 @@ pub struct Certificates {
 }
 
 /// Ready, or why not.
-type Loaded = Result<Arc<CertifiedKey>, String>;
+pub(super) type Loaded = Result<Arc<CertifiedKey>, String>;
 /// In the order in which they are tried.
 type Candidates = Vec<Arc<CertifiedKey>>;
 
@@ -193,7 +193,8 @@ fn same(a: &[(HostPattern, Candidates)], b: &[(HostPattern, Candidates)]) -> boo
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.0 == b.0 && same_keys(&a.1, &b.1))
 }
 
-fn load(certificate: &ir::Certificate) -> Loaded {
+/// Makes a certificate ready, or says why it can't be used.
+pub(super) fn load(certificate: &ir::Certificate) -> Loaded {
     if certificate.chain.is_empty() {
         return Err("the chain is empty".into());
     }

@@ -1,5 +1,6 @@
 //! TLS towards endpoints: whom to believe, what to show, and the handshake.
 
+use super::certificates::load;
 use ir::{AltName, Trust, UpstreamProtocol, UpstreamTls};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
@@ -115,7 +116,9 @@ impl TlsClients {
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
-        let mut config = match identity {
+        let own = tls.identity.as_deref().map(load).transpose();
+        let own = own.map_err(Error::General)?;
+        let mut config = match own.as_ref().or(identity) {
             Some(identity) => {
                 let shown = SingleCertAndKey::from(Arc::clone(identity));
                 builder.with_client_cert_resolver(Arc::new(shown) as Arc<dyn ResolvesClientCert>)

@@ -1,6 +1,8 @@
 //! What all workers share about an upstream: its settings and endpoints of the moment, and what its endpoints are busy
 //! with. Rules refer to the cell, never to an endpoint, so a rolling deployment rebuilds no rule.
 
+use super::budget::Budget;
+use crate::time::Instant;
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 use std::collections::BTreeSet;
@@ -30,6 +32,8 @@ pub struct UpstreamNow {
     pub upstream: Arc<ir::Upstream>,
     /// State of the endpoints, in the order of `upstream.endpoints`.
     pub endpoints: Box<[Arc<EndpointState>]>,
+    /// How much may be sent again, if that is limited.
+    pub(super) budget: Option<Arc<Budget>>,
 }
 
 /// What is known about one endpoint over all workers. Survives changes of the other endpoints and of the settings.
@@ -87,6 +91,20 @@ impl UpstreamCell {
         now.endpoints
             .binary_search_by_key(&endpoint, |state| state.address)
             .is_ok()
+    }
+
+    /// Counts a request that is sent for the first time, where retries are limited.
+    #[cold]
+    pub(crate) fn sent(&self, now: Instant) {
+        if let Some(budget) = &self.now.load().budget {
+            budget.sent(now);
+        }
+    }
+
+    /// Whether a request may be sent again by now; it is counted as such.
+    pub(crate) fn may_retry(&self, now: Instant) -> bool {
+        let current = self.now.load();
+        current.budget.as_ref().is_none_or(|budget| budget.retry(now))
     }
 
     /// For the admin API.
@@ -147,8 +165,16 @@ impl UpstreamCell {
         self.now.store(Arc::new(UpstreamNow {
             upstream: Arc::clone(upstream),
             endpoints,
+            budget: budget(upstream, before.budget.as_ref()),
         }));
     }
+}
+
+/// The one that there was, if it is of the same settings.
+fn budget(upstream: &ir::Upstream, before: Option<&Arc<Budget>>) -> Option<Arc<Budget>> {
+    let settings = upstream.settings.retry_budget?;
+    let before = before.filter(|before| before.is_for(&settings)).cloned();
+    Some(before.unwrap_or_else(|| Arc::new(Budget::new(settings, Instant::now()))))
 }
 
 impl EndpointState {
@@ -274,7 +300,11 @@ impl Cells {
             id: id.clone(),
             metrics: telemetry.upstream(&id.0),
             slot,
-            now: ArcSwap::from_pointee(UpstreamNow { upstream, endpoints }),
+            now: ArcSwap::from_pointee(UpstreamNow {
+                budget: budget(&upstream, None),
+                upstream,
+                endpoints,
+            }),
             departed: AtomicBool::new(false),
         });
         let known = Known {

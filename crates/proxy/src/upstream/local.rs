@@ -56,7 +56,9 @@ impl Profile {
         &self,
         wanted: Option<&'i Arc<CertifiedKey>>,
     ) -> Option<&'i Arc<CertifiedKey>> {
-        wanted.filter(|_| self.settings.tls.is_some())
+        // Who has an identity of its own is nobody else.
+        let asks = |tls: &Arc<ir::UpstreamTls>| tls.identity.is_none();
+        wanted.filter(|_| self.settings.tls.as_ref().is_some_and(asks))
     }
 }
 

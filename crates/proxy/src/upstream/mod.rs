@@ -3,6 +3,7 @@
 //! [`cell`] holds what workers share about an upstream, [`local`] what each worker has of its own (balancer, idle
 //! connections), [`checkout`] gets a connection for an exchange, `shared` has those that several exchanges use at once.
 
+mod budget;
 pub mod cell;
 pub mod checkout;
 mod connection;

@@ -62,7 +62,6 @@ pub fn rule(action: Action) -> Rule {
         action,
         timeouts: Timeouts::default(),
         retry: None,
-        session: None,
         grpc: false,
     }
 }
@@ -72,6 +71,7 @@ pub fn route(host: &str, upstream: &str) -> Arc<Route> {
     let target = Target::Upstream(UpstreamId(upstream.into()));
     let rule = rule(Action::Forward(vec![Backend {
         weight: 1,
+        session: None,
         target,
         filters: vec![],
     }]));

@@ -95,7 +95,6 @@ pub fn route(dice: &mut Dice, layer: Layer) -> Arc<Route> {
                 action: Action::Answer,
                 timeouts: Timeouts::default(),
                 retry: None,
-                session: None,
                 grpc: false,
             })
             .collect(),

@@ -174,7 +174,6 @@ fn route<'w>(layer: Layer, name: &str, hostname: &str, mut words: impl Iterator<
             action: Action::Answer,
             timeouts: Timeouts::default(),
             retry: None,
-            session: None,
             grpc: false,
         }],
         origin,

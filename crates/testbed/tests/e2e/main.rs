@@ -10,3 +10,4 @@ mod routing;
 mod sessions;
 mod streams;
 mod tls;
+mod x_backends;

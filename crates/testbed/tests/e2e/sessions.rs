@@ -1,4 +1,4 @@
-//! Clients that are kept at one endpoint (`sessionPersistence`).
+//! Clients that are kept at one endpoint (`sessionPersistence`) of a rule's backends.
 
 use narthex_testbed::objects::{FRONT, endpoint_slice, route, services};
 use narthex_testbed::{Gateway, Response};
@@ -97,7 +97,7 @@ async fn a_token_in_a_header_does_as_well_and_a_made_up_one_is_none() {
 }
 
 #[tokio::test]
-async fn a_session_outweighs_weights() {
+async fn weights_choose_the_backend_and_the_session_an_endpoint_of_each() {
     let split = |one: u32, two: u32| {
         route(
             "split",
@@ -109,19 +109,31 @@ async fn a_session_outweighs_weights() {
     };
     let gw = Gateway::from_yaml(&format!("{FRONT}{}", services(&["one", "two"]))).await;
     for name in ["one", "two"] {
-        let address = gw.start_backend("default", name);
-        gw.write(&format!("{name}.yaml"), &endpoint_slice(name, name, &[address]));
+        let pods: Vec<_> = (0..PODS)
+            .map(|number| gw.start_backend("default", &format!("{name}-{number}")))
+            .collect();
+        gw.write(&format!("{name}.yaml"), &endpoint_slice(name, name, &pods));
     }
-    gw.write("split.yaml", &split(1, 0)).live().await;
-    let first = gw.get(URL).await.status(200).backend("one");
+    gw.write("split.yaml", &split(1, 1)).live().await;
+    let mut token = cookie(&gw.get(URL).await.status(200));
+    let mut homes = BTreeSet::new();
+    let mut requests = [0, 0];
+    for _ in 0..200 {
+        let answer = gw.get(URL).header("Cookie", &token).await.status(200);
+        if answer.header("set-cookie").is_some() {
+            token = cookie(&answer);
+        }
+        let home = pod(&answer);
+        requests[usize::from(home.starts_with("two"))] += 1;
+        homes.insert(home);
+    }
+    // One endpoint in each backend, and both get their share.
+    assert_eq!(homes.len(), 2, "{homes:?}");
+    assert!(requests.iter().all(|count| *count > 50), "{requests:?}");
     gw.write("split.yaml", &split(0, 1)).live().await;
     for _ in 0..5 {
-        gw.get(URL)
-            .header("Cookie", &cookie(&first))
-            .await
-            .status(200)
-            .backend("one");
-        gw.get(URL).await.status(200).backend("two");
+        let answer = gw.get(URL).header("Cookie", &token).await.status(200);
+        assert!(homes.contains(&pod(&answer)) && pod(&answer).starts_with("two"));
     }
 }
 

@@ -352,3 +352,98 @@ async fn call(gw: &Gateway) -> (Option<String>, u16) {
     let alpn = said.and_then(|said| Some(said["alpn"].as_str()?.to_owned()));
     (alpn, answer.status)
 }
+
+#[tokio::test]
+async fn an_x_backend_says_whom_to_believe_and_who_we_are() {
+    let (ours, people) = (Authority::new("ours"), Authority::new("people"));
+    let identity = ours.issue(&["gateway.internal"]);
+    let config = Authority::shared()
+        .issue(&["shop.internal"])
+        .server(&["http/1.1"], Some(&ours));
+    let backend = TlsBackend::start(config).await;
+    let to_shop = route("shop", "front", "", "shop").replace(
+        "{name: shop, port: 80}",
+        "{group: gateway.networking.x-k8s.io, kind: XBackend, name: shop}",
+    );
+    let objects = |identity: &Issued, tls: &str| {
+        let shop = format!(
+            "apiVersion: gateway.networking.x-k8s.io/v1alpha1\nkind: XBackend\nmetadata: {{name: shop, namespace: default}}\n\
+             spec: {{type: EndpointSelector, endpointSelector: {{matchLabels: {{app: shop}}}}, port: {{number: {}}}{tls}}}\n---\n",
+            backend.address.port()
+        );
+        let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: shop, namespace: default, labels: {app: shop}}\n\
+            status: {phase: Running, podIP: 127.0.0.1, conditions: [{type: Ready, status: \"True\"}]}\n---\n";
+        [
+            CLASS,
+            // The Gateway's own is for what says nothing about that.
+            &gateway(
+                "front",
+                PLAIN,
+                "  tls: {backend: {clientCertificateRef: {name: people}}}\n",
+            ),
+            &to_shop,
+            &shop,
+            pod,
+            &Authority::config_map("ca", &[Authority::shared()]),
+            &identity.secret("default", "me"),
+            &people.issue(&["gateway.internal"]).secret("default", "people"),
+        ]
+        .concat()
+    };
+    let both = |validation: &str| {
+        format!(
+            ", tls: {{mode: ClientAndServer, clientCertificateRef: {{name: me}}, validation: {{{validation}}}}}"
+        )
+    };
+    let right = both(&believing("shop.internal"));
+    let gw = Gateway::builder()
+        .file("objects.yaml", &objects(&identity, &right))
+        .without_echo()
+        .start()
+        .await;
+    let said = gw.get("http://a.example/").await.status(200).json();
+    assert_eq!(said["sni"], "shop.internal");
+    assert_eq!(said["client"], mark(&identity.leaf()));
+    let server_only = format!(
+        ", tls: {{mode: ServerOnly, validation: {{{}}}}}",
+        believing("shop.internal")
+    );
+    for wrong in [both(&believing("other.internal")), server_only] {
+        gw.write("objects.yaml", &objects(&identity, &wrong)).live().await;
+        assert_ne!(status(&gw).await, 200, "{wrong}");
+    }
+    // Renewed: the next connection shows the new one.
+    let renewed = ours.issue(&["gateway.internal"]);
+    gw.write("objects.yaml", &objects(&renewed, &right)).live().await;
+    let said = gw.get("http://a.example/").await.status(200).json();
+    assert_eq!(said["client"], mark(&renewed.leaf()));
+}
+
+#[tokio::test]
+async fn authorities_can_be_in_a_bundle_for_the_whole_cluster() {
+    let backend = TlsBackend::start(server(&["shop.internal"])).await;
+    let validation = "hostname: shop.internal, caCertificateRefs: \
+        [{group: certificates.k8s.io, kind: ClusterTrustBundle, name: \"example.com:all\"}]";
+    let gw = front(&backend, validation).await;
+    assert_eq!(status(&gw).await, 502);
+    let bundle = |authority: &Authority| {
+        let lines: String = { authority.pem().lines() }
+            .map(|line| format!("    {line}\n"))
+            .collect();
+        format!(
+            "apiVersion: certificates.k8s.io/v1\nkind: ClusterTrustBundle\nmetadata: {{name: \"example.com:all\"}}\n\
+             spec:\n  trustBundle: |\n{lines}"
+        )
+    };
+    gw.write("bundle.yaml", &bundle(Authority::shared())).live().await;
+    assert_eq!(status(&gw).await, 200);
+    gw.write("bundle.yaml", &bundle(&Authority::new("other")))
+        .live()
+        .await;
+    assert_eq!(status(&gw).await, 502);
+    gw.write("bundle.yaml", &bundle(Authority::shared())).live().await;
+    assert_eq!(status(&gw).await, 200);
+    // What was believed is forgotten with it.
+    gw.remove("bundle.yaml").live().await;
+    assert_eq!(status(&gw).await, 502);
+}

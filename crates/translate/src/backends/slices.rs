@@ -1,9 +1,8 @@
-//! Endpoints of a Service from its EndpointSlices.
+//! Endpoints from EndpointSlices.
 
-use super::{Carrier, PortRef, ServicePort, find_port};
+use super::{BackendPort, Carrier};
 use crate::input::Key;
 use crate::scope::Scope;
-use api::core::Service;
 use api::discovery::{AddressType, Conditions, EndpointPort, EndpointSlice};
 use ir::{Code, Diagnostic, Endpoint, Origin};
 use std::collections::BTreeSet;
@@ -11,17 +10,16 @@ use std::net::{IpAddr, SocketAddr};
 
 /// Endpoints that are ready; if there are none, those that still serve while they terminate (as kube-proxy
 /// does), so that a Service whose last endpoint goes answers until it is gone.
+///
+/// `name` is that of the port, as slices have it; perhaps empty.
 pub(super) fn endpoints(
     scope: &mut Scope<'_>,
-    service: &Service,
     origin: &Origin,
-    port: &ServicePort,
+    port: &BackendPort,
+    name: &str,
 ) -> Vec<Endpoint> {
-    let name =
-        find_port(service, PortRef::Number(port.port), port.carrier).and_then(|port| port.name.as_deref());
-    let name = name.unwrap_or_default();
     let mut found = Found::default();
-    let slices: Vec<_> = scope.slices(&port.service).collect();
+    let slices: Vec<_> = scope.slices(&port.object).collect();
     for slice in &slices {
         read_slice(scope, slice, name, port.carrier, &mut found);
     }
@@ -127,7 +125,7 @@ fn slice_port<'s>(
     })
 }
 
-fn address(text: &str) -> Result<IpAddr, &'static str> {
+pub(super) fn address(text: &str) -> Result<IpAddr, &'static str> {
     let ip: IpAddr = text.parse().map_err(|_| "is not an IP address")?;
     let link_local = match ip {
         IpAddr::V4(ip) => ip.is_link_local(),

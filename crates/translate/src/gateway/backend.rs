@@ -2,28 +2,34 @@
 //! exists in a namespace they may not refer to.
 
 use super::rule::{Look, Trouble, broken};
-use super::{filters, grpc_route};
-use crate::backends::{self, BackendError, PortRef, resolve};
+use super::{filters, grpc_route, session, traffic_policy, x_backend};
+use crate::backends::{self, BackendError, BackendObject, Carrier, PortRef, Usage};
 use crate::grants::{Referrer, permits};
 use crate::input::Key;
 use crate::scope::Scope;
+use api::Resource;
+use api::backend::{EXPERIMENTAL_GROUP, XBackend};
 use api::gateway::{BackendRef, GROUP, HttpBackendRef};
-use ir::{Backend, Code, Match, Target, UpstreamId, UpstreamProtocol};
+use ir::{Backend, Code, Match, SessionPersistence, Target, UpstreamId, UpstreamProtocol};
 use std::sync::Arc;
 
-/// Reads a rule's backends.
+/// Reads a rule's backends. `session`: how the rule itself keeps clients, whatever its backends say about that.
 pub(crate) fn translate(
     look: &mut Look<'_, '_>,
     given: &[HttpBackendRef],
     matches: &[Match],
+    session: Option<&Arc<SessionPersistence>>,
 ) -> Vec<Backend> {
     let mut backends = Vec::with_capacity(given.len());
     for (index, given) in given.iter().enumerate() {
         let field = format!("backendRefs[{index}]");
         let weight = weight(look, given.weight.unwrap_or(1), &format!("{field}.weight"));
-        let target = match reference(look, &given.backend, &field) {
-            Ok(upstream) => Target::Upstream(upstream),
-            Err(reason) => broken(reason),
+        let (target, session) = match reference(look, &given.backend, &field) {
+            Ok((upstream, object)) => {
+                let own = || traffic_policy::session(look.scope, &object).map(Arc::new);
+                (Target::Upstream(upstream), session.cloned().or_else(own))
+            }
+            Err(reason) => (broken(reason), None),
         };
         let (filters, target) = match filters::of_backend(look, &given.filters, &field, matches) {
             Ok(filters) => (filters, target),
@@ -32,9 +38,11 @@ pub(crate) fn translate(
         backends.push(Backend {
             weight,
             target,
+            session,
             filters,
         });
     }
+    session::names_of_backends(look, &backends);
     backends
 }
 
@@ -46,12 +54,8 @@ pub(crate) trait Referring<'a> {
     fn kind(&self) -> &'static str;
     /// The route's namespace.
     fn namespace(&self) -> &Arc<str>;
-    /// What ports are meant, if it is not those of TCP: `UDP ` and a space.
-    fn port_word(&self) -> &'static str {
-        ""
-    }
-    /// The upstream of a Service's port.
-    fn resolve(&mut self, service: &Key, port: u16) -> Result<UpstreamId, BackendError>;
+    /// What backends are wanted for.
+    fn usage(&self) -> Usage;
     /// Reports a mistake in a field of the rule, with what to do.
     fn report(&mut self, code: Code, field: &str, message: &str, hint: &str);
     /// Says that a reference is broken. The first one stands in the status.
@@ -71,13 +75,12 @@ impl<'a> Referring<'a> for Look<'_, 'a> {
         &self.route.metadata.namespace
     }
 
-    fn resolve(&mut self, service: &Key, port: u16) -> Result<UpstreamId, BackendError> {
+    fn usage(&self) -> Usage {
         // gRPC is HTTP/2, whether the port says so or not.
-        let usual = match self.kind {
+        Usage::Http(match self.kind {
             grpc_route::KIND => UpstreamProtocol::Http2,
             _ => UpstreamProtocol::Http1,
-        };
-        resolve(self.scope, service, PortRef::Number(port), usual)
+        })
     }
 
     fn report(&mut self, code: Code, field: &str, message: &str, hint: &str) {
@@ -89,43 +92,66 @@ impl<'a> Referring<'a> for Look<'_, 'a> {
     }
 }
 
-/// Finds the upstream that a reference means; else reports why not and says it in a few words.
+/// Finds the upstream that a reference means, and the object; else reports why not and says it in a few words.
 pub(crate) fn reference<'a>(
     look: &mut impl Referring<'a>,
     given: &BackendRef,
     field: &str,
-) -> Result<UpstreamId, String> {
+) -> Result<(UpstreamId, BackendObject), String> {
     let group = given.group.as_deref().unwrap_or_default();
     let kind = given.kind.as_deref().unwrap_or("Service");
     let own = Arc::clone(look.namespace());
     let namespace = given.namespace.as_deref().unwrap_or(&own);
     let key = Key::new(namespace, &*given.name);
-    if !group.is_empty() || kind != "Service" {
-        let full = if group.is_empty() {
-            kind.to_owned()
-        } else {
-            format!("{kind} of group {group}")
-        };
-        let message = format!("a backend must be a Service, not {full}");
+    let object = match (group, kind) {
+        ("", "Service") => BackendObject::Service(key),
+        (EXPERIMENTAL_GROUP, XBackend::KIND) => BackendObject::XBackend(key),
+        _ => {
+            let full = if group.is_empty() {
+                kind.to_owned()
+            } else {
+                format!("{kind} of group {group}")
+            };
+            let message = format!("a backend must be a Service or an XBackend, not {full}");
+            look.report(
+                Code::BackendKindUnsupported,
+                &format!("{field}.kind"),
+                message.as_str(),
+                "Refer to a Service",
+            );
+            look.unresolve("InvalidKind", message);
+            return Err(format!("kind {kind} is not supported"));
+        }
+    };
+    if matches!(object, BackendObject::XBackend(_)) && namespace != &*own {
+        // GEP-4894: whoever writes the route says how to connect; no ReferenceGrant changes that.
+        let message = format!("{object} is for routes of its own namespace alone, and this one is in {own}");
         look.report(
-            Code::BackendKindUnsupported,
-            &format!("{field}.kind"),
+            Code::RefNotPermitted,
+            &format!("{field}.namespace"),
             message.as_str(),
-            "Refer to a Service",
+            &format!("Create the XBackend in namespace {own}"),
         );
-        look.unresolve("InvalidKind", message);
-        return Err(format!("kind {kind} is not supported"));
+        look.unresolve("RefNotPermitted", message);
+        return Err(format!("{object} is in another namespace"));
     }
     let referrer = Referrer {
         group: GROUP,
         kind: look.kind(),
         namespace: &own,
     };
-    if !permits(look.scope(), referrer, "", "Service", &key) {
+    if !permits(
+        look.scope(),
+        referrer,
+        object.group(),
+        object.kind(),
+        object.key(),
+    ) {
         let message = format!(
-            "no ReferenceGrant in namespace {namespace} lets {}s of namespace {own} use Service {}",
+            "no ReferenceGrant in namespace {namespace} lets {}s of namespace {own} use {} {}",
             look.kind(),
-            key.name
+            object.kind(),
+            given.name
         );
         look.report(
             Code::RefNotPermitted,
@@ -134,59 +160,105 @@ pub(crate) fn reference<'a>(
             &format!("Create a ReferenceGrant in namespace {namespace}"),
         );
         look.unresolve("RefNotPermitted", message);
-        return Err(format!("no ReferenceGrant allows Service {key}"));
+        return Err(format!("no ReferenceGrant allows {object}"));
     }
-    let Some(port) = given.port else {
-        let message = format!("the reference to Service {key} names no port");
-        look.report(
-            Code::BackendPortNotFound,
-            &format!("{field}.port"),
-            message.as_str(),
-            "Add the number of a port of the Service",
-        );
-        look.unresolve("BackendNotFound", message.clone());
-        return Err(message);
+    let usage = look.usage();
+    let resolved = match (&object, given.port) {
+        (BackendObject::Service(key), Some(port)) => {
+            backends::resolve(look.scope(), key, PortRef::Number(port), usage)
+        }
+        (BackendObject::Service(key), None) => {
+            let message = format!("the reference to Service {key} names no port");
+            look.report(
+                Code::BackendPortNotFound,
+                &format!("{field}.port"),
+                message.as_str(),
+                "Add the number of a port of the Service",
+            );
+            look.unresolve("BackendNotFound", message.clone());
+            return Err(message);
+        }
+        (BackendObject::XBackend(key), port) => {
+            if port.is_some() {
+                look.report(
+                    Code::RouteFieldUnsupported,
+                    &format!("{field}.port"),
+                    "the port of an XBackend stands in itself; this one is ignored",
+                    "Remove it",
+                );
+            }
+            x_backend::resolve(look.scope(), key, usage)
+        }
     };
-    look.resolve(&key, port)
-        .map_err(|error| unusable(look, &key, port, &error, field))
+    match resolved {
+        Ok(upstream) => Ok((upstream, object)),
+        Err(error) => Err(unusable(look, &object, given.port, &error, field)),
+    }
 }
 
 fn unusable<'a>(
     look: &mut impl Referring<'a>,
-    key: &Key,
-    port: u16,
+    object: &BackendObject,
+    port: Option<u16>,
     error: &BackendError,
     field: &str,
 ) -> String {
+    let port_word = match look.usage() {
+        Usage::Stream(Carrier::Udp) => "UDP ",
+        _ => "",
+    };
+    let port = port.unwrap_or_default();
     let (code, part, reason, message, hint) = match error {
         BackendError::NotFound => (
             Code::BackendNotFound,
             "name",
             "BackendNotFound",
-            format!("Service {key} does not exist"),
+            format!("{object} does not exist"),
             "Create it, or name one that exists".to_owned(),
         ),
         BackendError::PortNotFound { ports } => (
             Code::BackendPortNotFound,
             "port",
             "BackendNotFound",
-            format!("Service {key} has no {}port {port}", look.port_word()),
+            format!("{object} has no {port_word}port {port}"),
             if ports.is_empty() {
-                format!("Give the Service a {}port", look.port_word())
+                format!("Give the Service a {port_word}port")
             } else {
                 format!("Its ports are {ports}")
             },
         ),
-        BackendError::UnsupportedProtocol { app_protocol } => (
-            Code::UnsupportedProtocol,
-            "port",
-            "UnsupportedProtocol",
-            format!("port {port} of Service {key} speaks {app_protocol}, which can't be spoken"),
-            if backends::is_secured(app_protocol) {
-                "Attach a BackendTLSPolicy to the Service, which says whom to believe".to_owned()
-            } else {
-                "Use a port that speaks HTTP/1.1 or HTTP/2".to_owned()
-            },
+        BackendError::UnsupportedProtocol { app_protocol } => {
+            let (part, what, hint) = match object {
+                BackendObject::XBackend(_) => (
+                    "name",
+                    object.to_string(),
+                    "Refer to it from a TCPRoute or TLSRoute, or give it another protocol",
+                ),
+                _ if backends::is_secured(app_protocol) => (
+                    "port",
+                    format!("port {port} of {object}"),
+                    "Attach a BackendTLSPolicy to the Service, which says whom to believe",
+                ),
+                BackendObject::Service(_) => (
+                    "port",
+                    format!("port {port} of {object}"),
+                    "Use a port that speaks HTTP/1.1 or HTTP/2",
+                ),
+            };
+            (
+                Code::UnsupportedProtocol,
+                part,
+                "UnsupportedProtocol",
+                format!("{what} speaks {app_protocol}, which can't be spoken"),
+                hint.to_owned(),
+            )
+        }
+        BackendError::Invalid { reason } => (
+            Code::BackendInvalid,
+            "name",
+            "BackendNotFound",
+            format!("{object} can't be used: {reason}"),
+            format!("Mend the {}, or name another", object.kind()),
         ),
     };
     look.report(code, &format!("{field}.{part}"), message.as_str(), &hint);

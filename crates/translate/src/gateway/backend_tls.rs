@@ -1,33 +1,34 @@
 //! BackendTLSPolicy: TLS towards the endpoints of a Service, and which policy counts where several want the same.
 
 use super::trust::{self, Words};
+use crate::changes::{Read, ReadId};
 use crate::conditions::Wrong;
 use crate::grants::Referrer;
 use crate::hosts::{self, Star};
 use crate::input::Key;
 use crate::scope::Scope;
 use api::gateway::GROUP;
-use api::policy::{BackendTLSPolicy, PolicyTarget};
+use api::policy::{BackendTLSPolicy, BackendTlsValidation, PolicyTarget};
 use ir::{AltName, Code, Diagnostic, HostPattern, Origin, Trust, UpstreamTls};
 use std::sync::Arc;
 
-/// What one policy says, and what is wrong with it.
+/// What is to be told about a policy, or another object that is told to Gateways.
 #[derive(Debug)]
 pub(crate) struct PolicyUnit {
-    /// The object.
-    pub policy: Arc<BackendTLSPolicy>,
-    /// Services that are its targets.
-    pub services: Vec<Key>,
+    /// `metadata.generation` that this is about.
+    pub generation: i64,
+    /// What it is for, as routes that read it remember it.
+    pub targets: Vec<ReadId>,
     /// Why it has no effect.
     pub refused: Option<Wrong>,
-    /// Which of its references is broken.
-    pub unresolved: Option<Wrong>,
+    /// Which of its references is broken; `None`: it can have none.
+    pub unresolved: Option<Option<Wrong>>,
 }
 
 /// Looks at one policy by itself and beside the others.
 pub(crate) fn translate(scope: &mut Scope<'_>, policy: &Arc<BackendTLSPolicy>) -> PolicyUnit {
     let origin = Key::of(&policy.metadata).origin("BackendTLSPolicy");
-    let (_, verdict) = read(scope, policy, &origin, true);
+    let (_, verdict) = read(scope, &Validation::of(policy, &origin), true);
     let mut services = Vec::new();
     let mut conflict = None;
     for (index, target) in policy.spec.target_refs.iter().enumerate() {
@@ -54,10 +55,12 @@ pub(crate) fn translate(scope: &mut Scope<'_>, policy: &Arc<BackendTLSPolicy>) -
     services.sort();
     services.dedup();
     PolicyUnit {
-        policy: Arc::clone(policy),
-        services,
+        generation: policy.metadata.generation,
+        targets: { services.into_iter() }
+            .map(|service| Read::Service(service).id())
+            .collect(),
         refused: conflict.or(verdict.refused),
-        unresolved: verdict.unresolved,
+        unresolved: Some(verdict.unresolved),
     }
 }
 
@@ -70,7 +73,7 @@ pub(crate) fn of_port(scope: &mut Scope<'_>, service: &Key, port: Option<&str>) 
         None => winner(scope, service, |target| target.section_name.is_none())?,
     };
     let origin = Key::of(&policy.metadata).origin("BackendTLSPolicy");
-    let (tls, _) = read(scope, policy, &origin, false);
+    let (tls, _) = read(scope, &Validation::of(policy, &origin), false);
     Some(Arc::new(tls))
 }
 
@@ -80,13 +83,10 @@ fn winner<'a>(
     service: &Key,
     same: impl Fn(&PolicyTarget) -> bool,
 ) -> Option<&'a Arc<BackendTLSPolicy>> {
-    scope
-        .policies(service)
-        .filter(|policy| {
-            let mut targets = policy.spec.target_refs.iter();
-            targets.any(|target| is_service(target) && *target.name == *service.name && same(target))
-        })
-        .min_by_key(|policy| (policy.metadata.created, Key::of(&policy.metadata)))
+    scope.policies(service).into_iter().find(|policy| {
+        let mut targets = policy.spec.target_refs.iter();
+        targets.any(|target| is_service(target) && *target.name == *service.name && same(target))
+    })
 }
 
 fn is_service(target: &PolicyTarget) -> bool {
@@ -95,23 +95,47 @@ fn is_service(target: &PolicyTarget) -> bool {
 
 /// What is wrong with a policy.
 #[derive(Default)]
-struct Verdict {
-    refused: Option<Wrong>,
-    unresolved: Option<Wrong>,
+pub(crate) struct Verdict {
+    pub refused: Option<Wrong>,
+    pub unresolved: Option<Wrong>,
+}
+
+/// Whom an object wants believed, and where it says so.
+pub(crate) struct Validation<'v> {
+    pub origin: &'v Origin,
+    pub referrer: Referrer<'v>,
+    /// Where it stands.
+    pub field: &'static str,
+    pub given: &'v BackendTlsValidation,
+}
+
+impl<'v> Validation<'v> {
+    fn of(policy: &'v BackendTLSPolicy, origin: &'v Origin) -> Self {
+        Self {
+            origin,
+            referrer: Referrer {
+                group: GROUP,
+                kind: "BackendTLSPolicy",
+                namespace: &policy.metadata.namespace,
+            },
+            field: "spec.validation",
+            given: &policy.spec.validation,
+        }
+    }
 }
 
 /// What a policy says. Findings are told by the policy's own unit, not by every Service that it is for.
-fn read(
-    scope: &mut Scope<'_>,
-    policy: &BackendTLSPolicy,
-    origin: &Origin,
-    tell: bool,
-) -> (UpstreamTls, Verdict) {
-    let validation = &policy.spec.validation;
+pub(crate) fn read(scope: &mut Scope<'_>, asked: &Validation<'_>, tell: bool) -> (UpstreamTls, Verdict) {
+    let &Validation {
+        origin,
+        referrer,
+        given: validation,
+        ..
+    } = asked;
     let mut verdict = Verdict::default();
     let mut refuse = |scope: &mut Scope<'_>, field: &str, message: String, hint: &str| {
         if tell {
-            let field = format!("spec.validation.{field}");
+            let field = format!("{}.{field}", asked.field);
             let finding = Diagnostic::new(Code::PolicyInvalid, origin.clone(), field, message.as_str());
             scope.report(finding.hint(hint));
         }
@@ -160,11 +184,6 @@ fn read(
         }
     };
     let trust = trust.unwrap_or_else(|| {
-        let referrer = Referrer {
-            group: GROUP,
-            kind: "BackendTLSPolicy",
-            namespace: &policy.metadata.namespace,
-        };
         // Its references can't leave its namespace.
         let refs: Vec<_> = { validation.ca_certificate_refs.iter().cloned() }
             .map(|given| api::policy::CertificateAuthorityRef {
@@ -173,13 +192,10 @@ fn read(
             })
             .collect();
         let silent = Origin::new("BackendTLSPolicy", "", "");
-        let (origin, field) = if tell {
-            (origin, "spec.validation.caCertificateRefs")
-        } else {
-            (&silent, "")
-        };
+        let origin = if tell { origin } else { &silent };
+        let field = format!("{}.caCertificateRefs", asked.field);
         let found = scope.quietly(!tell, |scope| {
-            trust::authorities(scope, origin, referrer, &refs, field, WORDS)
+            trust::authorities(scope, origin, referrer, &refs, &field, WORDS)
         });
         if found.roots.is_empty() && verdict.refused.is_none() {
             let message = found.wrong.as_ref().map_or_else(
@@ -201,6 +217,7 @@ fn read(
         } else {
             Trust::Roots(Arc::default())
         },
+        identity: None,
     };
     (tls, verdict)
 }

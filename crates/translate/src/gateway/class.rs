@@ -4,6 +4,8 @@ use crate::conditions::{Wrong, check};
 use crate::input::{Key, Settings};
 use crate::output::{ObjectStatus, Status, share_with};
 use crate::scope::Scope;
+use api::Resource;
+use api::certificates::ClusterTrustBundle;
 use api::core::ServiceType;
 use api::extension::{BUNDLE_VERSION, GATEWAY_CLASSES};
 use api::gateway::GatewayClass;
@@ -39,7 +41,8 @@ pub(crate) fn translate(
         Wrong::new("InvalidParameters", message)
     });
     let release = release(scope);
-    let features = features(scope.settings(), release.as_deref())
+    let bundles = release.is_some() && scope.has_kind(ClusterTrustBundle::KIND);
+    let features = features(scope.settings(), release.as_deref(), bundles)
         .into_iter()
         .map(|name| SupportedFeature {
             name: name.to_owned(),
@@ -90,7 +93,7 @@ fn supported_version(release: &str, generation: i64) -> Condition {
 const RELEASES: &[&str] = &["v1.6", "v1.7"];
 
 /// What this installation can do: what is built, and what its settings make possible. Sorted.
-fn features(settings: &Settings, release: Option<&str>) -> Vec<&'static str> {
+fn features(settings: &Settings, release: Option<&str>, bundles: bool) -> Vec<&'static str> {
     let mut features = FEATURES.to_vec();
     let services = settings.gateway_services.as_ref();
     let asks = services.is_some_and(|services| services.kind == ServiceType::LoadBalancer);
@@ -100,8 +103,11 @@ fn features(settings: &Settings, release: Option<&str>) -> Vec<&'static str> {
     if services.is_some() {
         features.extend(WITH_SERVICES);
     }
-    if release.is_some_and(|release| release.starts_with("v1.6.")) {
-        features.extend(NAMES_OF_1_6);
+    match release {
+        Some(release) if release.starts_with("v1.6.") => features.extend(NAMES_OF_1_6),
+        // Earlier releases have no such name.
+        _ if bundles => features.push("ClusterTrustBundle"),
+        _ => {}
     }
     features.sort_unstable();
     features

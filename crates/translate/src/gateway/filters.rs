@@ -364,14 +364,14 @@ fn mirror(look: &mut Look<'_, '_>, given: &RequestMirror, field: &str) -> Read {
         (None, None) => Fraction::ALL,
     };
     // A mirror whose backend is broken is left out, and the status says so (HTTPRequestMirrorFilter).
-    let upstream = backend::reference(
+    let found = backend::reference(
         look,
         &given.backend_ref,
         &format!("{field}.requestMirror.backendRef"),
     );
-    Ok(upstream
+    Ok(found
         .ok()
-        .map(|upstream| Filter::Mirror(Mirror { upstream, fraction })))
+        .map(|(upstream, _)| Filter::Mirror(Mirror { upstream, fraction })))
 }
 
 fn share(numerator: i32, denominator: i32, field: &'static str) -> Result<Fraction, Mistake> {

@@ -28,7 +28,9 @@ pub(crate) mod set_status;
 pub(crate) mod status;
 pub(crate) mod stream_route;
 mod tls;
+pub(crate) mod traffic_policy;
 mod trust;
+pub(crate) mod x_backend;
 
 use crate::conditions::Wrong;
 use crate::input::Key;

@@ -61,11 +61,11 @@ pub(crate) fn translate(
     look.name(index, rule);
     let matches = matches::translate(&mut look, &rule.matches);
     let filters = filters::of_rule(&mut look, rule, &matches);
-    let backends = backend::translate(&mut look, &rule.backend_refs, &matches);
+    let session = session::of_rule(&mut look, index, rule);
+    let backends = backend::translate(&mut look, &rule.backend_refs, &matches, session.as_ref());
     let redirects = filters.iter().any(|filter| matches!(filter, Filter::Redirect(_)));
     let timeouts = durations::timeouts(&mut look, rule.timeouts.as_deref());
     let retry = retry::translate(&mut look, rule.retry.as_deref());
-    let session = session::translate(&mut look, index, rule);
     let action = if redirects {
         Action::Answer
     } else {
@@ -92,7 +92,6 @@ pub(crate) fn translate(
         action,
         timeouts,
         retry,
-        session,
     };
     let refused = trouble.map(|(trouble, wrong)| match trouble {
         Trouble::Left => wrong,

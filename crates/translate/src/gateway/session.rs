@@ -1,53 +1,100 @@
-//! Sessions of a rule (`sessionPersistence`, GEP-1619), in the shape of v1.7 or that of v1.6.
+//! Sessions (`sessionPersistence`, GEP-1619) of a rule, an XBackend or a policy, in the shape of v1.7 or that of v1.6.
 
 use super::durations;
 use super::matches::is_token;
 use super::rule::Look;
+use crate::scope::Scope;
 use api::gateway::{
     CookieLifetimeType, HttpRouteRule, SessionPersistence as Given, SessionPersistenceType as Type,
 };
 use aws_lc_rs::digest::{SHA256, digest};
-use ir::{Code, SessionCarrier, SessionPersistence};
+use ir::{Backend, Code, Diagnostic, Origin, SessionCarrier, SessionPersistence};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// Reads how the rule at `index` keeps clients at one endpoint. What can't be understood is reported, and the rule works
 /// without: half of a session would be a surprise.
-pub(crate) fn translate(
+pub(crate) fn of_rule(
     look: &mut Look<'_, '_>,
     index: usize,
     rule: &HttpRouteRule,
-) -> Option<Box<SessionPersistence>> {
+) -> Option<Arc<SessionPersistence>> {
     let given = rule.session_persistence.as_deref()?;
+    let field = format!("{}.sessionPersistence", look.field);
+    let holder = Holder {
+        origin: look.origin.object(),
+        field: &field,
+        // Names of objects differ within a cluster, and the time tells an object from one that had its name before.
+        seed: format!("{}@{}", look.origin, look.route.metadata.created),
+    };
+    let session = of_object(look.scope, given, &holder, true)?;
+    look.name_of_session(index, &session);
+    Some(Arc::new(session))
+}
+
+/// Says which of a rule's backends have sessions by one name although each has its own.
+pub(crate) fn names_of_backends(look: &mut Look<'_, '_>, backends: &[Backend]) {
+    for (index, backend) in backends.iter().enumerate() {
+        let Some(session) = &backend.session else { continue };
+        let clashes = |other: &Backend| {
+            let other = other.session.as_ref();
+            other.is_some_and(|other| {
+                other.seed != session.seed && same_name(&other.carrier, &session.carrier)
+            })
+        };
+        if let Some(before) = backends[..index].iter().position(clashes) {
+            look.report(
+                Code::SessionNameRepeated,
+                &format!("backendRefs[{index}]"),
+                format!("the sessions of backendRefs[{before}] have the same name"),
+                "Give each backend's sessions a name of their own, or none",
+            );
+        }
+    }
+}
+
+/// Whose sessions they are.
+pub(crate) struct Holder<'h> {
+    pub origin: Origin,
+    /// Where they stand.
+    pub field: &'h str,
+    /// Tells them from those of others.
+    pub seed: String,
+}
+
+/// Reads how clients are kept. What can't be understood is reported, if `tell`.
+pub(crate) fn of_object(
+    scope: &mut Scope<'_>,
+    given: &Given,
+    holder: &Holder<'_>,
+    tell: bool,
+) -> Option<SessionPersistence> {
+    let mut report = |code: Code, field: &str, message: String, hint: &str| {
+        if tell {
+            let field = format!("{}{field}", holder.field);
+            scope.report(Diagnostic::new(code, holder.origin.clone(), field, message).hint(hint));
+        }
+    };
     if let Some(timeout) = &given.idle_timeout {
         let message = format!("idleTimeout {timeout} is not honoured: it is no field any more");
-        look.report(
+        report(
             Code::RouteFieldUnsupported,
-            "sessionPersistence.idleTimeout",
+            ".idleTimeout",
             message,
             "Use absoluteTimeout",
         );
     }
-    // Names of objects differ within a cluster, and the time tells an object from one that had its name before.
-    let seed = format!("{}@{}", look.origin, look.route.metadata.created);
     let translated = timeout(given).and_then(|absolute_timeout| {
         Ok(SessionPersistence {
-            carrier: carrier(given, &seed)?,
+            carrier: carrier(given, &holder.seed)?,
             absolute_timeout,
-            seed: seed.as_str().into(),
+            seed: holder.seed.as_str().into(),
         })
     });
     match translated {
-        Ok(session) => {
-            look.name_of_session(index, &session);
-            Some(Box::new(session))
-        }
+        Ok(session) => Some(session),
         Err(Mistake { field, message, hint }) => {
-            look.report(
-                Code::SessionInvalid,
-                &format!("sessionPersistence{field}"),
-                message,
-                hint,
-            );
+            report(Code::SessionInvalid, field, message, hint);
             None
         }
     }
@@ -193,6 +240,22 @@ fn header(given: &Given) -> Result<SessionCarrier, Mistake> {
     Ok(SessionCarrier::Header(name))
 }
 
+/// Whether a client could not tell one from the other.
+fn same_name(one: &SessionCarrier, other: &SessionCarrier) -> bool {
+    match (one, other) {
+        (
+            SessionCarrier::Cookie { name, path, .. },
+            SessionCarrier::Cookie {
+                name: other,
+                path: other_path,
+                ..
+            },
+        ) => name == other && path == other_path,
+        (SessionCarrier::Header(name), SessionCarrier::Header(other)) => name == other,
+        _ => false,
+    }
+}
+
 /// A name that no other rule has.
 fn own_name(seed: &str) -> String {
     let digest = digest(&SHA256, seed.as_bytes());
@@ -211,18 +274,7 @@ impl Look<'_, '_> {
         let same = |rule: &HttpRouteRule| {
             let given = rule.session_persistence.as_deref();
             let other = given.and_then(|given| carrier(given, "").ok());
-            match (&session.carrier, other) {
-                (
-                    SessionCarrier::Cookie { name, path, .. },
-                    Some(SessionCarrier::Cookie {
-                        name: other,
-                        path: other_path,
-                        ..
-                    }),
-                ) => *name == other && *path == other_path,
-                (SessionCarrier::Header(name), Some(SessionCarrier::Header(other))) => *name == other,
-                _ => false,
-            }
+            other.is_some_and(|other| same_name(&session.carrier, &other))
         };
         if let Some(before) = rules.iter().position(same) {
             self.report(

@@ -4,7 +4,7 @@ use super::RouteUnit;
 use super::attach::{Attaching, attach};
 use super::backend::{self, MAX_WEIGHT, Referring};
 use super::route::{hostnames, parent_status};
-use crate::backends::{self, BackendError, Carrier, PortRef};
+use crate::backends::{Carrier, Usage};
 use crate::conditions::Wrong;
 use crate::input::Key;
 use crate::output::{ObjectStatus, Status, share_with};
@@ -225,7 +225,7 @@ impl Look<'_, '_> {
             }
         };
         let target = match backend::reference(self, &given.backend, field) {
-            Ok(upstream) => StreamTarget::Upstream(upstream),
+            Ok((upstream, _)) => StreamTarget::Upstream(upstream),
             Err(reason) => StreamTarget::Broken { reason },
         };
         StreamBackend { weight, target }
@@ -250,15 +250,8 @@ impl<'a> Referring<'a> for Look<'_, 'a> {
         &self.given.metadata.namespace
     }
 
-    fn port_word(&self) -> &'static str {
-        match self.given.carrier {
-            Carrier::Tcp => "",
-            Carrier::Udp => "UDP ",
-        }
-    }
-
-    fn resolve(&mut self, service: &Key, port: u16) -> Result<UpstreamId, BackendError> {
-        backends::resolve_stream(self.scope, service, PortRef::Number(port), self.given.carrier)
+    fn usage(&self) -> Usage {
+        Usage::Stream(self.given.carrier)
     }
 
     fn report(&mut self, code: Code, field: &str, message: &str, hint: &str) {

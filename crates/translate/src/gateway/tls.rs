@@ -6,7 +6,7 @@ use crate::grants::{Referrer, permits};
 use crate::input::Key;
 use crate::scope::Scope;
 use api::gateway::{FrontendValidation, GROUP, Gateway, SecretRef};
-use ir::{CertificateId, ClientValidation, Code, Diagnostic, Origin};
+use ir::{Certificate, CertificateId, ClientValidation, Code, Diagnostic, Origin};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -147,8 +147,13 @@ fn identity(
     origin: &Origin,
     reference: &SecretRef,
 ) -> Result<CertificateId, Wrong> {
-    let (code, wrong) = match read_identity(scope, gateway, reference) {
-        Ok(identity) => return Ok(identity),
+    let referrer = Referrer {
+        group: GROUP,
+        kind: "Gateway",
+        namespace: &gateway.metadata.namespace,
+    };
+    let (code, wrong) = match read_identity(scope, referrer, reference) {
+        Ok(identity) => return Ok(identity.id.clone()),
         Err(wrong) => wrong,
     };
     let field = "spec.tls.backend.clientCertificateRef";
@@ -157,11 +162,12 @@ fn identity(
     Err(wrong)
 }
 
-fn read_identity(
+/// The certificate that is to be shown to backends. It becomes part of the snapshot.
+pub(super) fn read_identity(
     scope: &mut Scope<'_>,
-    gateway: &Gateway,
+    referrer: Referrer<'_>,
     reference: &SecretRef,
-) -> Result<CertificateId, (Code, Wrong)> {
+) -> Result<Arc<Certificate>, (Code, Wrong)> {
     let kind = reference.kind.as_deref().unwrap_or("Secret");
     let group = reference.group.as_deref().unwrap_or_default();
     let invalid = |message: String| {
@@ -173,22 +179,18 @@ fn read_identity(
             "a certificate must be a Secret, not {kind} of group \"{group}\""
         )));
     }
-    let own = &gateway.metadata.namespace;
+    let own = referrer.namespace;
     let namespace = reference.namespace.as_deref().unwrap_or(own);
     let key = Key::new(namespace, reference.name.as_str());
-    let referrer = Referrer {
-        group: GROUP,
-        kind: "Gateway",
-        namespace: own,
-    };
     if !permits(scope, referrer, "", "Secret", &key) {
         let message = format!(
-            "no ReferenceGrant in namespace {namespace} lets Gateways of namespace {own} use Secret {key}"
+            "no ReferenceGrant in namespace {namespace} lets {}s of namespace {own} use Secret {key}",
+            referrer.kind
         );
         return Err((Code::RefNotPermitted, Wrong::new("RefNotPermitted", message)));
     }
     match scope.certificate(&key).certificate {
-        Some(certificate) => Ok(certificate.id.clone()),
+        Some(certificate) => Ok(certificate),
         None => Err(invalid(format!("Secret {key} gives no usable certificate"))),
     }
 }

@@ -1,10 +1,12 @@
 //! Certificates of authorities that an object refers to: in ConfigMaps and Secrets, under `ca.crt`, perhaps with what they took
-//! back beside it.
+//! back beside it; and in ClusterTrustBundles.
 
 use crate::conditions::Wrong;
 use crate::grants::{Referrer, permits};
 use crate::input::Key;
 use crate::scope::Scope;
+use api::Resource;
+use api::certificates::ClusterTrustBundle;
 use api::policy::CertificateAuthorityRef;
 use ir::{Code, Diagnostic, Origin};
 use rustls_pki_types::pem::PemObject;
@@ -44,7 +46,7 @@ pub(crate) fn authorities(
                 let field = format!("{field}[{index}]");
                 let finding = Diagnostic::new(code, origin.clone(), field, wrong.message.as_str());
                 scope.report(
-                    finding.hint("Refer to a ConfigMap or Secret that has certificates as PEM under ca.crt"),
+                    finding.hint("Refer to a ConfigMap or Secret that has certificates as PEM under ca.crt, or to a ClusterTrustBundle"),
                 );
                 all.wrong.get_or_insert(wrong);
             }
@@ -67,9 +69,13 @@ fn read(
     words: &Words,
 ) -> Result<(Ders, Ders), (Code, Wrong)> {
     let kind = given.kind.as_str();
+    if given.group == ClusterTrustBundle::GROUP && kind == ClusterTrustBundle::KIND {
+        return read_bundle(scope, given, words);
+    }
     if !given.group.is_empty() || !matches!(kind, "ConfigMap" | "Secret") {
-        let message =
-            format!("certificates of authorities are read from ConfigMaps and Secrets, not from {kind}");
+        let message = format!(
+            "certificates of authorities are read from ConfigMaps, Secrets and ClusterTrustBundles, not from {kind}"
+        );
         return Err((Code::AuthorityInvalid, Wrong::new(words.kind, message)));
     }
     let namespace = given.namespace.as_deref().unwrap_or(referrer.namespace);
@@ -106,6 +112,37 @@ fn read(
         lists(text).map_err(|reason| invalid(format!("{name} of {kind} {key} {reason}")))
     })?;
     Ok((roots, revoked))
+}
+
+/// A bundle for the whole cluster (GEP-5075). Nobody has to permit that, as everybody has it.
+fn read_bundle(
+    scope: &mut Scope<'_>,
+    given: &CertificateAuthorityRef,
+    words: &Words,
+) -> Result<(Ders, Ders), (Code, Wrong)> {
+    let refused = |reason: &'static str, message: String| {
+        let wrong = Wrong::new(reason, message);
+        Err((Code::AuthorityInvalid, wrong))
+    };
+    if !scope.has_kind(ClusterTrustBundle::KIND) {
+        let message = "the API server does not have ClusterTrustBundles, or does not let them be read";
+        return refused(words.kind, message.into());
+    }
+    let name = given.name.as_str();
+    if let Some(namespace) = &given.namespace {
+        let message = format!("ClusterTrustBundle {name} is in no namespace, and {namespace} is given");
+        return refused(words.invalid, message);
+    }
+    let Some(bundle) = scope.trust_bundle(name) else {
+        return refused(words.invalid, format!("ClusterTrustBundle {name} does not exist"));
+    };
+    match certificates(bundle.spec.trust_bundle.as_bytes()) {
+        Ok(roots) => Ok((roots, Ders::new())),
+        Err(reason) => refused(
+            words.invalid,
+            format!("spec.trustBundle of ClusterTrustBundle {name} {reason}"),
+        ),
+    }
 }
 
 fn missing(kind: &str, key: &Key, words: &Words) -> (Code, Wrong) {

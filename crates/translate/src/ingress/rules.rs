@@ -5,7 +5,7 @@
 
 use super::shape::{Host, is_root};
 use super::{Claim, Claimant, claim, host};
-use crate::backends::{self, BackendError, PortRef};
+use crate::backends::{self, BackendError, PortRef, Usage};
 use crate::input::Key;
 use crate::scope::Scope;
 use api::networking::{Ingress, IngressBackend};
@@ -103,7 +103,6 @@ impl Builder {
             action,
             timeouts: Timeouts::default(),
             retry: None,
-            session: None,
             grpc: false,
         });
     }
@@ -219,6 +218,7 @@ fn forward(scope: &mut Scope<'_>, ours: &Claimant, backend: &IngressBackend, fie
     };
     Action::Forward(vec![Backend {
         weight: 1,
+        session: None,
         target,
         filters: Vec::new(),
     }])
@@ -269,7 +269,7 @@ fn target(
             ));
         }
     };
-    let error = match backends::resolve(scope, &key, port, UpstreamProtocol::Http1) {
+    let error = match backends::resolve(scope, &key, port, HTTP) {
         Ok(upstream) => return Ok(upstream),
         Err(error) => error,
     };
@@ -295,7 +295,7 @@ fn target(
             };
             (Code::BackendPortNotFound, ".service.port", reason, Some(hint))
         }
-        error @ BackendError::UnsupportedProtocol { .. } => {
+        error @ (BackendError::UnsupportedProtocol { .. } | BackendError::Invalid { .. }) => {
             let reason = format!("Service {key}: {error}");
             (Code::UnsupportedProtocol, ".service.port", reason, None)
         }
@@ -316,7 +316,7 @@ fn meant_by_target(
         return None;
     };
     let found = backends::port_of_target(scope, service, number)?;
-    let upstream = backends::resolve(scope, service, PortRef::Number(found), UpstreamProtocol::Http1).ok()?;
+    let upstream = backends::resolve(scope, service, PortRef::Number(found), HTTP).ok()?;
     let message =
         format!("{number} is no port of Service {service} but the target of its port {found}, which is used");
     let field = format!("{field}.service.port.number");
@@ -325,3 +325,5 @@ fn meant_by_target(
     scope.report(finding.hint(format!("Write number: {found}")));
     Some(upstream)
 }
+
+const HTTP: Usage = Usage::Http(UpstreamProtocol::Http1);

@@ -31,7 +31,7 @@ pub(super) fn is_shared(kind: &str) -> bool {
 fn shared_list(kind: &str) -> Option<(&'static str, &'static str)> {
     if kind.ends_with("Route") {
         Some(("parents", "parentRef"))
-    } else if kind.ends_with("Policy") {
+    } else if kind.ends_with("Policy") || kind == "XBackend" {
         Some(("ancestors", "ancestorRef"))
     } else {
         None
@@ -117,7 +117,7 @@ pub(super) fn merged(owner: &Owner, kind: &str, current: &Value, desired: &Value
     if kind == "Ingress" {
         merged["loadBalancer"]["ingress"] = desired["loadBalancer"]["ingress"].clone();
     } else if let Some((field, reference)) = shared_list(kind) {
-        merged[field] = entries(owner, current, desired, field, reference, now);
+        merged[field] = entries(owner, kind, current, desired, (field, reference), now);
     }
     merged
 }
@@ -142,10 +142,10 @@ pub(super) fn applied(current: &Value, desired: &Value, now: &str) -> Value {
 
 fn entries(
     owner: &Owner,
+    kind: &str,
     current: &Value,
     desired: &Value,
-    field: &str,
-    reference: &str,
+    (field, reference): (&str, &str),
     now: &str,
 ) -> Value {
     let before = || current[field].as_array().into_iter().flatten();
@@ -159,9 +159,9 @@ fn entries(
         entry
     });
     let mut all: Vec<Value> = foreign.chain(ours).collect();
-    // Of policies, no more are allowed (`PolicyStatus.ancestors`, maxItems 16): whoever came first stays.
+    // No more are allowed (`PolicyStatus.ancestors`, `BackendStatus.ancestors`, maxItems): whoever came first stays.
     if field == "ancestors" {
-        all.truncate(16);
+        all.truncate(if kind == "XBackend" { 32 } else { 16 });
     }
     all.into()
 }

@@ -1,0 +1,191 @@
+//! Watches the Pods of namespaces in which an XBackend selects some, and of no others.
+
+use super::watch::{Pauses, Whole};
+use super::{News, Watched};
+use api::Resource;
+use api::pod::Pod;
+use futures_util::StreamExt;
+use kube::discovery::ApiResource;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client, ResourceExt};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc::Sender;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use translate::{Key, Object};
+
+/// The watches of the moment, by namespace.
+pub(super) struct Pods {
+    client: Client,
+    news: Sender<News>,
+    watches: BTreeMap<Arc<str>, Watch>,
+}
+
+struct Watch {
+    task: JoinHandle<()>,
+    known: Known,
+}
+
+/// Pods that were told.
+type Known = Arc<Mutex<HashSet<Key>>>;
+
+/// Nobody wants to know any more.
+pub(super) struct Over;
+
+impl Pods {
+    /// Watches nothing yet.
+    pub fn new(client: Client, news: Sender<News>) -> Self {
+        Self {
+            client,
+            news,
+            watches: BTreeMap::new(),
+        }
+    }
+
+    /// Watches these namespaces and no others. Returns when those that are new have told what there is.
+    pub async fn want(&mut self, namespaces: &BTreeSet<Arc<str>>) -> Result<(), Over> {
+        let gone: Vec<_> = { self.watches.keys() }
+            .filter(|namespace| !namespaces.contains(*namespace))
+            .cloned()
+            .collect();
+        for namespace in gone {
+            let Some(watch) = self.watches.remove(&namespace) else {
+                continue;
+            };
+            watch.task.abort();
+            let known = std::mem::take(&mut *lock(&watch.known));
+            for key in known {
+                self.news.send(News::Gone(WATCHED, key)).await.map_err(|_| Over)?;
+            }
+        }
+        let mut listing = Vec::new();
+        for namespace in namespaces {
+            if self.watches.contains_key(namespace) {
+                continue;
+            }
+            let (listed, until) = oneshot::channel();
+            let known = Known::default();
+            let task = tokio::spawn(follow(
+                self.client.clone(),
+                Arc::clone(namespace),
+                self.news.clone(),
+                Arc::clone(&known),
+                listed,
+            ));
+            self.watches.insert(Arc::clone(namespace), Watch { task, known });
+            listing.push(until);
+        }
+        for until in listing {
+            // One that was dropped has ended, and nothing more comes.
+            let _ = until.await;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Pods {
+    fn drop(&mut self) {
+        for watch in self.watches.values() {
+            watch.task.abort();
+        }
+    }
+}
+
+/// Tells the Pods of a namespace. `listed` is told when all of them were, or when that failed for the first time.
+async fn follow(
+    client: Client,
+    namespace: Arc<str>,
+    news: Sender<News>,
+    known: Known,
+    listed: oneshot::Sender<()>,
+) {
+    let resource = ApiResource {
+        group: String::new(),
+        version: "v1".into(),
+        api_version: "v1".into(),
+        kind: Pod::KIND.into(),
+        plural: "pods".into(),
+    };
+    let api: Api<Whole> = Api::namespaced_with(client, &namespace, &resource);
+    let mut events = pin!(watcher::watcher(api, watcher::Config::default()));
+    let mut pauses = Pauses::default();
+    let mut listed = Some(listed);
+    let mut told = HashSet::new();
+    while let Some(event) = events.next().await {
+        let mut sent = Vec::new();
+        match event {
+            Ok(Event::Init) => told.clear(),
+            Ok(Event::InitApply(whole)) => {
+                told.insert(key(&whole));
+                sent.extend(put(&whole, &known));
+            }
+            Ok(Event::Apply(whole)) => sent.extend(put(&whole, &known)),
+            Ok(Event::Delete(whole)) => {
+                let key = key(&whole);
+                lock(&known).remove(&key);
+                sent.push(News::Gone(WATCHED, key));
+            }
+            Ok(Event::InitDone) => {
+                pauses = Pauses::default();
+                let mut known = lock(&known);
+                let gone = known.extract_if(|key| !told.contains(key));
+                sent.extend(gone.map(|key| News::Gone(WATCHED, key)));
+                tell(&mut listed);
+            }
+            Err(error) => {
+                if pauses.first() {
+                    tracing::warn!(
+                        %namespace, %error,
+                        "the Pods of a namespace can't be watched, so XBackends there that select some have old endpoints or none"
+                    );
+                }
+                tell(&mut listed);
+                tokio::time::sleep(pauses.next()).await;
+            }
+        }
+        for news_of_it in sent {
+            if news.send(news_of_it).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Lets go of whoever waits for the list.
+fn tell(listed: &mut Option<oneshot::Sender<()>>) {
+    if let Some(listed) = listed.take() {
+        // It waits no longer.
+        let _ = listed.send(());
+    }
+}
+
+fn put(whole: &Whole, known: &Known) -> Option<News> {
+    match Object::decode("v1", Pod::KIND, &whole.value) {
+        Ok(Some(object)) => {
+            lock(known).insert(object.key());
+            Some(News::Put(WATCHED, Box::new(object)))
+        }
+        Ok(None) => None,
+        Err(error) => {
+            // The API server does not let such a thing pass.
+            tracing::error!(pod = %key(whole), %error, "a Pod can't be decoded");
+            None
+        }
+    }
+}
+
+fn key(whole: &Whole) -> Key {
+    Key::new(whole.namespace().unwrap_or_default(), whole.name_any())
+}
+
+fn lock(known: &Known) -> std::sync::MutexGuard<'_, HashSet<Key>> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As news name them, whatever their namespace.
+const WATCHED: Watched = Watched {
+    kind: Pod::KIND,
+    namespace: None,
+};
