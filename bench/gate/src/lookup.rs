@@ -112,7 +112,6 @@ fn route(number: usize) -> Route {
         action: Action::Answer,
         timeouts: Timeouts::default(),
         retry: None,
-        session: None,
         grpc: false,
     });
     Route {

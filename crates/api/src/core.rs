@@ -37,6 +37,9 @@ pub struct ServiceSpec {
     /// `None` for a headless Service.
     #[serde(rename = "clusterIP")]
     pub cluster_ip: Option<String>,
+    /// Its addresses inside the cluster, one for each family; the first is that above.
+    #[serde(rename = "clusterIPs", deserialize_with = "list")]
+    pub cluster_ips: Vec<String>,
     /// Addresses of nodes or others that lead here.
     #[serde(rename = "externalIPs", deserialize_with = "list")]
     pub external_ips: Vec<String>,

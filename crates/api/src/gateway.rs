@@ -185,6 +185,9 @@ pub struct GatewayAddress {
     pub kind: AddressType,
     /// Empty: any.
     pub value: String,
+    /// From where it is reached (v1.7): empty, `Cluster`, or a word with a domain in front.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub routability: Option<Box<str>>,
 }
 
 crate::words! {

@@ -249,7 +249,7 @@ impl Binds {
         assembled.services = Arc::clone(&self.services);
         let mut statuses = BTreeMap::new();
         for (key, gateway) in &merged {
-            for (holder, status) in gateway.statuses(settings, key) {
+            for (holder, status) in gateway.statuses(key) {
                 let status = share_with(status, self.statuses.get(&holder));
                 statuses.insert(holder, status);
             }

@@ -42,6 +42,8 @@ pub enum Read {
     TrustBundle(Arc<str>),
     /// Whether the API server has a kind.
     Kind(&'static str),
+    /// Which release of Gateway API the CRDs are of.
+    Definitions,
     /// A GatewayClass, by name.
     GatewayClass(Arc<str>),
     /// A Gateway.
@@ -276,13 +278,10 @@ impl Seen {
         for key in &changed.listener_sets {
             read(Read::ListenerSet(key.clone()));
         }
-        changes.gateway_classes = changed.gateway_classes;
-        // Their status tells whether the version of Gateway API is one that we know.
         if !changed.definitions.is_empty() {
-            changes
-                .gateway_classes
-                .extend(new.gateway_classes.keys().cloned());
+            read(Read::Definitions);
         }
+        changes.gateway_classes = changed.gateway_classes;
         changes.gateways = changed.gateways;
         changes.listener_sets = changed.listener_sets;
         changes.http_routes = changed.http_routes;

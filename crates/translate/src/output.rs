@@ -57,6 +57,9 @@ pub struct GatewayService {
     /// The address that its load balancer should give it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
+    /// The address inside the cluster that it should have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_ip: Option<IpAddr>,
     /// Where it leads to; empty: to our own Pods.
     pub endpoints: Vec<IpAddr>,
     /// Ports of the Service that this follows from; `None`: there was no Service. Where it has changed since, the next

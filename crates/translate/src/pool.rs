@@ -69,6 +69,8 @@ fn asked_for(gateway: &Gateway) -> impl Iterator<Item = IpAddr> {
     let addresses = gateway.spec.addresses.iter();
     addresses
         .filter(|address| address.kind == AddressType::IPAddress)
+        // Those are of Services.
+        .filter(|address| address.routability.as_deref() != Some("Cluster"))
         .filter_map(|address| address.value.parse().ok())
 }
 

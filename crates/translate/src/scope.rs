@@ -271,8 +271,9 @@ impl<'a> Scope<'a> {
         self.world.objects.gateway_classes.get(&key)
     }
 
-    /// A CRD. All classes are translated again when one changes.
-    pub fn definition(&self, name: &str) -> Option<&'a CustomResourceDefinition> {
+    /// A CRD.
+    pub fn definition(&mut self, name: &str) -> Option<&'a CustomResourceDefinition> {
+        self.read(&Read::Definitions);
         let found = self.world.objects.definitions.get(&Key::new("", name))?;
         Some(found)
     }

@@ -25,7 +25,6 @@ const UNREAD: &[(&str, &[&str])] = &[
         "ServiceSpec",
         &[
             "selector",
-            "clusterIPs",
             "ipFamilies",
             "ipFamilyPolicy",
             "ipFamily",

@@ -48,9 +48,8 @@ impl<'a> Merged<'a> {
     }
 
     /// Its status and theirs.
-    pub fn statuses(&self, settings: &Settings, key: &Key) -> impl Iterator<Item = (Holder, ObjectStatus)> {
+    pub fn statuses(&self, key: &Key) -> impl Iterator<Item = (Holder, ObjectStatus)> {
         let own = status::gateway(
-            settings,
             key,
             self.gateway,
             self.unit,

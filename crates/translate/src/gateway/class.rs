@@ -1,5 +1,6 @@
 //! GatewayClass: every class that names our controller is accepted.
 
+use super::addresses::tells_routability;
 use crate::conditions::{Wrong, check};
 use crate::input::{Key, Settings};
 use crate::output::{ObjectStatus, Status, share_with};
@@ -42,7 +43,8 @@ pub(crate) fn translate(
     });
     let release = release(scope);
     let bundles = release.is_some() && scope.has_kind(ClusterTrustBundle::KIND);
-    let features = features(scope.settings(), release.as_deref(), bundles)
+    let routability = tells_routability(scope);
+    let features = features(scope.settings(), release.as_deref(), bundles, routability)
         .into_iter()
         .map(|name| SupportedFeature {
             name: name.to_owned(),
@@ -67,7 +69,7 @@ pub(crate) fn translate(
 }
 
 /// The release of Gateway API whose CRDs are installed, where a cluster tells.
-fn release(scope: &Scope<'_>) -> Option<String> {
+fn release(scope: &mut Scope<'_>) -> Option<String> {
     let definition = scope.definition(GATEWAY_CLASSES)?;
     definition.metadata.annotations.get(BUNDLE_VERSION).cloned()
 }
@@ -93,12 +95,24 @@ fn supported_version(release: &str, generation: i64) -> Condition {
 const RELEASES: &[&str] = &["v1.6", "v1.7"];
 
 /// What this installation can do: what is built, and what its settings make possible. Sorted.
-fn features(settings: &Settings, release: Option<&str>, bundles: bool) -> Vec<&'static str> {
+fn features(
+    settings: &Settings,
+    release: Option<&str>,
+    bundles: bool,
+    routability: bool,
+) -> Vec<&'static str> {
     let mut features = FEATURES.to_vec();
     let services = settings.gateway_services.as_ref();
     let asks = services.is_some_and(|services| services.kind == ServiceType::LoadBalancer);
     if asks || !settings.address_pool.is_empty() {
         features.extend(WITH_ADDRESSES);
+        if routability {
+            features.push("GatewayAddressRoutability");
+        }
+    }
+    // One address inside the cluster and one outside: what a Service of another type does not have.
+    if asks && routability {
+        features.push("GatewayAddressRoutabilityCluster");
     }
     if services.is_some() {
         features.extend(WITH_SERVICES);

@@ -1,10 +1,7 @@
 //! The Service in front of a Gateway: what the one in the cluster shows, and what it should be like. The names are those
 //! of GEP-1762.
 
-use super::addresses::{Addresses, Asked};
 use super::{GatewayUnit, class_is_elsewhere};
-use crate::binds;
-use crate::conditions::Wrong;
 use crate::input::{Key, Settings};
 use crate::output::{GatewayService, MappedPort, Protocol};
 use crate::ports::hash;
@@ -28,8 +25,8 @@ pub(crate) struct Front {
     pub foreign: bool,
     /// Where it can be reached.
     pub addresses: Vec<GatewayAddress>,
-    /// The address that it should get.
-    pub asked: Option<IpAddr>,
+    /// Its addresses inside the cluster.
+    pub cluster_ips: Vec<IpAddr>,
     /// Labels and annotations that it should have.
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
@@ -59,58 +56,11 @@ impl Front {
             shown: ours.map(|found| mapped_ports(found)),
             foreign,
             addresses: ours.map(|found| addresses(found)).unwrap_or_default(),
-            asked: None,
+            cluster_ips: ours.map(|found| cluster_ips(found)).unwrap_or_default(),
             service,
             labels,
             annotations,
         })
-    }
-
-    /// Where the Gateway listens and is reached, if its clients come through the Service.
-    pub fn addresses(&mut self, scope: &mut Scope<'_>, origin: &Origin, asked: Asked) -> Addresses {
-        let service = &self.service;
-        let given = &self.addresses;
-        let has = |ip: IpAddr| given.iter().any(|address| address.value.parse() == Ok(ip));
-        let missing = asked.ips.iter().find(|(_, ip)| !has(*ip));
-        let unusable = if self.foreign {
-            let message =
-                format!("Service {service}, which has the name of this Gateway's Service, is not ours");
-            Some(Wrong::new("AddressNotAssigned", message))
-        } else if self.shown.is_none() {
-            let message = format!("There is no Service {service} yet");
-            Some(Wrong::new("AddressNotAssigned", message))
-        } else if let Some((index, ip)) = missing {
-            let message = format!("Service {service} does not have the address {ip}");
-            if !given.is_empty() {
-                let field = format!("spec.addresses[{index}].value");
-                let finding = Diagnostic::new(
-                    Code::GatewayAddressUnusable,
-                    origin.clone(),
-                    field,
-                    message.as_str(),
-                );
-                scope.report(finding.hint("Ask for an address that the load balancer can give, or for none"));
-            }
-            Some(Wrong::new("AddressNotUsable", message))
-        } else if given.is_empty() {
-            let message = format!("Service {service} has no address yet");
-            Some(Wrong::new("AddressNotAssigned", message))
-        } else {
-            None
-        };
-        self.asked = asked.ips.first().map(|(_, ip)| *ip);
-        if !asked.ips.is_empty() && !asked.any {
-            let wanted = |address: &GatewayAddress| {
-                let ip = address.value.parse();
-                asked.ips.iter().any(|(_, wanted)| ip == Ok(*wanted))
-            };
-            self.addresses.retain(wanted);
-        }
-        Addresses {
-            usable: binds::addresses(scope.settings()),
-            refused: asked.refused,
-            unusable: asked.unusable.or(unusable),
-        }
     }
 }
 
@@ -130,11 +80,16 @@ pub(crate) fn wanted(
     Some(GatewayService {
         origin: front.service.origin("Service"),
         gateway: gateway.origin("Gateway"),
-        kind: kind.clone(),
+        kind: if unit.service.internal {
+            ServiceType::ClusterIP
+        } else {
+            kind.clone()
+        },
         labels: front.labels.clone(),
         annotations: front.annotations.clone(),
         ports,
-        address: front.asked.filter(|_| *kind == ServiceType::LoadBalancer),
+        address: { unit.service.external }.filter(|_| *kind == ServiceType::LoadBalancer),
+        cluster_ip: unit.service.cluster,
         endpoints: unit
             .addresses
             .iter()
@@ -227,8 +182,22 @@ fn addresses(service: &Service) -> Vec<GatewayAddress> {
         LoadBalancerIngress { hostname, .. } => Some((AddressType::Hostname, hostname?)),
     });
     addresses
-        .map(|(kind, value)| GatewayAddress { kind, value })
+        .map(|(kind, value)| GatewayAddress {
+            kind,
+            value,
+            routability: None,
+        })
         .collect()
+}
+
+fn cluster_ips(service: &Service) -> Vec<IpAddr> {
+    let first = service.spec.cluster_ip.iter();
+    let mut all: Vec<_> = first
+        .chain(&service.spec.cluster_ips)
+        .filter_map(|ip| ip.parse().ok())
+        .collect();
+    all.dedup();
+    all
 }
 
 /// `GATEWAY-CLASS`, or something like it that can be the name of a Service (RFC 1035: no dots, no digit in front).

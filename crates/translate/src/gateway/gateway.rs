@@ -1,12 +1,11 @@
 //! Gateway: addresses and listeners, as far as they can be said without looking at other Gateways.
 
-use super::addresses::Asked;
+use super::addresses::Addresses;
 use super::front::{self, Front};
 use super::tls::Secured;
 use super::{GatewayUnit, Holder, admission, is_ours, listener};
 use crate::conditions::Wrong;
 use crate::input::Key;
-use crate::reached::reached;
 use crate::scope::Scope;
 use crate::selector::serves;
 use api::gateway::{DefaultScope, Gateway};
@@ -25,15 +24,8 @@ pub(crate) fn translate(scope: &mut Scope<'_>, gateway: &Arc<Gateway>) -> Gatewa
     }
     let class = refused_class(scope, gateway);
     let parameters = parameters(scope, gateway, &origin);
-    let mut front = Front::look(scope, gateway, &origin);
-    let asked = Asked::of(scope, gateway, &origin);
-    let through = front
-        .as_mut()
-        .filter(|_| scope.settings().address_pool.is_empty());
-    let addresses = match through {
-        Some(front) => front.addresses(scope, &origin, asked),
-        None => asked.own(scope, gateway, &origin),
-    };
+    let front = Front::look(scope, gateway, &origin);
+    let addresses = Addresses::of(scope, gateway, &origin, front.as_ref());
     let secured = Secured::read(scope, gateway);
     allowed_listeners(scope, gateway, &origin);
     default_scope(scope, gateway, &origin);
@@ -44,7 +36,9 @@ pub(crate) fn translate(scope: &mut Scope<'_>, gateway: &Arc<Gateway>) -> Gatewa
         addresses: addresses.usable,
         refused: class.or(parameters).or(addresses.refused),
         unreachable: addresses.unusable,
-        reached: reached(scope),
+        shown: addresses.shown,
+        assigned: addresses.assigned,
+        service: addresses.service,
         front,
         elsewhere: false,
         listeners,

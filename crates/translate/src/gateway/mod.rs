@@ -37,13 +37,13 @@ use crate::input::Key;
 use crate::output::{ObjectStatus, Protocol};
 use crate::scope::Scope;
 use crate::selector;
-use api::gateway::{Gateway, RouteGroupKind};
+use api::gateway::{Gateway, GatewayAddress, RouteGroupKind};
 use api::listener_set::ListenerSet;
-use api::status::LoadBalancerIngress;
 use ir::{CertificateId, ClientValidation, HostPattern, Origin, Route, Transport};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use addresses::FrontAddresses;
 use front::Front;
 pub(crate) use holder::{Holder, Place};
 
@@ -58,8 +58,12 @@ pub(crate) struct GatewayUnit {
     pub refused: Option<Wrong>,
     /// Why it is accepted and yet can't be reached.
     pub unreachable: Option<Wrong>,
-    /// Where it can be reached, if it has no addresses of its own.
-    pub reached: Vec<LoadBalancerIngress>,
+    /// Where it can be reached.
+    pub shown: Vec<GatewayAddress>,
+    /// Whether it has every address that it asks for, where its status tells.
+    pub assigned: Option<Result<(), Wrong>>,
+    /// What it wants of the Service in front of it.
+    pub service: FrontAddresses,
     /// The Service in front of it, if Gateways have one.
     pub front: Option<Front>,
     /// Whether it is not ours because another controller serves it.
@@ -80,7 +84,9 @@ impl GatewayUnit {
             addresses: Vec::new(),
             refused: None,
             unreachable: None,
-            reached: Vec::new(),
+            shown: Vec::new(),
+            assigned: None,
+            service: FrontAddresses::default(),
             front: None,
             elsewhere: false,
             listeners: Vec::new(),

@@ -3,10 +3,10 @@
 use super::overlap::Overlaps;
 use super::{GatewayUnit, ListenerUnit};
 use crate::conditions::{Wrong, check, fails, holds};
-use crate::input::{Key, Settings};
+use crate::input::Key;
 use crate::output::{ObjectStatus, Status};
-use api::gateway::{AddressType, Gateway, GatewayAddress};
-use api::status::{Condition, GatewayStatus, ListenerStatus, LoadBalancerIngress};
+use api::gateway::Gateway;
+use api::status::{Condition, GatewayStatus, ListenerStatus};
 use ir::Origin;
 
 /// How a listener came out of the contest with all others.
@@ -23,7 +23,6 @@ pub(crate) struct Standing {
 
 /// Status of a Gateway of ours. `attached_sets` is the number of ListenerSets that joined it.
 pub(crate) fn gateway(
-    settings: &Settings,
     key: &Key,
     gateway: &Gateway,
     unit: &GatewayUnit,
@@ -34,7 +33,7 @@ pub(crate) fn gateway(
     let generation = gateway.metadata.generation;
     let accepted = unit.refused.is_none();
     let status = GatewayStatus {
-        addresses: addresses(settings, gateway, unit),
+        addresses: if accepted { unit.shown.clone() } else { Vec::new() },
         conditions: gateway_conditions(unit, standings, generation),
         listeners: listeners(&unit.listeners, standings, accepted, overlaps, generation),
         attached_listener_sets: gateway.spec.allowed_listeners.as_ref().map(|_| attached_sets),
@@ -112,6 +111,11 @@ fn gateway_conditions(unit: &GatewayUnit, standings: &[Standing], generation: i6
         accepted,
         check("Programmed", "The Gateway is served", wrong.as_ref(), generation),
     ];
+    if let Some(assigned) = &unit.assigned {
+        let wrong = assigned.as_ref().err();
+        let fine = "The Gateway has every address that it asks for";
+        conditions.push(check("AddressesAssigned", fine, wrong, generation));
+    }
     if let Some(backend) = &unit.backend {
         let wrong = backend.as_ref().err();
         conditions.push(check(
@@ -213,37 +217,4 @@ fn listener_conditions(
         ));
     }
     conditions
-}
-
-/// Where the Gateway can be reached: the addresses it asks for, else those that we are told to show.
-fn addresses(settings: &Settings, gateway: &Gateway, unit: &GatewayUnit) -> Vec<GatewayAddress> {
-    let address = |ip: &std::net::IpAddr| GatewayAddress {
-        kind: AddressType::IPAddress,
-        value: ip.to_string(),
-    };
-    if unit.refused.is_some() {
-        return Vec::new();
-    }
-    if let Some(front) = unit.front.as_ref().filter(|_| settings.address_pool.is_empty()) {
-        return front.addresses.clone();
-    }
-    let asked_for = gateway.spec.addresses.iter().any(|asked| !asked.value.is_empty());
-    if asked_for || unit.reached.is_empty() || !settings.address_pool.is_empty() {
-        return unit
-            .addresses
-            .iter()
-            .flatten()
-            .filter(|ip| !ip.is_unspecified())
-            .map(address)
-            .collect();
-    }
-    let given = unit.reached.iter().filter_map(|address| match address {
-        LoadBalancerIngress { ip: Some(ip), .. } => Some((AddressType::IPAddress, ip)),
-        LoadBalancerIngress { hostname, .. } => hostname.as_ref().map(|name| (AddressType::Hostname, name)),
-    });
-    let given = given.map(|(kind, value)| GatewayAddress {
-        kind,
-        value: value.clone(),
-    });
-    given.collect()
 }

@@ -70,7 +70,7 @@ async fn one(client: &Client, leading: &Leading, step: Step) -> (Place, Result<(
         ..PostParams::default()
     };
     let (verb, outcome) = match step.what {
-        What::Create(object) => ("made", api.create(&params, &object).await.map(drop)),
+        What::Create(object) => ("made", create(&api, &params, object).await),
         What::Replace(object) => {
             let outcome = api.replace(&step.key.name, &params, &object).await;
             ("changed", outcome.map(drop))
@@ -99,6 +99,25 @@ async fn one(client: &Client, leading: &Leading, step: Step) -> (Place, Result<(
         Err(error) => Err(error),
     };
     (place, outcome)
+}
+
+/// Makes an object. A Service that can't have the address inside the cluster that it asks for gets another: its Gateway
+/// tells, and is reached by the rest of its addresses.
+async fn create(
+    api: &Api<DynamicObject>,
+    params: &PostParams,
+    mut object: DynamicObject,
+) -> Result<(), kube::Error> {
+    match api.create(params, &object).await {
+        Err(kube::Error::Api(problem)) if problem.code == 422 => {
+            let spec = object.data.get_mut("spec").and_then(|spec| spec.as_object_mut());
+            if spec.and_then(|spec| spec.remove("clusterIP")).is_none() {
+                return Err(kube::Error::Api(problem));
+            }
+            api.create(params, &object).await.map(drop)
+        }
+        outcome => outcome.map(drop),
+    }
 }
 
 /// What was said already.

@@ -154,6 +154,10 @@ fn service(wanted: &GatewayService, gateway_uid: &str, is: &Value) -> Value {
             // The client's address stays what it is. Whoever wants it otherwise changes it: it is not set again.
             becomes["spec"]["externalTrafficPolicy"] = "Local".into();
         }
+        // It can't be changed later.
+        if let Some(ip) = wanted.cluster_ip {
+            becomes["spec"]["clusterIP"] = ip.to_string().into();
+        }
     }
     let metadata = &mut becomes["metadata"];
     put_texts(&mut metadata["labels"], &given.labels, &wanted.labels);
@@ -173,6 +177,9 @@ fn service(wanted: &GatewayService, gateway_uid: &str, is: &Value) -> Value {
     if let Some(spec) = spec.as_object_mut() {
         // With one, Kubernetes would choose the endpoints.
         spec.remove("selector");
+        if wanted.kind == ServiceType::ClusterIP {
+            spec.remove("externalTrafficPolicy");
+        }
         match wanted.address {
             Some(ip) => drop(spec.insert("loadBalancerIP".into(), ip.to_string().into())),
             None if given.address => drop(spec.remove("loadBalancerIP")),

@@ -237,6 +237,8 @@ const GATEWAY_CONDITIONS: &[&str] = &[
     "Programmed",
     "ResolvedRefs",
     "InsecureFrontendValidationMode",
+    "DefaultGateway",
+    "AddressesAssigned",
 ];
 const LISTENER_SET_CONDITIONS: &[&str] = &["Accepted", "Programmed"];
 const LISTENER_CONDITIONS: &[&str] = &[
