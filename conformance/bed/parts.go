@@ -48,6 +48,9 @@ func newParts(dir, bin string) *parts {
 		"--service-account-issuer", "https://kubernetes.default.svc",
 		"--service-account-key-file", pki("sa.key"), "--service-account-signing-key-file", pki("sa.key"),
 		"--service-cluster-ip-range", serviceRange, "--allow-privileged=true",
+		// Not on by default before Kubernetes 1.37.
+		"--feature-gates", "ClusterTrustBundle=true",
+		"--runtime-config", "certificates.k8s.io/v1beta1/clustertrustbundles=true",
 		"--max-requests-inflight", "2000", "--max-mutating-requests-inflight", "1000",
 		"--audit-policy-file", filepath.Join(dir, "audit-policy.yaml"), "--audit-log-path", filepath.Join(dir, "audit.log"),
 		"--audit-log-maxsize", "1000")

@@ -30,7 +30,8 @@ import json, sys
 kind, status, reason = sys.argv[1:]
 thing = json.load(sys.stdin)
 sets = [thing.get("status", {}).get("conditions", [])]
-sets += [parent.get("conditions", []) for parent in thing.get("status", {}).get("parents", [])]
+for others in ("parents", "ancestors"):
+    sets += [other.get("conditions", []) for other in thing.get("status", {}).get(others, [])]
 fits = lambda c: (c["type"] == kind and c["status"] == status and c.get("observedGeneration") == thing["metadata"]["generation"]
     and (not reason or c["reason"] == reason))
 sys.exit(not any(fits(c) for conditions in sets for c in conditions))
@@ -43,6 +44,8 @@ address_of() { $K -n $NS get gateway "$1" -o 'jsonpath={.status.addresses[0].val
 answers() {
     [ "$(curl -s -o /dev/null -m 5 -w '%{http_code}' ${3:+-H "Host: $3"} "$1")" = "$2" ]
 }
+
+is() { [ "$1" = "$2" ]; }
 
 restarts() {
     $K -n narthex-system get pods -o 'jsonpath={.items[*].status.containerStatuses[*].restartCount}'

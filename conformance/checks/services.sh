@@ -12,7 +12,6 @@ pods_of_narthex() {
     $K -n narthex-system get pods -l app.kubernetes.io/name=narthex -o 'jsonpath={.items[*].status.podIP}' | tr ' ' '\n' | sort
 }
 
-is() { [ "$1" = "$2" ]; }
 leads_to_pods() { is "$(slice_of '.endpoints[*].addresses[0]' | tr ' ' '\n' | sort)" "$(pods_of_narthex)"; }
 programmed() { condition gateway "$1" Programmed True; }
 no_such() { ! $K -n $NS get "$1" "$2"; }
@@ -42,6 +41,53 @@ YAML
 redirects_to() { is "$(curl -s -o /dev/null -m 5 -w '%{redirect_url}' "$1")" "$2"; }
 
 check_service_columns() { check_columns; }
+
+# Addresses by whence they are reached: one of each, then one inside the cluster alone, by number, and one that can't be.
+check_service_routability() {
+    # with_addresses NAME ADDRESSES
+    with_addresses() {
+        $K -n $NS apply -f - <<YAML
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: $1}
+spec:
+  gatewayClassName: $GATEWAY_CLASS
+  addresses: [$2]
+  listeners: [{name: http, port: 8080, protocol: HTTP}]
+YAML
+    }
+    # reached NAME: the routability of each address, sorted, with a star for one that is the Service's own.
+    reached() {
+        local inside
+        inside=$(of_service .spec.clusterIP "$1-narthex")
+        $K -n $NS get gateway "$1" -o json | python3 -c '
+import json, sys
+addresses = json.load(sys.stdin)["status"].get("addresses", [])
+print(*sorted("%r%s" % (a.get("routability"), "*" * (a["value"] == sys.argv[1])) for a in addresses))' "$inside"
+    }
+    # has NAME STATUS REASON: its condition AddressesAssigned.
+    has() { condition gateway "$1" AddressesAssigned "$2" "$3"; }
+    with_addresses both "{}, {routability: Cluster}"
+    until_true 10 "one address of each kind" has both True AddressesAssigned
+    is "$(reached both)" "'' 'Cluster'*" || fail "both: $(reached both)"
+    with_addresses inner "{routability: Cluster}"
+    until_true 10 "an address inside the cluster" has inner True AddressesAssigned
+    is "$(reached inner)" "'Cluster'*" || fail "inner: $(reached inner)"
+    is "$(of_service .spec.type inner-narthex)" ClusterIP || fail "what is for the cluster alone has a load balancer"
+    with_addresses fixed "{routability: Cluster, value: 10.96.77.77}"
+    until_true 10 "the address that is asked for" has fixed True AddressesAssigned
+    is "$(of_service .spec.clusterIP fixed-narthex)" 10.96.77.77 || fail "fixed: $(of_service .spec.clusterIP fixed-narthex)"
+    with_addresses partly "{}, {routability: Cluster, value: 192.0.2.1}"
+    until_true 10 "an address that can't be" has partly False PartiallyAssigned
+    until_true 10 "the rest is served" condition gateway partly Programmed True
+    with_addresses none "{routability: Cluster, value: 192.0.2.1}"
+    until_true 10 "nothing that can be" has none False NotAssigned
+    condition gateway none Programmed False AddressNotAssigned || fail "none: it is programmed"
+    with_addresses word "{routability: testing.x-k8s.io/sentinel}"
+    until_true 10 "a word without a meaning" has word True AddressesAssigned
+    is "$(reached word)" "'testing.x-k8s.io/sentinel'" || fail "word: $(reached word)"
+    $K -n $NS delete gateway both inner fixed partly none word
+}
 
 check_service_rights() {
     local verb

@@ -143,6 +143,11 @@ impl Inbox {
                 }
                 self.missing.remove(&watched);
             }
+            News::Present(watched) => {
+                if objects.absent.remove(watched.kind) {
+                    touched.object(watched.kind);
+                }
+            }
             News::Absent(watched) => {
                 if objects.absent.insert(watched.kind) {
                     touched.object(watched.kind);

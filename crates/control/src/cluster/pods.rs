@@ -114,7 +114,7 @@ async fn follow(
     let mut listed = Some(listed);
     let mut told = HashSet::new();
     while let Some(event) = events.next().await {
-        let mut sent = Vec::new();
+        let (mut sent, mut failed) = (Vec::new(), false);
         match event {
             Ok(Event::Init) => told.clear(),
             Ok(Event::InitApply(whole)) => {
@@ -132,17 +132,18 @@ async fn follow(
                 let mut known = lock(&known);
                 let gone = known.extract_if(|key| !told.contains(key));
                 sent.extend(gone.map(|key| News::Gone(WATCHED, key)));
+                sent.push(News::Present(WATCHED));
                 tell(&mut listed);
             }
             Err(error) => {
+                sent.extend(is_forbidden(&error).then_some(News::Absent(WATCHED)));
                 if pauses.first() {
                     tracing::warn!(
                         %namespace, %error,
                         "the Pods of a namespace can't be watched, so XBackends there that select some have old endpoints or none"
                     );
                 }
-                tell(&mut listed);
-                tokio::time::sleep(pauses.next()).await;
+                failed = true;
             }
         }
         for news_of_it in sent {
@@ -150,6 +151,19 @@ async fn follow(
                 return;
             }
         }
+        if failed {
+            tell(&mut listed);
+            tokio::time::sleep(pauses.next()).await;
+        }
+    }
+}
+
+/// Whether it takes more rights.
+fn is_forbidden(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 403,
+        _ => false,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::slices;
 use crate::input::Key;
 use crate::scope::Scope;
+use api::Resource;
 use api::pod::Pod;
 use ir::{Code, Diagnostic, Endpoint, Origin};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,7 +40,9 @@ pub(crate) fn endpoints(
     }
     let usable = if ready.is_empty() { terminating } else { ready };
     if usable.is_empty() {
+        let readable = scope.has_kind(Pod::KIND);
         let why = match (selected, unready) {
+            _ if !readable => format!("the Pods of namespace {namespace} may not be read"),
             (0, _) => format!("no Pod of namespace {namespace} has the labels {}", shown(labels)),
             (1, 1) => "its one Pod is not ready".to_owned(),
             (all, unready) if all == unready => format!("none of its {all} Pods is ready"),
@@ -47,10 +50,10 @@ pub(crate) fn endpoints(
         };
         let message = format!("it has no endpoint: {why}; requests for it are answered with 503");
         let finding = Diagnostic::new(Code::NoEndpoints, origin.clone(), SELECTOR, message);
-        scope.report(if selected == 0 {
-            finding.hint(HINT)
-        } else {
-            finding
+        scope.report(match selected {
+            _ if !readable => finding.hint(RIGHTS),
+            0 => finding.hint(HINT),
+            _ => finding,
         });
     }
     let endpoints = usable.into_iter();
@@ -90,5 +93,6 @@ fn shown(labels: &BTreeMap<String, String>) -> String {
 }
 
 const SELECTOR: &str = "spec.endpointSelector.matchLabels";
+const RIGHTS: &str = "Give Narthex the rights of deploy/kustomize/select-pods";
 const HINT: &str =
     "Check that running Pods have these labels; in files, add the Pods, or run with --endpoint or --echo";

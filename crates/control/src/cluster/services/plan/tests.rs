@@ -24,6 +24,7 @@ fn wanted(ports: &[(u16, u16)], before: Option<&[(u16, u16)]>) -> GatewayService
         annotations: BTreeMap::new(),
         ports: mapped(ports),
         address: None,
+        cluster_ip: None,
         endpoints: Vec::new(),
         before: before.map(mapped),
     }
@@ -115,6 +116,32 @@ fn a_service_is_made_then_led_to_our_pods_and_then_left_alone() {
         json!({"name": "tcp-80", "port": 20001, "protocol": "TCP"})
     );
     assert!(plan_for(&made, seen).steps.is_empty());
+}
+
+#[test]
+fn an_address_inside_the_cluster_is_asked_for_once_and_without_a_load_balancer_nothing_is_said_about_one() {
+    let made = cluster();
+    let ports = [(80, 20001)];
+    let inner = |before: Option<&[(u16, u16)]>, ip: &str| GatewayService {
+        kind: ServiceType::ClusterIP,
+        cluster_ip: Some(ip.parse().unwrap()),
+        ..wanted(&ports, before)
+    };
+    act(&made, plan_for(&made, inner(None, "10.96.0.9")));
+    let service = there(&made, "Service", "front-narthex");
+    assert_eq!(service["spec"]["clusterIP"], "10.96.0.9");
+    assert!(service["spec"].get("externalTrafficPolicy").is_none());
+    // It can't be changed: it is left as it is.
+    act(&made, plan_for(&made, inner(Some(&ports), "10.96.0.10")));
+    let service = there(&made, "Service", "front-narthex");
+    assert_eq!(service["spec"]["clusterIP"], "10.96.0.9");
+    // Another Gateway's Service becomes one for the cluster alone.
+    let made = cluster();
+    act(&made, plan_for(&made, wanted(&ports, None)));
+    act(&made, plan_for(&made, inner(Some(&ports), "10.96.0.9")));
+    let service = there(&made, "Service", "front-narthex");
+    assert_eq!(service["spec"]["type"], "ClusterIP");
+    assert!(service["spec"].get("externalTrafficPolicy").is_none());
 }
 
 #[test]
