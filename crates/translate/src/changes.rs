@@ -180,10 +180,10 @@ impl Seen {
             self.traffic_policies = ByTarget::default();
             let defaults = new.gateways.iter().filter(|(_, gateway)| gateway.is_default());
             self.default_gateways = defaults.map(|(key, _)| key.clone()).collect();
-            for (key, policy) in new.backend_tls_policies.iter() {
+            for (key, policy) in &new.backend_tls_policies {
                 self.policies.put(key, Some(policy), &policy.spec.target_refs);
             }
-            for (key, policy) in new.x_backend_traffic_policies.iter() {
+            for (key, policy) in &new.x_backend_traffic_policies {
                 self.traffic_policies
                     .put(key, Some(policy), &policy.spec.target_refs);
             }

@@ -131,13 +131,9 @@ impl Translator {
     ) -> ObjectStatus {
         let generation = unit.generation;
         let accepted = check("Accepted", "It is in force", unit.refused.as_ref(), generation);
-        let resolved = unit.unresolved.as_ref().map(|unresolved| {
-            check(
-                "ResolvedRefs",
-                "Every reference is good",
-                unresolved.as_ref(),
-                generation,
-            )
+        let resolved = unit.resolved.as_ref().map(|resolved| {
+            let wrong = resolved.as_ref().err();
+            check("ResolvedRefs", "Every reference is good", wrong, generation)
         });
         let conditions: Vec<_> = std::iter::once(accepted).chain(resolved).collect();
         let ancestors = gateways.map(|gateway| PolicyAncestorStatus {

@@ -89,24 +89,33 @@ fn event(finding: &Diagnostic) -> Event {
 /// The object of a finding, with its uid: `kubectl describe` shows no Event without. `None`: it is gone, or not an object.
 async fn reference(client: &Client, finding: &Diagnostic) -> Option<ObjectReference> {
     let origin = &finding.origin;
-    let resource = match &*origin.kind {
-        "Secret" => ApiResource::erase::<Secret>(&()),
-        kind => Kind::named(kind)?.in_version("v1"),
+    let resources: Vec<ApiResource> = match &*origin.kind {
+        "Secret" => vec![ApiResource::erase::<Secret>(&())],
+        kind => {
+            let kind = Kind::named(kind)?;
+            let versions = kind.versions().iter();
+            versions.map(|version| kind.in_version(version)).collect()
+        }
     };
-    let api: Api<DynamicObject> = if origin.namespace.is_empty() {
-        Api::all_with(client.clone(), &resource)
-    } else {
-        Api::namespaced_with(client.clone(), &origin.namespace, &resource)
-    };
-    let metadata = api.get_metadata_opt(&origin.name).await.ok()??.metadata;
-    Some(ObjectReference {
-        api_version: Some(resource.api_version),
-        kind: Some(resource.kind),
-        name: metadata.name,
-        namespace: metadata.namespace,
-        uid: metadata.uid,
-        ..ObjectReference::default()
-    })
+    for resource in resources {
+        let api: Api<DynamicObject> = if origin.namespace.is_empty() {
+            Api::all_with(client.clone(), &resource)
+        } else {
+            Api::namespaced_with(client.clone(), &origin.namespace, &resource)
+        };
+        // A version that is not served is an error, an object that is gone in one that is none.
+        if let Ok(Some(object)) = api.get_metadata_opt(&origin.name).await {
+            return Some(ObjectReference {
+                api_version: Some(resource.api_version),
+                kind: Some(resource.kind),
+                name: object.metadata.name,
+                namespace: object.metadata.namespace,
+                uid: object.metadata.uid,
+                ..ObjectReference::default()
+            });
+        }
+    }
+    None
 }
 
 /// How long a finding has to last.

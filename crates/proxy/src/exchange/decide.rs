@@ -142,7 +142,7 @@ fn step<'p>(
     // Before any filter can change what the client said.
     let kept = chosen.and_then(|backend| {
         let (sessions, cell) = (backend.sessions.as_deref()?, backend.target.cell()?);
-        Some(kept(sessions, cell, &head.fields, raw))
+        Some(Box::new(kept(sessions, cell, &head.fields, raw)))
     });
     let mut changes = Changes::default();
     let mut edited = false;
@@ -210,14 +210,14 @@ fn step<'p>(
 
 /// What the client of a request knows about its session at a backend.
 #[inline(never)]
-fn kept<'p>(sessions: &'p Sessions, cell: &UpstreamCell, fields: &Fields, raw: &[u8]) -> Box<Kept<'p>> {
+fn kept<'p>(sessions: &'p Sessions, cell: &UpstreamCell, fields: &Fields, raw: &[u8]) -> Kept<'p> {
     let known = sessions.find(fields, raw);
     let endpoint = sessions.endpoint(&known).filter(|endpoint| cell.has(*endpoint));
-    Box::new(Kept {
+    Kept {
         sessions,
         known,
         endpoint,
-    })
+    }
 }
 
 /// An answer of our own, with what a CORS filter grants.

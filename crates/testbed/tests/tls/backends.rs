@@ -427,12 +427,10 @@ async fn authorities_can_be_in_a_bundle_for_the_whole_cluster() {
     let gw = front(&backend, validation).await;
     assert_eq!(status(&gw).await, 502);
     let bundle = |authority: &Authority| {
-        let lines: String = { authority.pem().lines() }
-            .map(|line| format!("    {line}\n"))
-            .collect();
+        let lines = authority.pem().trim_end().replace('\n', "\n    ");
         format!(
             "apiVersion: certificates.k8s.io/v1\nkind: ClusterTrustBundle\nmetadata: {{name: \"example.com:all\"}}\n\
-             spec:\n  trustBundle: |\n{lines}"
+             spec:\n  trustBundle: |\n    {lines}\n"
         )
     };
     gw.write("bundle.yaml", &bundle(Authority::shared())).live().await;

@@ -21,8 +21,8 @@ pub(crate) struct PolicyUnit {
     pub targets: Vec<ReadId>,
     /// Why it has no effect.
     pub refused: Option<Wrong>,
-    /// Which of its references is broken; `None`: it can have none.
-    pub unresolved: Option<Option<Wrong>>,
+    /// Which of its references is broken, if any; unset: it can have none.
+    pub resolved: Option<Result<(), Wrong>>,
 }
 
 /// Looks at one policy by itself and beside the others.
@@ -60,7 +60,7 @@ pub(crate) fn translate(scope: &mut Scope<'_>, policy: &Arc<BackendTLSPolicy>) -
             .map(|service| Read::Service(service).id())
             .collect(),
         refused: conflict.or(verdict.refused),
-        unresolved: Some(verdict.unresolved),
+        resolved: Some(verdict.unresolved.map_or(Ok(()), Err)),
     }
 }
 

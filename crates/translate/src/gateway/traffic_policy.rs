@@ -62,7 +62,7 @@ pub(crate) fn translate(scope: &mut Scope<'_>, policy: &Arc<XBackendTrafficPolic
         generation: policy.metadata.generation,
         targets: targets.collect(),
         refused,
-        unresolved: None,
+        resolved: None,
     }
 }
 

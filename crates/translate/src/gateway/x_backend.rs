@@ -78,7 +78,7 @@ pub(crate) fn translate(scope: &mut Scope<'_>, backend: &Arc<XBackend>) -> Polic
         generation: backend.metadata.generation,
         targets: vec![Read::XBackend(key).id()],
         refused,
-        unresolved: Some(unresolved),
+        resolved: Some(unresolved.map_or(Ok(()), Err)),
     }
 }
 
@@ -94,9 +94,10 @@ pub(crate) fn resolve(scope: &mut Scope<'_>, key: &Key, usage: Usage) -> Result<
         (Usage::Stream(Carrier::Udp), None) if declared.tls.is_some() => {
             return Err(invalid("TLS is not spoken over UDP".into()));
         }
-        (Usage::Stream(_), _) => UpstreamProtocol::Http1,
         (Usage::Http(usual), None | Some(Protocol::Http | Protocol::Mcp)) => usual,
-        (Usage::Http(_), Some(Protocol::Http11 | Protocol::Wss)) => UpstreamProtocol::Http1,
+        (Usage::Stream(_), _) | (Usage::Http(_), Some(Protocol::Http11 | Protocol::Wss)) => {
+            UpstreamProtocol::Http1
+        }
         (Usage::Http(_), Some(Protocol::Http2 | Protocol::H2c | Protocol::Grpc)) => UpstreamProtocol::Http2,
         (Usage::Http(_), Some(protocol)) => {
             return Err(BackendError::UnsupportedProtocol {
