@@ -210,6 +210,8 @@ const WRITTEN: &[&str] = &[
     "TCPRoute",
     "TLSRoute",
     "UDPRoute",
+    "XBackend",
+    "XBackendTrafficPolicy",
     "Ingress",
     LISTENER_SET,
 ];
