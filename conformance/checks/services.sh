@@ -74,9 +74,9 @@ print(*sorted("%r%s" % (a.get("routability"), "*" * (a["value"] == sys.argv[1]))
     until_true 10 "an address inside the cluster" has inner True AddressesAssigned
     is "$(reached inner)" "'Cluster'*" || fail "inner: $(reached inner)"
     is "$(of_service .spec.type inner-narthex)" ClusterIP || fail "what is for the cluster alone has a load balancer"
-    with_addresses fixed "{routability: Cluster, value: 10.96.77.77}"
+    with_addresses fixed "{routability: Cluster, value: 198.19.77.77}"
     until_true 10 "the address that is asked for" has fixed True AddressesAssigned
-    is "$(of_service .spec.clusterIP fixed-narthex)" 10.96.77.77 || fail "fixed: $(of_service .spec.clusterIP fixed-narthex)"
+    is "$(of_service .spec.clusterIP fixed-narthex)" 198.19.77.77 || fail "fixed: $(of_service .spec.clusterIP fixed-narthex)"
     with_addresses partly "{}, {routability: Cluster, value: 192.0.2.1}"
     until_true 10 "an address that can't be" has partly False PartiallyAssigned
     until_true 10 "the rest is served" condition gateway partly Programmed True
