@@ -134,7 +134,7 @@ pub enum Target {
     },
 }
 
-/// Time limits of a rule (HTTPRouteTimeouts). `None`: the upstream's settings hold.
+/// Time limits of a rule (HTTPRouteTimeouts, and one of our own). `None`: the upstream's settings hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Timeouts {
     /// From the end of the request head to the end of the response, all tries included.
@@ -143,6 +143,9 @@ pub struct Timeouts {
     /// One try, from sending the request to the end of the response.
     #[serde(serialize_with = "duration::option", skip_serializing_if = "Option::is_none")]
     pub backend_request: Option<Duration>,
+    /// Without a byte either way on an upgraded connection (annotation `narthex.dev/tunnel-idle-timeout`).
+    #[serde(serialize_with = "duration::option", skip_serializing_if = "Option::is_none")]
+    pub tunnel_idle: Option<Duration>,
 }
 
 /// When and how often a rule's requests are sent again (HTTPRouteRetry). It also decides about endpoints that can't be

@@ -3,6 +3,7 @@
 use crate::connection::Stream;
 use crate::{Call, DEADLINE};
 use futures_util::{SinkExt as _, StreamExt as _};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -45,6 +46,14 @@ impl WebSocket {
             Ok(Some(Ok(message))) => assert_eq!(message, Message::text(text)),
             other => panic!("instead of the echo of {text}: {other:?}"),
         }
+    }
+
+    /// Waits until the gateway ends it. Says after how long.
+    pub async fn ended(mut self) -> Duration {
+        let began = Instant::now();
+        let ending = async { while let Some(Ok(_)) = self.socket.next().await {} };
+        timeout(DEADLINE, ending).await.expect("the gateway ends it");
+        began.elapsed()
     }
 
     /// Says good-bye and waits for the other end to do so.

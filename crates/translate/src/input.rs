@@ -1,5 +1,6 @@
 //! What goes into a translation: Kubernetes objects by kind and key, and the settings that flags gave.
 
+use crate::own_annotations::PREFIX;
 use crate::shelf::Shelf;
 use api::backend::{XBackend, XBackendTrafficPolicy};
 use api::certificates::ClusterTrustBundle;
@@ -357,9 +358,9 @@ fn complete<'de, T: Resource + Deserialize<'de>, D: Deserializer<'de>>(
     meta.annotations
         .remove("kubectl.kubernetes.io/last-applied-configuration");
     if T::KIND == HTTPRoute::KIND {
-        // There may be many thousands, and nothing depends on what is written on them.
+        // There may be many thousands, and nothing depends on what is written on them but our own annotations.
         meta.labels = BTreeMap::new();
-        meta.annotations = BTreeMap::new();
+        meta.annotations.retain(|name, _| name.starts_with(PREFIX));
     }
     Ok(object)
 }

@@ -25,6 +25,7 @@ mod input;
 mod ledger;
 mod memo;
 mod output;
+mod own_annotations;
 mod policies;
 mod pool;
 mod ports;

@@ -303,7 +303,11 @@ fn timeouts(rule: &Rule) -> Option<String> {
         .timeouts
         .backend_request
         .map(|limit| format!("each try {}", ir::duration::display(limit)));
-    let parts: Vec<String> = request.into_iter().chain(each).collect();
+    let idle = rule
+        .timeouts
+        .tunnel_idle
+        .map(|limit| format!("upgraded and idle {}", ir::duration::display(limit)));
+    let parts: Vec<String> = request.into_iter().chain(each).chain(idle).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 

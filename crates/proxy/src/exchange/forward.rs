@@ -171,7 +171,7 @@ impl<'p> Forward<'_, 'p> {
                 }
                 Ok(Ending::Switched) => {
                     self.record.status = 101;
-                    return self.tunnel(connection).await;
+                    return self.tunnel(order, connection).await;
                 }
                 Err(fault)
                     if self.met_closed(fault, &connection) || self.was_refused(fault, &mut refusals) =>
@@ -359,11 +359,19 @@ impl<'p> Forward<'_, 'p> {
         retries.cover(fault) && !self.record.figures.answered && self.upload.repeatable()
     }
 
-    async fn tunnel(&mut self, mut connection: UpstreamConnection) -> Result<Forwarded, Fault> {
+    async fn tunnel(
+        &mut self,
+        order: &Order<'_>,
+        mut connection: UpstreamConnection,
+    ) -> Result<Forwarded, Fault> {
         let protocol = self.head.protocols.of_bytes(self.raw);
         let leave = || self.worker.leaves_at();
         let times = tunnel::Times {
-            idle: connection.settings().tunnel_idle_timeout,
+            idle: order
+                .rule
+                .timeouts
+                .tunnel_idle
+                .unwrap_or(connection.settings().tunnel_idle_timeout),
             clock: &self.worker.clock,
             leave: if protocol.eq_ignore_ascii_case(b"websocket") {
                 Some(&leave)

@@ -355,3 +355,31 @@ async fn large_bodies_pass_both_ways() {
     let response = gw.call("POST", "http://a.example/").body(body).await.status(200);
     assert_eq!(response.json()["bodyBytes"], 3 << 20);
 }
+
+#[tokio::test]
+async fn a_route_says_how_long_a_websocket_may_be_silent() {
+    let annotated = |yaml: String| {
+        let annotation = "metadata: {annotations: {narthex.dev/tunnel-idle-timeout: 300ms}, name: quiet";
+        yaml.replace("metadata: {name: quiet", annotation)
+    };
+    let spec = "  hostnames: [quiet.example]\n  rules: [{backendRefs: [{name: one, port: 80}]}]";
+    let rule = "  rules: [{host: quiet.ingress, http: {paths: [{path: /, pathType: Prefix, backend: \
+        {service: {name: one, port: {number: 80}}}}]}}]";
+    let objects = format!(
+        "{FRONT}{}{}{}{}",
+        services(&["one"]),
+        annotated(route("quiet", spec)),
+        annotated(ingress("quiet", rule)),
+        route("other", "  rules: [{backendRefs: [{name: one, port: 80}]}]")
+    );
+    let gw = Gateway::from_yaml(&objects).await;
+    let mut other = gw.websocket("http://other.example/").await;
+    for host in ["quiet.example", "quiet.ingress"] {
+        let mut quiet = gw.websocket(&format!("http://{host}/")).await;
+        quiet.echo("something").await;
+        let after = quiet.ended().await;
+        assert!((200..3000).contains(&after.as_millis()), "{host}: {after:?}");
+    }
+    other.echo("still here").await;
+    other.close().await;
+}

@@ -4,7 +4,7 @@ use super::{client, echo, front, nobody};
 use http::Request;
 use narthex_testbed::Gateway;
 use narthex_testbed::http2::Http2Backend;
-use narthex_testbed::http3::{Broken, Http3, frame, headers};
+use narthex_testbed::http3::{Broken, Http3, frame, headers, number};
 use narthex_testbed::scripted::ScriptedBackend;
 use proxy::http::h3::Code;
 use tokio::sync::mpsc;
@@ -221,4 +221,19 @@ pub(super) async fn assert_code(gw: &Gateway, code: &str) {
     let label = format!("code=\"{code}\"");
     gw.metrics_when(|scrape| scrape.sum("narthex_faults_total", &[&label]) >= 1.0)
         .await;
+}
+
+#[tokio::test]
+async fn a_client_gets_no_more_fields_than_it_takes() {
+    let gw = echo().start().await;
+    for (most, answered) in [(4096, true), (60, false)] {
+        let client = Http3::bare(gw.address(443), "one.example").await;
+        // `SETTINGS_MAX_FIELD_SECTION_SIZE` on the control stream, which may arrive after the request.
+        let settings = frame(4, &[&number(6)[..], &number(most)].concat());
+        let _control = client.uni(&[&number(0)[..], &settings].concat()).await;
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        let request = Request::get("https://one.example/").body(()).unwrap();
+        let answer = client.ask(&request, true).await.unwrap().answer().await;
+        assert_eq!(answer.is_ok(), answered, "{most}");
+    }
 }

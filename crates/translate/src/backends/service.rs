@@ -3,6 +3,7 @@
 use super::{BackendError, BackendObject, BackendPort, Carrier, PortRef, Usage, external, slices};
 use crate::gateway::{backend_tls, traffic_policy};
 use crate::input::Key;
+use crate::own_annotations::PREFIX;
 use crate::scope::Scope;
 use api::core::{IntOrString, Service, ServicePort as Port, ServiceType};
 use ir::{
@@ -121,7 +122,7 @@ fn settings(
         ..UpstreamSettings::clone(scope.upstream_settings())
     };
     for (name, value) in &service.metadata.annotations {
-        let Some(ours) = name.strip_prefix(ANNOTATION_PREFIX) else {
+        let Some(ours) = name.strip_prefix(PREFIX) else {
             continue;
         };
         let wrong = match (ours, value.as_str()) {
@@ -186,5 +187,3 @@ fn list_ports(service: &Service, carrier: Carrier) -> String {
     });
     words.collect::<Vec<_>>().join(", ")
 }
-
-const ANNOTATION_PREFIX: &str = "narthex.dev/";

@@ -7,7 +7,7 @@ mod backend;
 pub(crate) mod backend_tls;
 pub(crate) mod class;
 mod cors;
-mod durations;
+pub(crate) mod durations;
 mod filters;
 pub mod front;
 #[allow(clippy::module_inception)] // the Gateway object, as the other files here are named after theirs

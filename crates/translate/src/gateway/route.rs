@@ -6,6 +6,7 @@ use crate::conditions::{Wrong, check, holds};
 use crate::hosts::{self, Star};
 use crate::input::Key;
 use crate::output::{self, ObjectStatus, Status};
+use crate::own_annotations::OwnAnnotations;
 use crate::scope::Scope;
 use crate::selector::serves;
 use api::gateway::{HTTPRoute, HttpRouteRule};
@@ -213,9 +214,14 @@ fn rules(scope: &mut Scope<'_>, (kind, route): (&'static str, &HTTPRoute)) -> Ru
         kept: Vec::with_capacity(given.len()),
         ..Rules::default()
     };
+    let origin = Key::of(&route.metadata).origin(kind);
+    let own = OwnAnnotations::read(scope, &origin, &route.metadata.annotations);
     let mut wrong: Vec<(usize, Wrong)> = Vec::new();
     for (index, rule) in given.iter().enumerate() {
-        let translated = rule::translate(scope, (kind, route), index, rule);
+        let mut translated = rule::translate(scope, (kind, route), index, rule);
+        if let Some(rule) = &mut translated.rule {
+            rule.timeouts.tunnel_idle = own.tunnel_idle;
+        }
         all.kept.extend(translated.rule);
         wrong.extend(translated.refused.map(|wrong| (index, wrong)));
         if all.unresolved.is_none() {

@@ -12,6 +12,7 @@ mod tls;
 
 use crate::certificates::Problem;
 use crate::input::Key;
+use crate::own_annotations::OwnAnnotations;
 use crate::reached::reached;
 use crate::scope::Scope;
 use crate::selector::serves;
@@ -113,8 +114,14 @@ pub fn translate(scope: &mut Scope<'_>, ingress: &Ingress) -> Option<IngressUnit
         scope.report(finding);
     }
     let redirect = annotations::ssl_redirect(scope, ingress);
+    let origin = Key::of(&ingress.metadata).origin("Ingress");
+    let own = OwnAnnotations::read(scope, &origin, &ingress.metadata.annotations);
+    let mut routes = rules::routes(scope, ingress, &shape.hosts, redirect);
+    for rule in routes.iter_mut().flat_map(|route| &mut route.rules) {
+        rule.timeouts.tunnel_idle = own.tunnel_idle;
+    }
     Some(IngressUnit {
-        routes: rules::routes(scope, ingress, &shape.hosts, redirect),
+        routes,
         tls: tls::hosts(scope, ingress, &shape.hosts),
         status: Some(status(scope)),
     })

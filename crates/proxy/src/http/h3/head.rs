@@ -158,6 +158,15 @@ impl Parts {
     }
 }
 
+/// What the field section of a response comes to, as RFC 9114 §4.2.2 counts.
+pub fn response_size(fields: &HeaderMap) -> usize {
+    let all = fields.iter();
+    let own: usize = all
+        .map(|(name, value)| name.as_str().len() + value.len() + qpack::FIELD_OVERHEAD)
+        .sum();
+    own + ":status".len() + "200".len() + qpack::FIELD_OVERHEAD
+}
+
 /// False: it was there already, or there is nothing to set it to.
 fn set<T>(place: &mut Option<T>, value: Option<T>) -> bool {
     place.is_none() && {

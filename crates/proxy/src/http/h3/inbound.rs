@@ -2,7 +2,7 @@
 
 use super::incoming::Start;
 use super::link::CANCELLED;
-use super::{Code, Incoming, Link, Outgoing};
+use super::{Code, Incoming, Link, Outgoing, head};
 use crate::http::buffer::Buffer;
 use http::HeaderMap;
 use quinn::{RecvStream, SendStream};
@@ -46,8 +46,12 @@ impl Inbound {
         let _ = self.outgoing.put_head(status, fields, true);
     }
 
-    /// Puts the response's head into the queue.
+    /// Puts the response's head into the queue. One that the client would refuse (RFC 9114 §4.2.2) breaks the answer off.
     pub fn send_head(&mut self, status: u16, fields: &HeaderMap) -> io::Result<()> {
+        if !self.link.takes(head::response_size(fields)) {
+            self.reset(Code::INTERNAL_ERROR);
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         self.outgoing.put_head(status, fields, false)
     }
 

@@ -12,6 +12,8 @@ pub struct Link {
     connection: quinn::Connection,
     /// Bytes of a field section, with what RFC 9114 §4.2.2 adds.
     most_fields: usize,
+    /// The same of what the client takes.
+    client_takes: Cell<u64>,
     budget: Cell<u32>,
     filled: Cell<Instant>,
     failed: Cell<Option<Code>>,
@@ -23,6 +25,7 @@ impl Link {
         Self {
             connection,
             most_fields,
+            client_takes: Cell::new(u64::MAX),
             budget: Cell::new(BUDGET),
             filled: Cell::new(Instant::now()),
             failed: Cell::new(None),
@@ -37,6 +40,16 @@ impl Link {
     /// What a field section may come to.
     pub fn most_fields(&self) -> usize {
         self.most_fields
+    }
+
+    /// The client takes no larger ones.
+    pub fn take_fields(&self, most: u64) {
+        self.client_takes.set(most);
+    }
+
+    /// Whether the client takes a section of this size.
+    pub fn takes(&self, size: usize) -> bool {
+        size as u64 <= self.client_takes.get()
     }
 
     /// The client broke the protocol: closes the connection (RFC 9114 §8).

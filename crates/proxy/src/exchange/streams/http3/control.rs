@@ -123,6 +123,11 @@ async fn control(link: &Link, heard: &Heard, stream: &mut RecvStream, mut input:
     loop {
         while let Some(piece) = reader.next(&mut input)? {
             heard.take(&piece)?;
+            if let Piece::Settings(settings) = &piece
+                && let Some(most) = settings.most_fields
+            {
+                link.take_fields(most);
+            }
             link.spend(1);
         }
         input = next(stream).await?;
