@@ -4,6 +4,7 @@ module narthex.dev/conformance/grpc
 go 1.27
 
 require (
+	connectrpc.com/connect v1.21.1
 	golang.org/x/net v0.57.0
 	google.golang.org/grpc v1.84.0
 	google.golang.org/protobuf v1.36.11

@@ -1,5 +1,5 @@
 // Real clients and servers of gRPC around `narthex run` on loopback: the public interop cases of grpc-go, the same cases
-// of a Python client and against a Python server, and what an operator wants to know: errors, deadlines, limits, endpoints
+// of a Python client and against a Python server, gRPC-Web of the client of Connect, and what an operator wants to know: errors, deadlines, limits, endpoints
 // that come and go, ten thousand streams at once.
 //
 // Prints a line for each check, `ok` or `FAIL`, its group, its name and what was measured, with tabs between. The exit
@@ -85,6 +85,7 @@ func checks(stage *stage) []check {
 		}
 	}
 	all = append(all, pythonChecks(stage)...)
+	all = append(all, webChecks(stage)...)
 	all = append(all, errorChecks(stage)...)
 	all = append(all, endpointChecks(stage)...)
 	return append(all, check{"load", fmt.Sprintf("%d streams at once", *streams), func() (string, error) {

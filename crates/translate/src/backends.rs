@@ -131,8 +131,18 @@ impl BackendPort {
             BackendObject::Service(_) => "",
             BackendObject::XBackend(_) => "XBackend/",
         };
+        let key = self.object.key();
         let section = self.section();
-        UpstreamId(format!("{kind}{}:{section}{protocol}", self.object.key()).into())
+        let parts = [
+            kind,
+            &key.namespace,
+            "/",
+            &key.name,
+            ":",
+            section.as_str(),
+            protocol,
+        ];
+        UpstreamId(parts.concat().into())
     }
 
     fn section(&self) -> String {

@@ -18,9 +18,9 @@ use std::sync::Arc;
 /// Something that a unit of translation looked at, present or absent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Read {
-    /// A Service.
+    /// A Service, and the XBackendTrafficPolicies for it: whoever is concerned by these has looked at it.
     Service(Key),
-    /// An XBackend.
+    /// An XBackend, likewise.
     XBackend(Key),
     /// The EndpointSlices of a Service or an XBackend.
     Slices(BackendObject),
@@ -36,8 +36,6 @@ pub enum Read {
     Grants(Arc<str>),
     /// The BackendTLSPolicies of a Service.
     Policies(BackendObject),
-    /// The XBackendTrafficPolicies of a Service or an XBackend.
-    TrafficPolicies(BackendObject),
     /// A ClusterTrustBundle, by name.
     TrustBundle(Arc<str>),
     /// Whether the API server has a kind.
@@ -65,6 +63,14 @@ pub enum Read {
 pub struct ReadId(u64);
 
 impl Read {
+    /// A backend itself.
+    pub fn backend(object: &BackendObject) -> Self {
+        match object {
+            BackendObject::Service(key) => Self::Service(key.clone()),
+            BackendObject::XBackend(key) => Self::XBackend(key.clone()),
+        }
+    }
+
     /// The same for equal reads, on every run.
     pub fn id(&self) -> ReadId {
         let mut hasher = DefaultHasher::new();
@@ -246,7 +252,7 @@ impl Seen {
             let policy = new.x_backend_traffic_policies.get(key);
             let targets = policy.map_or(&[][..], |policy| &policy.spec.target_refs);
             for target in self.traffic_policies.put(key, policy, targets) {
-                read(Read::TrafficPolicies(target));
+                read(Read::backend(&target));
             }
         }
         for key in &changed.x_backends {

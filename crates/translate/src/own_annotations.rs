@@ -1,9 +1,10 @@
 //! Annotations of our own on routes and Ingresses, for what no field of theirs can say.
 
 use crate::gateway::durations;
+use crate::input::Key;
 use crate::scope::Scope;
-use ir::{Code, Diagnostic, Origin};
-use std::collections::BTreeMap;
+use api::Meta;
+use ir::{Code, Diagnostic};
 use std::time::Duration;
 
 /// What they say about a route as a whole.
@@ -15,9 +16,9 @@ pub(crate) struct OwnAnnotations {
 
 impl OwnAnnotations {
     /// Reads them. What can't be understood is reported and not applied.
-    pub fn read(scope: &mut Scope<'_>, origin: &Origin, annotations: &BTreeMap<String, String>) -> Self {
+    pub fn read(scope: &mut Scope<'_>, kind: &str, metadata: &Meta) -> Self {
         let mut own = Self::default();
-        for (annotation, value) in annotations {
+        for (annotation, value) in &metadata.annotations {
             let Some(name) = annotation.strip_prefix(PREFIX) else {
                 continue;
             };
@@ -31,12 +32,13 @@ impl OwnAnnotations {
                     "Write it as 90s, 10m or 12h".to_owned(),
                 ),
                 _ => (
-                    format!("{annotation} is not an annotation of {}s", origin.kind),
+                    format!("{annotation} is not an annotation of {kind}s"),
                     format!("Known is {PREFIX}{TUNNEL_IDLE}"),
                 ),
             };
             let field = format!("metadata.annotations[{annotation:?}]");
-            let finding = Diagnostic::new(Code::AnnotationInvalid, origin.clone(), field, message);
+            let origin = Key::of(metadata).origin(kind);
+            let finding = Diagnostic::new(Code::AnnotationInvalid, origin, field, message);
             scope.report(finding.hint(hint));
         }
         own

@@ -229,10 +229,15 @@ impl<'a> Scope<'a> {
         found
     }
 
-    /// The XBackendTrafficPolicies for something, the one that counts first.
-    pub fn traffic_policies(&mut self, target: &BackendObject) -> Vec<&'a Arc<XBackendTrafficPolicy>> {
-        self.read(&Read::TrafficPolicies(target.clone()));
+    /// The XBackendTrafficPolicies for something that this unit has looked at, or will: no other record is kept, as there
+    /// may be many thousand routes. The one that counts comes first.
+    pub fn traffic_policies(&self, target: &BackendObject) -> Vec<&'a Arc<XBackendTrafficPolicy>> {
         self.world.seen.traffic_policies.of(target)
+    }
+
+    /// Looks at a backend, whatever it is.
+    pub fn backend(&mut self, object: &BackendObject) {
+        self.read(&Read::backend(object));
     }
 
     /// A ClusterTrustBundle.

@@ -214,8 +214,7 @@ fn rules(scope: &mut Scope<'_>, (kind, route): (&'static str, &HTTPRoute)) -> Ru
         kept: Vec::with_capacity(given.len()),
         ..Rules::default()
     };
-    let origin = Key::of(&route.metadata).origin(kind);
-    let own = OwnAnnotations::read(scope, &origin, &route.metadata.annotations);
+    let own = OwnAnnotations::read(scope, kind, &route.metadata);
     let mut wrong: Vec<(usize, Wrong)> = Vec::new();
     for (index, rule) in given.iter().enumerate() {
         let mut translated = rule::translate(scope, (kind, route), index, rule);

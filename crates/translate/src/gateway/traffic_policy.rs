@@ -31,6 +31,7 @@ pub(crate) fn translate(scope: &mut Scope<'_>, policy: &Arc<XBackendTrafficPolic
             scope.report(finding.hint("Give kind Service and an empty group, or XBackend and its group"));
             continue;
         };
+        scope.backend(&object);
         let winner = scope.traffic_policies(&object).first().copied();
         if let Some(winner) = winner.filter(|winner| !Arc::ptr_eq(winner, policy)) {
             let message = format!(
@@ -54,10 +55,7 @@ pub(crate) fn translate(scope: &mut Scope<'_>, policy: &Arc<XBackendTrafficPolic
     read_session(scope, policy, true);
     found.sort();
     found.dedup();
-    let targets = found.into_iter().map(|object| match object {
-        BackendObject::Service(key) => Read::Service(key).id(),
-        BackendObject::XBackend(key) => Read::XBackend(key).id(),
-    });
+    let targets = found.iter().map(|object| Read::backend(object).id());
     PolicyUnit {
         generation: policy.metadata.generation,
         targets: targets.collect(),

@@ -114,8 +114,7 @@ pub fn translate(scope: &mut Scope<'_>, ingress: &Ingress) -> Option<IngressUnit
         scope.report(finding);
     }
     let redirect = annotations::ssl_redirect(scope, ingress);
-    let origin = Key::of(&ingress.metadata).origin("Ingress");
-    let own = OwnAnnotations::read(scope, &origin, &ingress.metadata.annotations);
+    let own = OwnAnnotations::read(scope, "Ingress", &ingress.metadata);
     let mut routes = rules::routes(scope, ingress, &shape.hosts, redirect);
     for rule in routes.iter_mut().flat_map(|route| &mut route.rules) {
         rule.timeouts.tunnel_idle = own.tunnel_idle;
