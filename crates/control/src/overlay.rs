@@ -1,10 +1,12 @@
 //! EndpointSlices that stand for the endpoints of flags (`--endpoint`) and of the built-in echo (`--echo`). They join
 //! the slices of the files before translation, which cannot tell them apart.
 
+mod echo;
+
 use crate::{EchoAddresses, StaticEndpoint};
 use api::Meta;
 use api::backend::XBackend;
-use api::core::{Service, ServicePort, ServiceType};
+use api::core::{Service, ServicePort};
 use api::discovery::{
     AddressType, Conditions, Endpoint, EndpointPort, EndpointSlice, SERVICE_NAME_LABEL, XBACKEND_NAME_LABEL,
 };
@@ -54,8 +56,8 @@ impl<'a> Overlay<'a> {
             }
         }
         if let Some(echo) = self.echo {
-            echo_services(echo, objects, &mut slices, &mut overlaid.diagnostics);
-            echo_x_backends(echo, objects, &mut slices, &mut overlaid.diagnostics);
+            echo::services(echo, objects, &mut slices, &mut overlaid.diagnostics);
+            echo::x_backends(echo, objects, &mut slices, &mut overlaid.diagnostics);
         }
         for (key, slice) in &mut slices {
             if let Some(old) = overlaid.slices.get(key)
@@ -207,80 +209,6 @@ fn add(slices: &mut Slices, (service, label): &Owner, name: PortName<'_>, addres
             }],
         };
         slices.insert(key, Arc::new(slice));
-    }
-}
-
-fn echo_services(
-    echo: &dyn EchoAddresses,
-    objects: &Objects,
-    slices: &mut Slices,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
-    let served: BTreeSet<(Arc<str>, String)> = slices
-        .values()
-        .filter(|slice| !slice.endpoints.is_empty())
-        .filter_map(|slice| {
-            Some((
-                Arc::clone(&slice.metadata.namespace),
-                named(slice, SERVICE_NAME_LABEL)?.to_owned(),
-            ))
-        })
-        .collect();
-    for (key, service) in &objects.services {
-        let external = service.spec.kind == ServiceType::ExternalName;
-        if external || served.contains(&(Arc::clone(&key.namespace), key.name.to_string())) {
-            continue;
-        }
-        for port in &service.spec.ports {
-            match echo.address(&key.namespace, &key.name, port.port) {
-                Ok(address) => add(
-                    slices,
-                    &(key.clone(), SERVICE_NAME_LABEL),
-                    PortName::of(port),
-                    &[address],
-                ),
-                Err(error) => {
-                    let message = format!("the built-in echo can't listen for port {}: {error}", port.port);
-                    let origin = key.origin("Service");
-                    diagnostics.push(Diagnostic::new(Code::EndpointInvalid, origin, "", message));
-                }
-            }
-        }
-    }
-}
-
-/// XBackends that select Pods of which there is none.
-fn echo_x_backends(
-    echo: &dyn EchoAddresses,
-    objects: &Objects,
-    slices: &mut Slices,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
-    for (key, backend) in &objects.x_backends {
-        let (Some(selector), Some(port)) = (&backend.spec.endpoint_selector, selecting(backend)) else {
-            continue;
-        };
-        let is_selected = |pod: &api::pod::Pod| {
-            let own = &pod.metadata.labels;
-            let mut wanted = selector.match_labels.iter();
-            pod.metadata.namespace == key.namespace
-                && wanted.all(|(name, value)| own.get(name) == Some(value))
-        };
-        let owner = (key.clone(), XBACKEND_NAME_LABEL);
-        let has_slice = slices
-            .iter()
-            .any(|(at, slice)| at.namespace == key.namespace && named(slice, owner.1) == Some(&*key.name));
-        if has_slice || objects.pods.values().any(|pod| is_selected(pod)) {
-            continue;
-        }
-        match echo.address(&key.namespace, &key.name, port) {
-            Ok(address) => add(slices, &owner, PortName(""), &[address]),
-            Err(error) => {
-                let message = format!("the built-in echo can't listen for port {port}: {error}");
-                let origin = key.origin("XBackend");
-                diagnostics.push(Diagnostic::new(Code::EndpointInvalid, origin, "", message));
-            }
-        }
     }
 }
 

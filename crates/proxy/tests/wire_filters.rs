@@ -331,10 +331,12 @@ fn a_rules_time_is_up_with_504() {
     });
     for timeouts in [
         Timeouts {
+            tunnel_idle: None,
             request: Some(Duration::from_millis(150)),
             backend_request: None,
         },
         Timeouts {
+            tunnel_idle: None,
             request: None,
             backend_request: Some(Duration::from_millis(150)),
         },
@@ -363,6 +365,7 @@ fn a_rules_time_that_is_up_behind_interim_responses_tears_none_of_them() {
     });
     let rule = Rule {
         timeouts: Timeouts {
+            tunnel_idle: None,
             request: Some(Duration::from_millis(700)),
             backend_request: None,
         },
