@@ -128,6 +128,7 @@ fn limits(request: Option<u64>, backend_request: Option<u64>) -> Timeouts {
     Timeouts {
         request: request.map(Duration::from_millis),
         backend_request: backend_request.map(Duration::from_millis),
+        tunnel_idle: None,
     }
 }
 
