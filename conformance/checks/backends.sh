@@ -64,6 +64,27 @@ YAML
     $K -n $NS delete xbackendtrafficpolicy limited
 }
 
+# A policy that wants traces is refused where its Gateway can see it, until they can be sent; one that wants none is in force.
+check_telemetry_policy() {
+    policy() {
+        $K -n $NS apply -f - <<YAML
+apiVersion: gateway.networking.x-k8s.io/v1alpha1
+kind: XTelemetryPolicy
+metadata: {name: traces}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: $1}]
+  tracing: $2
+YAML
+    }
+    policy front '{mode: Enabled, provider: {backendRef: {name: echo, port: 80}}}'
+    until_true 10 "the policy is refused" condition xtelemetrypolicy traces Accepted False Invalid
+    policy front '{mode: Disabled}'
+    until_true 10 "the policy is accepted" condition xtelemetrypolicy traces Accepted True
+    policy gone '{mode: Disabled}'
+    until_true 10 "its Gateway is missed" condition xtelemetrypolicy traces Accepted False TargetNotFound
+    $K -n $NS delete xtelemetrypolicy traces
+}
+
 # Authorities for the whole cluster: there, changed to nonsense, gone.
 check_trust_bundle() {
     until_true 10 "the class tells of ClusterTrustBundles" features_include ClusterTrustBundle

@@ -20,6 +20,7 @@ pub mod policy;
 mod session_persistence;
 pub mod status;
 mod stream_route;
+pub mod telemetry;
 
 pub use meta::{Meta, Resource};
 

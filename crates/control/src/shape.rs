@@ -48,7 +48,7 @@ fn version_read(kind: &str, version: &str) -> Option<&'static str> {
             | "TLSRoute" | "ReferenceGrant" | "BackendTLSPolicy",
             "gateway.networking.k8s.io" | "networking.x-k8s.io",
         ) => Some("gateway.networking.k8s.io/v1"),
-        ("XBackend" | "XBackendTrafficPolicy", "gateway.networking.x-k8s.io") => {
+        ("XBackend" | "XBackendTrafficPolicy" | "XTelemetryPolicy", "gateway.networking.x-k8s.io") => {
             Some("gateway.networking.x-k8s.io/v1alpha1")
         }
         ("ClusterTrustBundle", "certificates.k8s.io") => Some("certificates.k8s.io/v1"),

@@ -170,6 +170,8 @@ codes! {
         "The listener is not served. Widen --gateway-service-ports.";
     InfrastructureInvalid = "0213" Warning "a label or annotation of infrastructure that Narthex sets itself"
         "It is left out of what is made for the Gateway; the others are there.";
+    TelemetryUnsupported = "0214" Error "an XTelemetryPolicy that asks for what is not supported yet"
+        "It has no effect: nothing is sent to the collector that it names.";
     RouteNotAllowed = "0301" Error "a listener does not allow the route to attach"
         "allowedRoutes of the listener must admit the route's namespace and kind.";
     RouteHostnameMismatch = "0302" Error "none of a route's hostnames is covered by the listener"
@@ -245,7 +247,7 @@ codes! {
     PolicyConflict = "0508" Error "two policies have the same target"
         "The older one is in force, then the first by namespace and name.";
     PolicyTargetInvalid = "0509" Error "a policy's target is nothing that it can be attached to"
-        "It has no effect there. Services are targets of BackendTLSPolicy, Services and XBackends of XBackendTrafficPolicy.";
+        "It has no effect there. Services are targets of BackendTLSPolicy, Services and XBackends of XBackendTrafficPolicy, Gateways of XTelemetryPolicy.";
     TlsPolicyUnknown = "0510" Error "a TLS policy that does not exist"
         "The listener has the strictest one. Policies are `modern` (TLS 1.3 alone) and `intermediate` (TLS 1.2 and 1.3).";
     StapleInvalid = "0511" Warning "an OCSP response that can't be shown to clients"

@@ -50,6 +50,8 @@ pub enum Read {
     ListenerSet(Key),
     /// Which Gateways are default Gateways.
     DefaultGateways,
+    /// All XTelemetryPolicies.
+    TelemetryPolicies,
     /// All IngressClasses.
     IngressClasses,
     /// Which Ingresses of ours claim something.
@@ -137,6 +139,8 @@ pub(crate) struct Changes {
     pub x_backends: BTreeSet<Key>,
     /// XBackendTrafficPolicies likewise.
     pub x_backend_traffic_policies: BTreeSet<Key>,
+    /// XTelemetryPolicies likewise.
+    pub x_telemetry_policies: BTreeSet<Key>,
 }
 
 /// Declares [`Marks`] and how they are moved, with one row per kind.
@@ -163,7 +167,7 @@ macro_rules! marks {
 marks! {
     services, endpoint_slices, secrets, config_maps, namespaces, ingresses, ingress_classes, gateway_classes, gateways,
     listener_sets, http_routes, grpc_routes, tcp_routes, udp_routes, tls_routes, reference_grants, backend_tls_policies,
-    definitions, x_backends, x_backend_traffic_policies, pods, cluster_trust_bundles,
+    definitions, x_backends, x_backend_traffic_policies, x_telemetry_policies, pods, cluster_trust_bundles,
 }
 
 fn keys<T>(shelf: &Shelf<T>, mark: &mut Option<Mark>) -> Option<BTreeSet<Key>> {
@@ -284,6 +288,9 @@ impl Seen {
         for key in &changed.listener_sets {
             read(Read::ListenerSet(key.clone()));
         }
+        if !changed.x_telemetry_policies.is_empty() {
+            read(Read::TelemetryPolicies);
+        }
         if !changed.definitions.is_empty() {
             read(Read::Definitions);
         }
@@ -300,6 +307,7 @@ impl Seen {
         changes.backend_tls_policies = changed.backend_tls_policies;
         changes.x_backends = changed.x_backends;
         changes.x_backend_traffic_policies = changed.x_backend_traffic_policies;
+        changes.x_telemetry_policies = changed.x_telemetry_policies;
     }
 
     /// Files a slice under its owner as it is now. Whom it belonged and belongs to.

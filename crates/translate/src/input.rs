@@ -14,6 +14,7 @@ use api::listener_set::ListenerSet;
 use api::networking::{Ingress, IngressClass};
 use api::pod::Pod;
 use api::policy::BackendTLSPolicy;
+use api::telemetry::XTelemetryPolicy;
 use api::{Meta, Resource};
 use ipnet::IpNet;
 use ir::Origin;
@@ -313,6 +314,7 @@ kinds! {
     backend_tls_policies: BackendTLSPolicy,
     x_backends: XBackend,
     x_backend_traffic_policies: XBackendTrafficPolicy,
+    x_telemetry_policies: XTelemetryPolicy,
     pods: Pod,
     cluster_trust_bundles: ClusterTrustBundle,
     definitions: CustomResourceDefinition,

@@ -1,10 +1,9 @@
-//! Objects about backends and their statuses (policies, XBackends): they are told to every Gateway through which something
-//! they are for can be reached.
+//! Objects whose status tells each Gateway that they concern: policies and XBackends.
 
 use crate::changes::{Changes, ReadId};
-use crate::conditions::check;
-use crate::gateway::backend_tls::{self, PolicyUnit};
-use crate::gateway::{Holder, Place, traffic_policy, x_backend};
+use crate::conditions::{Wrong, check};
+use crate::gateway::backend_tls::{self, PolicyUnit, Told};
+use crate::gateway::{Holder, Place, telemetry, traffic_policy, x_backend};
 use crate::input::{Key, Objects};
 use crate::memo::Memo;
 use crate::output::{ObjectStatus, Status, insert_status, remove_status, share_with};
@@ -14,7 +13,8 @@ use api::backend::{XBackend, XBackendTrafficPolicy};
 use api::gateway::{GROUP, ParentRef};
 use api::policy::BackendTLSPolicy;
 use api::status::{PolicyAncestorStatus, PolicyStatus};
-use std::collections::{BTreeSet, HashSet};
+use api::telemetry::XTelemetryPolicy;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// Units of these objects, by kind.
@@ -23,6 +23,7 @@ pub(crate) struct Policies {
     backend_tls: Memo<Key, PolicyUnit>,
     backends: Memo<Key, PolicyUnit>,
     traffic: Memo<Key, PolicyUnit>,
+    telemetry: Memo<Key, PolicyUnit>,
 }
 
 impl Policies {
@@ -32,6 +33,7 @@ impl Policies {
             (BackendTLSPolicy::KIND, MOST_OF_A_POLICY, &self.backend_tls),
             (XBackend::KIND, MOST_OF_A_BACKEND, &self.backends),
             (XBackendTrafficPolicy::KIND, MOST_OF_A_POLICY, &self.traffic),
+            (XTelemetryPolicy::KIND, MOST_OF_A_POLICY, &self.telemetry),
         ];
         kinds.into_iter().flat_map(|(kind, most, units)| {
             let units = units.iter();
@@ -75,10 +77,21 @@ impl Translator {
             x_backend_traffic_policies,
             traffic_policy::translate
         );
+        translate!(
+            self,
+            objects,
+            changes,
+            telemetry,
+            x_telemetry_policies,
+            telemetry::translate
+        );
         // There are few of them.
         let mut statuses: Vec<Arc<ObjectStatus>> = Vec::new();
         for (kind, most, key, unit) in self.policies.all() {
-            let gateways = self.gateways_before(unit);
+            let gateways = match &unit.told {
+                Told::Before(targets) => self.gateways_before(targets),
+                Told::Each(gateways) => gateways.clone(),
+            };
             if gateways.is_empty() {
                 continue;
             }
@@ -98,9 +111,9 @@ impl Translator {
         self.policy_statuses = statuses;
     }
 
-    /// The Gateways through which what it is for can be reached.
-    fn gateways_before(&self, unit: &PolicyUnit) -> BTreeSet<Key> {
-        let ids: HashSet<ReadId> = unit.targets.iter().copied().collect();
+    /// The Gateways through which one of these can be reached.
+    fn gateways_before(&self, targets: &[ReadId]) -> BTreeMap<Key, Option<Wrong>> {
+        let ids: HashSet<ReadId> = targets.iter().copied().collect();
         let routes = [&self.routes, &self.grpc_routes].into_iter().flat_map(|memo| {
             let keys = memo.readers_of(&ids).into_iter();
             keys.filter_map(|key| memo.get(&key))
@@ -109,7 +122,7 @@ impl Translator {
         routes
             .flat_map(|route| route.attached.iter())
             .chain(streams)
-            .filter_map(|place| self.gateway_of(place))
+            .filter_map(|place| Some((self.gateway_of(place)?, None)))
             .collect()
     }
 
@@ -127,16 +140,14 @@ impl Translator {
         &self,
         (kind, key): (&'static str, &Key),
         unit: &PolicyUnit,
-        gateways: impl Iterator<Item = Key>,
+        gateways: impl Iterator<Item = (Key, Option<Wrong>)>,
     ) -> ObjectStatus {
         let generation = unit.generation;
-        let accepted = check("Accepted", "It is in force", unit.refused.as_ref(), generation);
         let resolved = unit.resolved.as_ref().map(|resolved| {
             let wrong = resolved.as_ref().err();
             check("ResolvedRefs", "Every reference is good", wrong, generation)
         });
-        let conditions: Vec<_> = std::iter::once(accepted).chain(resolved).collect();
-        let ancestors = gateways.map(|gateway| PolicyAncestorStatus {
+        let ancestors = gateways.map(|(gateway, wrong)| PolicyAncestorStatus {
             ancestor_ref: ParentRef {
                 group: Some(GROUP.into()),
                 kind: Some("Gateway".into()),
@@ -145,7 +156,11 @@ impl Translator {
                 ..ParentRef::default()
             },
             controller_name: self.settings.gateway_controller.clone(),
-            conditions: conditions.clone(),
+            conditions: {
+                let wrong = wrong.as_ref().or(unit.refused.as_ref());
+                let accepted = check("Accepted", "It is in force", wrong, generation);
+                std::iter::once(accepted).chain(resolved.clone()).collect()
+            },
         });
         ObjectStatus {
             origin: key.origin(kind),

@@ -23,6 +23,7 @@ use api::networking::IngressClass;
 use api::pod::Pod;
 use api::policy::BackendTLSPolicy;
 use api::status::RouteStatus;
+use api::telemetry::XTelemetryPolicy;
 use ir::{Certificate, CertificateId, Diagnostic, UpstreamId, UpstreamSettings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -298,6 +299,12 @@ impl<'a> Scope<'a> {
     pub fn default_gateways(&mut self) -> &'a BTreeSet<Key> {
         self.read(&Read::DefaultGateways);
         &self.world.seen.default_gateways
+    }
+
+    /// Every XTelemetryPolicy; there are few.
+    pub fn telemetry_policies(&mut self) -> &'a BTreeMap<Key, Arc<XTelemetryPolicy>> {
+        self.read(&Read::TelemetryPolicies);
+        &self.world.objects.x_telemetry_policies
     }
 
     /// A ListenerSet.

@@ -1,18 +1,19 @@
 //! Services of Gateways: whatever happens to them, a translator that saw each step says what a new one would say, and a
 //! leader that writes what it says comes to an end.
 
-use narthex_translate::{
-    GatewayServices, Key, Object, Objects, ServiceType, Settings, Translation, Translator,
-};
+mod world;
+
+use narthex_translate::{GatewayServices, ServiceType, Settings};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use world::World;
 
 #[test]
 fn a_translator_that_saw_every_step_says_the_same_as_a_new_one() {
     for seed in 1..=20 {
-        let mut world = World::new(seed);
+        let mut world = World::new(seed, settings);
         for step in 0..60 {
-            world.step();
+            act(&mut world);
             world.compare(&format!("seed {seed}, step {step}"));
         }
     }
@@ -21,13 +22,13 @@ fn a_translator_that_saw_every_step_says_the_same_as_a_new_one() {
 #[test]
 fn once_the_leader_has_written_nothing_is_left_to_write_and_every_port_is_open_and_nobody_elses() {
     for seed in 1..=20 {
-        let mut world = World::new(seed);
+        let mut world = World::new(seed, settings);
         for step in 0..20 {
             for _ in 0..5 {
-                world.step();
+                act(&mut world);
             }
             let when = format!("seed {seed}, step {step}");
-            let rounds = (0..9).take_while(|_| world.lead()).count();
+            let rounds = (0..9).take_while(|_| lead(&mut world)).count();
             assert!(rounds < 4, "{when}: {rounds} rounds");
             let translation = world.translate();
             let mut targets = BTreeMap::new();
@@ -49,120 +50,71 @@ fn once_the_leader_has_written_nothing_is_left_to_write_and_every_port_is_open_a
     }
 }
 
-/// Objects that change by chance, and the translator that follows them.
-struct World {
-    objects: Objects,
-    translator: Translator,
-    chance: u64,
-}
-
-impl World {
-    fn new(seed: u64) -> Self {
-        let mut world = Self {
-            objects: Objects::default(),
-            translator: Translator::new(settings()),
-            chance: seed,
-        };
-        for (name, controller) in [("c", "narthex.dev/gateway-controller"), ("other", "x.test/x")] {
-            world.put(&json!({"kind": "GatewayClass", "metadata": {"name": name}, "spec": {"controllerName": controller}}));
+/// Puts or removes one object of a small world, so that they often meet.
+fn act(world: &mut World) {
+    let name = world.of(&["one", "two", "three"]);
+    match world.below(10) {
+        0..=2 => {
+            let (class, age) = (world.of(&["c", "c", "c", "other", "gone"]), world.below(3));
+            let ports = world.of(&[&[80][..], &[80, 81], &[81], &[82, 80, 83]]);
+            let address = world.of(&[None, None, Some("192.0.2.1")]);
+            put(world, &gateway(name, class, ports, address, age));
         }
-        world
-    }
-
-    fn put(&mut self, value: &Value) {
-        let mut value = value.clone();
-        value["apiVersion"] = match value["kind"].as_str() {
-            Some("Service") => json!("v1"),
-            _ => json!("gateway.networking.k8s.io/v1"),
-        };
-        let object = Object::from_value(&value).expect("an object of its kind");
-        self.objects.insert(object.expect("a kind that is read"));
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.chance = self
-            .chance
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.chance >> 33) % bound
-    }
-
-    fn of<T: Clone>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len() as u64) as usize].clone()
-    }
-
-    /// Puts or removes one object of a small world, so that they often meet.
-    fn step(&mut self) {
-        let name = self.of(&["one", "two", "three"]);
-        match self.below(10) {
-            0..=2 => {
-                let (class, age) = (self.of(&["c", "c", "c", "other", "gone"]), self.below(3));
-                let ports = self.of(&[&[80][..], &[80, 81], &[81], &[82, 80, 83]]);
-                let address = self.of(&[None, None, Some("192.0.2.1")]);
-                self.put(&gateway(name, class, ports, address, age));
-            }
-            3 => drop(self.objects.remove("Gateway", &Key::new("default", name))),
-            4 => {
-                let port = self.of(&[80, 84]);
-                self.put(&json!({"kind": "ListenerSet", "metadata": {"name": name}, "spec": {
-                    "parentRef": {"name": name}, "listeners": [{"name": "s", "port": port, "protocol": "HTTP"}]}}));
-            }
-            5 => drop(self.objects.remove("ListenerSet", &Key::new("default", name))),
-            6 => drop(
-                self.objects
-                    .remove("Service", &Key::new("default", format!("{name}-c"))),
-            ),
-            7 => self.put(
-                &json!({"kind": "Service", "metadata": {"name": format!("{name}-c")},
-                "spec": {"ports": [{"port": 80}]}}),
-            ),
-            // Somebody edits what is ours.
-            _ => {
-                let target = self.of(&[20000, 20001, 20002, 80, 9]);
-                self.put(&service(
+        3 => world.remove("Gateway", name),
+        4 => {
+            let port = world.of(&[80, 84]);
+            put(
+                world,
+                &json!({"kind": "ListenerSet", "metadata": {"name": name}, "spec": {
+                "parentRef": {"name": name}, "listeners": [{"name": "s", "port": port, "protocol": "HTTP"}]}}),
+            );
+        }
+        5 => world.remove("ListenerSet", name),
+        6 => world.remove("Service", &format!("{name}-c")),
+        7 => put(
+            world,
+            &json!({"kind": "Service", "metadata": {"name": format!("{name}-c")},
+            "spec": {"ports": [{"port": 80}]}}),
+        ),
+        // Somebody edits what is ours.
+        _ => {
+            let target = world.of(&[20000, 20001, 20002, 80, 9]);
+            put(
+                world,
+                &service(
                     name,
                     &format!("{name}-c"),
                     &[(80, target), (81, target)],
                     "192.0.2.1",
-                ));
-            }
+                ),
+            );
         }
     }
+}
 
-    /// Writes what is wanted, as the leader would. Whether there was anything to write.
-    fn lead(&mut self) -> bool {
-        let wanted = self.translate().services;
-        let mut wrote = false;
-        for wanted in &wanted.wanted {
-            if wanted.before.as_ref() != Some(&wanted.ports) {
-                let ports: Vec<_> = wanted.ports.iter().map(|port| (port.port, port.target)).collect();
-                self.put(&service(
-                    &wanted.gateway.name,
-                    &wanted.origin.name,
-                    &ports,
-                    "192.0.2.9",
-                ));
-                wrote = true;
-            }
+/// Writes what is wanted, as the leader would. Whether there was anything to write.
+fn lead(world: &mut World) -> bool {
+    let wanted = world.translate().services;
+    let mut wrote = false;
+    for wanted in &wanted.wanted {
+        if wanted.before.as_ref() != Some(&wanted.ports) {
+            let ports: Vec<_> = wanted.ports.iter().map(|port| (port.port, port.target)).collect();
+            put(
+                world,
+                &service(&wanted.gateway.name, &wanted.origin.name, &ports, "192.0.2.9"),
+            );
+            wrote = true;
         }
-        wrote
     }
+    wrote
+}
 
-    fn translate(&mut self) -> Translation {
-        self.translator.translate(&self.objects, 1_798_761_600)
-    }
-
-    fn compare(&mut self, when: &str) {
-        let old = self.translate();
-        let new = Translator::new(settings()).translate(&self.objects, 1_798_761_600);
-        assert_eq!(old.snapshot, new.snapshot, "{when}");
-        assert_eq!(old.diagnostics, new.diagnostics, "{when}");
-        assert_eq!(old.services, new.services, "{when}");
-        let statuses = |translation: &Translation| {
-            serde_json::to_value(&translation.statuses).expect("statuses are plain data")
-        };
-        assert_eq!(statuses(&old), statuses(&new), "{when}");
-    }
+fn put(world: &mut World, value: &Value) {
+    let version = match value["kind"].as_str() {
+        Some("Service") => "v1",
+        _ => "gateway.networking.k8s.io/v1",
+    };
+    world.put(version, value);
 }
 
 /// A range so small that ports meet.

@@ -13,6 +13,7 @@ use api::gateway::{
 use api::listener_set::ListenerSet;
 use api::networking::{Ingress, IngressClass};
 use api::policy::BackendTLSPolicy;
+use api::telemetry::XTelemetryPolicy;
 use kube::discovery::ApiResource;
 
 /// One kind, as the API server has it.
@@ -55,6 +56,7 @@ pub(super) const KINDS: &[Kind] = kinds! {
     BackendTLSPolicy = "backendtlspolicies",
     XBackend = "xbackends",
     XBackendTrafficPolicy = "xbackendtrafficpolicies",
+    XTelemetryPolicy = "xtelemetrypolicies",
     ClusterTrustBundle = "clustertrustbundles",
     Ingress = "ingresses",
     Service = "services",
@@ -96,7 +98,7 @@ impl Kind {
             "BackendTLSPolicy" => &["v1", "v1alpha3"],
             "TLSRoute" => &["v1", "v1alpha3", "v1alpha2"],
             "TCPRoute" | "UDPRoute" => &["v1", "v1alpha2"],
-            "XBackend" | "XBackendTrafficPolicy" => &["v1alpha1"],
+            "XBackend" | "XBackendTrafficPolicy" | "XTelemetryPolicy" => &["v1alpha1"],
             "ClusterTrustBundle" => &["v1", "v1beta1", "v1alpha1"],
             _ => &["v1"],
         }

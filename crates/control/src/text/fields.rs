@@ -6,6 +6,17 @@ use std::cmp::min;
 /// Fields by the name of the type that they are missing from.
 const UNREAD: &[(&str, &[&str])] = &[
     (
+        "TracingConfig",
+        &[
+            "provider",
+            "samplingRate",
+            "parentBasedSampling",
+            "serviceName",
+            "spanName",
+            "attributes",
+        ],
+    ),
+    (
         "Meta",
         &[
             "uid",
@@ -121,7 +132,7 @@ const UNREAD: &[(&str, &[&str])] = &[
 /// Fields of every object, whatever its kind.
 const OF_OBJECTS: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
 
-const OBJECTS: [&str; 22] = [
+const OBJECTS: [&str; 23] = [
     "Service",
     "EndpointSlice",
     "Secret",
@@ -138,6 +149,7 @@ const OBJECTS: [&str; 22] = [
     "BackendTLSPolicy",
     "XBackend",
     "XBackendTrafficPolicy",
+    "XTelemetryPolicy",
     "ClusterTrustBundle",
     "RawPod",
     "TCPRoute",

@@ -10,6 +10,7 @@ use crate::scope::Scope;
 use api::gateway::GROUP;
 use api::policy::{BackendTLSPolicy, BackendTlsValidation, PolicyTarget};
 use ir::{AltName, Code, Diagnostic, HostPattern, Origin, Trust, UpstreamTls};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What is to be told about a policy, or another object that is told to Gateways.
@@ -17,12 +18,21 @@ use std::sync::Arc;
 pub(crate) struct PolicyUnit {
     /// `metadata.generation` that this is about.
     pub generation: i64,
-    /// What it is for, as routes that read it remember it.
-    pub targets: Vec<ReadId>,
+    /// Which Gateways are told.
+    pub told: Told,
     /// Why it has no effect.
     pub refused: Option<Wrong>,
     /// Which of its references is broken, if any; unset: it can have none.
     pub resolved: Option<Result<(), Wrong>>,
+}
+
+/// Gateways that are told of an object.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// Those through which one of these can be reached, as routes that read them remember them.
+    Before(Vec<ReadId>),
+    /// These, each with why the object has no effect there.
+    Each(BTreeMap<Key, Option<Wrong>>),
 }
 
 /// Looks at one policy by itself and beside the others.
@@ -56,9 +66,11 @@ pub(crate) fn translate(scope: &mut Scope<'_>, policy: &Arc<BackendTLSPolicy>) -
     services.dedup();
     PolicyUnit {
         generation: policy.metadata.generation,
-        targets: { services.into_iter() }
-            .map(|service| Read::Service(service).id())
-            .collect(),
+        told: Told::Before(
+            { services.into_iter() }
+                .map(|service| Read::Service(service).id())
+                .collect(),
+        ),
         refused: conflict.or(verdict.refused),
         resolved: Some(verdict.unresolved.map_or(Ok(()), Err)),
     }

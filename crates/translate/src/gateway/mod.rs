@@ -27,6 +27,7 @@ mod session;
 pub(crate) mod set_status;
 pub(crate) mod status;
 pub(crate) mod stream_route;
+pub(crate) mod telemetry;
 mod tls;
 pub(crate) mod traffic_policy;
 mod trust;

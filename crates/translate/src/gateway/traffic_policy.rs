@@ -1,6 +1,6 @@
 //! XBackendTrafficPolicy (GEP-3388): how much is sent again to a backend, and how clients are kept there.
 
-use super::backend_tls::PolicyUnit;
+use super::backend_tls::{PolicyUnit, Told};
 use super::durations;
 use super::session;
 use crate::backends::BackendObject;
@@ -58,7 +58,7 @@ pub(crate) fn translate(scope: &mut Scope<'_>, policy: &Arc<XBackendTrafficPolic
     let targets = found.iter().map(|object| Read::backend(object).id());
     PolicyUnit {
         generation: policy.metadata.generation,
-        targets: targets.collect(),
+        told: Told::Before(targets.collect()),
         refused,
         resolved: None,
     }

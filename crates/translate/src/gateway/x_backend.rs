@@ -1,6 +1,6 @@
 //! XBackend (GEP-4894): a name of DNS or Pods, and how to connect there.
 
-use super::backend_tls::{self, PolicyUnit, Validation};
+use super::backend_tls::{self, PolicyUnit, Told, Validation};
 use super::tls::read_identity;
 use super::{session, traffic_policy};
 use crate::backends::{
@@ -76,7 +76,7 @@ pub(crate) fn translate(scope: &mut Scope<'_>, backend: &Arc<XBackend>) -> Polic
     }
     PolicyUnit {
         generation: backend.metadata.generation,
-        targets: vec![Read::XBackend(key).id()],
+        told: Told::Before(vec![Read::XBackend(key).id()]),
         refused,
         resolved: Some(unresolved.map_or(Ok(()), Err)),
     }

@@ -212,6 +212,7 @@ const WRITTEN: &[&str] = &[
     "UDPRoute",
     "XBackend",
     "XBackendTrafficPolicy",
+    "XTelemetryPolicy",
     "Ingress",
     LISTENER_SET,
 ];
