@@ -19,7 +19,7 @@ pub(crate) fn translate(scope: &mut Scope<'_>, policy: &Arc<XTelemetryPolicy>) -
     let origin = Key::of(&policy.metadata).origin(XTelemetryPolicy::KIND);
     let mut told = BTreeMap::new();
     for (index, target) in policy.spec.target_refs.iter().enumerate() {
-        let mut report = |scope: &mut Scope<'_>, code, message: &str, hint| {
+        let report = |scope: &mut Scope<'_>, code, message: &str, hint| {
             let field = format!("spec.targetRefs[{index}]");
             scope.report(Diagnostic::new(code, origin.clone(), field, message).hint(hint));
         };
