@@ -5,7 +5,7 @@
 
 use ir::{
     Action, Bind, BindAddress, HostPattern, Layer, Listener, Match, Origin, PathMatch, Route, Rule,
-    StringMatch, Timeouts, Transport, ValueMatch,
+    StringMatch, Transport, ValueMatch,
 };
 use router::{Head, Socket};
 use std::hint::black_box;
@@ -232,16 +232,16 @@ fn route(number: usize, hostnames: Vec<HostPattern>, matches: Vec<Match>) -> Rou
     let rule = |(index, conditions): (usize, Match)| Rule {
         origin: origin.section(format!("rules[{index}]")),
         index: index as u32,
-        matches: vec![conditions],
-        filters: vec![],
+        matches: [conditions].into(),
+        filters: [].into(),
         action: Action::Answer,
-        timeouts: Timeouts::default(),
+        timeouts: None,
         retry: None,
         grpc: false,
     };
     Route {
         created: 0,
-        hostnames,
+        hostnames: hostnames.into(),
         rules: matches.into_iter().enumerate().map(rule).collect(),
         origin: origin.clone(),
     }

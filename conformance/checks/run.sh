@@ -9,7 +9,7 @@ for file in rights.sh input.sh backends.sh trouble.sh services.sh; do . "./$file
 
 case $1 in
 pool) CHECKS="columns no_listing_of_secrets no_writing_of_services only_secrets_referred_to longest_name most_matches big_secret revoked_grant \
-x_backend traffic_policy trust_bundle \
+x_backend traffic_policy telemetry_policy trust_bundle \
 flipping foreign_writer unknown_fields crds_come_later restart_without_api_server api_server_away" ;;
 services) CHECKS="service_columns service_rights service_made service_metadata service_ports service_of_listener_set \
 service_foreign service_routability service_deleted service_restart service_leader_gone service_elsewhere service_ends" ;;

@@ -3,7 +3,7 @@
 use crate::bytes::Bytes;
 use ir::{
     Action, Bind, BindAddress, HostPattern, Layer, Listener, Match, Origin, PathMatch, Route, Rule,
-    StringMatch, Timeouts, Transport, ValueMatch,
+    StringMatch, Transport, ValueMatch,
 };
 use router::{Head, Socket};
 use std::sync::Arc;
@@ -171,9 +171,9 @@ fn rule(bytes: &mut Bytes<'_>, origin: &Origin, index: usize, regexes: bool) -> 
         origin: origin.section(format!("rules[{index}]")),
         index: u32::try_from(index).unwrap_or(0),
         matches: (0..=bytes.below(2)).map(|_| condition(bytes, regexes)).collect(),
-        filters: Vec::new(),
+        filters: [].into(),
         action: Action::Answer,
-        timeouts: Timeouts::default(),
+        timeouts: None,
         retry: None,
         grpc: false,
     }

@@ -3,7 +3,7 @@
 use crate::count::within;
 use ir::{
     Action, Bind, BindAddress, HostPattern, Layer, Listener, Match, Origin, PathMatch, Route, Rule,
-    StringMatch, Timeouts, Transport, ValueMatch,
+    StringMatch, Transport, ValueMatch,
 };
 use router::{Head, Socket};
 use std::hint::black_box;
@@ -107,16 +107,16 @@ fn route(number: usize) -> Route {
     let rules = matches.into_iter().enumerate().map(|(index, conditions)| Rule {
         origin: origin.section(format!("rules[{index}]")),
         index: index as u32,
-        matches: vec![conditions],
-        filters: vec![],
+        matches: [conditions].into(),
+        filters: [].into(),
         action: Action::Answer,
-        timeouts: Timeouts::default(),
+        timeouts: None,
         retry: None,
         grpc: false,
     });
     Route {
         created: 0,
-        hostnames: vec![HostPattern::Exact(host(number))],
+        hostnames: [HostPattern::Exact(host(number))].into(),
         rules: rules.collect(),
         origin: origin.clone(),
     }

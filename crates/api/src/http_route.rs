@@ -1,8 +1,9 @@
 //! HTTPRoute of gateway.networking.k8s.io (v1; v1beta1 has the same shape). Found in [`crate::gateway`].
 
-use crate::meta::{Meta, list, resource};
+use crate::meta::{Meta, boxed, list, resource, shared};
 use crate::session_persistence::SessionPersistence;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// An HTTPRoute.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,23 +14,46 @@ pub struct HTTPRoute {
     /// What it asks for.
     pub spec: HttpRouteSpec,
 }
-resource!(HTTPRoute, "gateway.networking.k8s.io", ["v1", "v1beta1"], true);
+resource!(
+    HTTPRoute,
+    "gateway.networking.k8s.io",
+    ["v1", "v1beta1"],
+    true,
+    HttpRouteSpec::share_with
+);
 
 /// `HTTPRoute.spec`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpRouteSpec {
     /// Where to attach.
-    #[serde(deserialize_with = "list")]
-    pub parent_refs: Vec<ParentRef>,
+    #[serde(deserialize_with = "shared")]
+    pub parent_refs: Arc<[ParentRef]>,
     /// Which default Gateways to attach to besides; unset: none.
     pub use_default_gateways: Option<DefaultScope>,
     /// Hosts; empty: the listener's.
-    #[serde(deserialize_with = "list")]
-    pub hostnames: Vec<Box<str>>,
+    #[serde(deserialize_with = "boxed")]
+    pub hostnames: Box<[Box<str>]>,
     /// Rules; unset: one that matches everything and has no backend.
-    #[serde(deserialize_with = "list")]
-    pub rules: Vec<HttpRouteRule>,
+    #[serde(deserialize_with = "boxed")]
+    pub rules: Box<[HttpRouteRule]>,
+}
+
+impl HttpRouteSpec {
+    /// Neighbours often attach to the same Gateway, and their rules match or change the same.
+    fn share_with(&mut self, other: &Self) {
+        if self.parent_refs == other.parent_refs {
+            self.parent_refs = Arc::clone(&other.parent_refs);
+        }
+        for (rule, other) in self.rules.iter_mut().zip(&other.rules) {
+            if rule.matches == other.matches {
+                rule.matches = Arc::clone(&other.matches);
+            }
+            if rule.filters == other.filters {
+                rule.filters = Arc::clone(&other.filters);
+            }
+        }
+    }
 }
 
 crate::words! {
@@ -72,11 +96,11 @@ pub struct HttpRouteRule {
     /// Name, unique within the route.
     pub name: Option<Box<str>>,
     /// Any of these; empty: everything.
-    #[serde(deserialize_with = "list")]
-    pub matches: Vec<HttpRouteMatch>,
+    #[serde(deserialize_with = "shared")]
+    pub matches: Arc<[HttpRouteMatch]>,
     /// Filters.
-    #[serde(deserialize_with = "list")]
-    pub filters: Vec<HttpRouteFilter>,
+    #[serde(deserialize_with = "shared")]
+    pub filters: Arc<[HttpRouteFilter]>,
     /// Backends by weight.
     #[serde(deserialize_with = "list")]
     pub backend_refs: Vec<HttpBackendRef>,

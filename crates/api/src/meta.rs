@@ -39,11 +39,13 @@ pub trait Resource: Sized {
     fn meta(&self) -> &Meta;
     /// The object's metadata, for sources that complete it.
     fn meta_mut(&mut self) -> &mut Meta;
+    /// Takes what it says as another object does from that, so that it is held once. Says the same as before.
+    fn share_with(&mut self, _other: &Self) {}
 }
 
 /// Implements [`Resource`] for a struct with a field `metadata`.
 macro_rules! resource {
-    ($type:ident, $group:literal, [$($version:literal),+], $namespaced:literal) => {
+    ($type:ident, $group:literal, [$($version:literal),+], $namespaced:literal $(, $share:path)?) => {
         impl $crate::Resource for $type {
             const KIND: &'static str = stringify!($type);
             const GROUP: &'static str = $group;
@@ -51,6 +53,7 @@ macro_rules! resource {
             const NAMESPACED: bool = $namespaced;
             fn meta(&self) -> &$crate::Meta { &self.metadata }
             fn meta_mut(&mut self) -> &mut $crate::Meta { &mut self.metadata }
+            $(fn share_with(&mut self, other: &Self) { $share(&mut self.spec, &other.spec) })?
         }
     };
 }
@@ -70,6 +73,22 @@ pub(crate) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     let mut items: Vec<T> = null_as_default(deserializer)?;
     items.shrink_to_fit();
     Ok(items)
+}
+
+/// Reads a list that stays as long as it is, also a `null`.
+pub(crate) fn boxed<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Box<[T]>, D::Error> {
+    let items: Vec<T> = null_as_default(deserializer)?;
+    Ok(items.into())
+}
+
+/// Reads a list that objects may share, also a `null`.
+pub(crate) fn shared<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Arc<[T]>, D::Error> {
+    let items: Vec<T> = null_as_default(deserializer)?;
+    Ok(items.into())
 }
 
 /// RFC 3339 text to seconds since 1970 and back.

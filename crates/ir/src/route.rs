@@ -1,7 +1,7 @@
 //! Routes, rules and what they match.
 
 use crate::{Filter, HostPattern, Origin, UpstreamId, duration};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ pub struct Route {
     /// When the object was made, seconds since 1970; the oldest wins a tie, then the first by namespace/name.
     pub created: i64,
     /// The object's own hostnames; never empty (`Any` stands for none given).
-    pub hostnames: Vec<HostPattern>,
+    pub hostnames: Box<[HostPattern]>,
     /// In the object's order.
-    pub rules: Vec<Rule>,
+    pub rules: Box<[Rule]>,
 }
 
 /// Requests of one kind and what becomes of them.
@@ -25,15 +25,16 @@ pub struct Rule {
     pub origin: Origin,
     /// Position in the object; the first of equal rules wins.
     pub index: u32,
-    /// Any of these; never empty.
-    pub matches: Vec<Match>,
-    /// Applied whatever backend is chosen.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub filters: Vec<Filter>,
+    /// Any of these; never empty. Rules that match alike may share them.
+    pub matches: Arc<[Match]>,
+    /// Applied whatever backend is chosen. Rules with the same may share them.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub filters: Arc<[Filter]>,
     /// What to do.
     pub action: Action,
-    /// Time limits.
-    pub timeouts: Timeouts,
+    /// Time limits; unset: the upstream's settings hold.
+    #[serde(serialize_with = "timeouts")]
+    pub timeouts: Option<Arc<Timeouts>>,
     /// When a request is sent again. `None`: as the upstream's settings say, which is only where no endpoint got it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Box<Retry>>,
@@ -114,8 +115,8 @@ pub struct Backend {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<Arc<SessionPersistence>>,
     /// Filters for this choice only.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub filters: Vec<Filter>,
+    #[serde(skip_serializing_if = "is_empty")]
+    pub filters: Arc<[Filter]>,
 }
 
 /// A resolved reference.
@@ -146,6 +147,17 @@ pub struct Timeouts {
     /// Without a byte either way on an upgraded connection (annotation `narthex.dev/tunnel-idle-timeout`).
     #[serde(serialize_with = "duration::option", skip_serializing_if = "Option::is_none")]
     pub tunnel_idle: Option<Duration>,
+}
+
+fn timeouts<S: Serializer>(given: &Option<Arc<Timeouts>>, serializer: S) -> Result<S::Ok, S::Error> {
+    match given {
+        Some(given) => given.serialize(serializer),
+        None => Timeouts::default().serialize(serializer),
+    }
+}
+
+fn is_empty<T>(items: &Arc<[T]>) -> bool {
+    items.is_empty()
 }
 
 /// When and how often a rule's requests are sent again (HTTPRouteRetry). It also decides about endpoints that can't be

@@ -111,7 +111,7 @@ fn backends_get_their_shares_and_a_broken_one_answers_for_its_own() {
         weight,
         session: None,
         target,
-        filters: vec![],
+        filters: [].into(),
     };
     let up = || Target::Upstream(UpstreamId("up".into()));
     let broken = Target::Broken {

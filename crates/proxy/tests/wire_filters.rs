@@ -17,7 +17,7 @@ fn to(name: &str) -> Backend {
         weight: 1,
         session: None,
         target: Target::Upstream(UpstreamId(name.into())),
-        filters: vec![],
+        filters: [].into(),
     }
 }
 
@@ -26,8 +26,8 @@ fn gate(rules: Vec<Rule>, upstreams: &[(&str, &Server)]) -> (Plane, Peer) {
     let route = Arc::new(Route {
         origin: origin_of("HTTPRoute", "route"),
         created: 0,
-        hostnames: vec![HostPattern::Any],
-        rules,
+        hostnames: [HostPattern::Any].into(),
+        rules: rules.into(),
     });
     let bind = bind(
         0,
@@ -58,8 +58,18 @@ fn closed() -> Server {
 
 fn filtered(filters: Vec<Filter>) -> Rule {
     Rule {
-        filters,
+        filters: filters.into(),
         ..rule(Action::Forward(vec![to("app")]))
+    }
+}
+
+/// The rule for paths below a prefix.
+fn below(prefix: &str, rule: Rule) -> Rule {
+    let mut conditions = rule.matches[0].clone();
+    conditions.path = PathMatch::Prefix(prefix.into());
+    Rule {
+        matches: [conditions].into(),
+        ..rule
     }
 }
 
@@ -102,11 +112,11 @@ fn request_and_response_fields_are_edited() {
 #[test]
 fn host_and_path_are_rewritten_and_the_query_stays() {
     let origin = echo();
-    let mut rewriting = filtered(vec![Filter::Rewrite(UrlRewrite {
+    let rewriting = filtered(vec![Filter::Rewrite(UrlRewrite {
         hostname: Some("inside.example".into()),
         path: Some(PathRewrite::Prefix("/new".into())),
     })]);
-    rewriting.matches[0].path = PathMatch::Prefix("/old".into());
+    let rewriting = below("/old", rewriting);
     let (_plane, mut client) = gate(vec![rewriting], &[("app", &origin)]);
     client.send("GET /old/x?q=1 HTTP/1.1\r\nHost: a\r\n\r\n");
     let (_, seen) = client.response().expect("a response");
@@ -126,7 +136,7 @@ fn a_redirect_is_answered_and_the_connection_goes_on() {
         status: 301,
     });
     let rule = Rule {
-        filters: vec![redirect],
+        filters: [redirect].into(),
         ..rule(Action::Answer)
     };
     let (_plane, mut client) = gate(vec![rule], &[]);
@@ -254,8 +264,8 @@ fn a_mirror_gets_the_whole_request_and_a_dead_one_delays_nothing() {
     let route = Arc::new(Route {
         origin: origin_of("HTTPRoute", "route"),
         created: 0,
-        hostnames: vec![HostPattern::Any],
-        rules: vec![rule],
+        hostnames: [HostPattern::Any].into(),
+        rules: [rule].into(),
     });
     let bind = bind(
         0,
@@ -299,7 +309,7 @@ fn weights_are_kept_and_broken_backends_answer_for_their_share() {
             status: 500,
             reason: "no such Service".into(),
         },
-        filters: vec![],
+        filters: [].into(),
     };
     let rule = rule(Action::Forward(vec![
         share("a", 6),
@@ -342,7 +352,7 @@ fn a_rules_time_is_up_with_504() {
         },
     ] {
         let rule = Rule {
-            timeouts,
+            timeouts: Some(Arc::new(timeouts)),
             ..rule(Action::Forward(vec![to("app")]))
         };
         let (_plane, mut client) = gate(vec![rule], &[("app", &silent)]);
@@ -364,11 +374,10 @@ fn a_rules_time_that_is_up_behind_interim_responses_tears_none_of_them() {
         report.lock().expect("one thread").send(()).expect("reported");
     });
     let rule = Rule {
-        timeouts: Timeouts {
-            tunnel_idle: None,
+        timeouts: Some(Arc::new(Timeouts {
             request: Some(Duration::from_millis(700)),
-            backend_request: None,
-        },
+            ..Timeouts::default()
+        })),
         ..rule(Action::Forward(vec![to("app")]))
     };
     let (_plane, mut client) = gate(vec![rule], &[("app", &talkative)]);
@@ -386,8 +395,7 @@ fn a_rules_time_that_is_up_behind_interim_responses_tears_none_of_them() {
 
 #[test]
 fn no_route_and_no_backend_have_their_statuses() {
-    let mut only = rule(Action::Forward(vec![]));
-    only.matches[0].path = PathMatch::Prefix("/here".into());
+    let only = below("/here", rule(Action::Forward(vec![])));
     let (_plane, mut client) = gate(vec![only], &[]);
     client.send("GET /there HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(status(&client.response().expect("a response").0), "404");

@@ -28,7 +28,7 @@ fn policy(attempts: u32, codes: &[u16]) -> Retry {
 fn retrying(endpoints: &[SocketAddr], retry: Retry, timeouts: Timeouts) -> Snapshot {
     let mut route = Arc::unwrap_or_clone(route("*", "app"));
     route.rules[0].retry = Some(Box::new(retry));
-    route.rules[0].timeouts = timeouts;
+    route.rules[0].timeouts = Some(Arc::new(timeouts));
     let listener = listener(pattern("*"), vec![], vec![Arc::new(route)]);
     let bind = bind(0, ir::Transport::Http, vec![listener]);
     snapshot(vec![bind], vec![upstream("app", endpoints)], vec![])

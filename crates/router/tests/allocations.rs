@@ -2,7 +2,7 @@
 
 use ir::{
     Action, Bind, BindAddress, HostPattern, Layer, Listener, Match, Origin, PathMatch, Route, Rule,
-    StringMatch, Timeouts, Transport, ValueMatch,
+    StringMatch, Transport, ValueMatch,
 };
 use narthex_router::{Head, Socket};
 use std::sync::Arc;
@@ -110,17 +110,18 @@ fn route(number: usize, host: HostPattern) -> Route {
     }
     Route {
         created: 0,
-        hostnames: vec![host],
-        rules: vec![Rule {
+        hostnames: [host].into(),
+        rules: [Rule {
             origin: origin.clone(),
             index: 0,
-            matches,
-            filters: vec![],
+            matches: matches.into(),
+            filters: [].into(),
             action: Action::Answer,
-            timeouts: Timeouts::default(),
+            timeouts: None,
             retry: None,
             grpc: false,
-        }],
+        }]
+        .into(),
         origin,
     }
 }

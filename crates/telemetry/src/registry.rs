@@ -18,15 +18,11 @@ pub(crate) struct Registry<T> {
 
 #[derive(Debug)]
 struct Series<T> {
-    by_key: HashMap<Arc<str>, Entry<T>>,
+    by_key: HashMap<Arc<str>, Arc<T>>,
+    /// Since when nobody holds those that nobody holds.
+    unheld: HashMap<Arc<str>, Instant>,
     /// Number of entries at which the next look for unheld ones is due, so that churn without scrapes stays bounded.
     sweep_at: usize,
-}
-
-#[derive(Debug)]
-struct Entry<T> {
-    value: Arc<T>,
-    unheld_since: Option<Instant>,
 }
 
 impl<T> Registry<T> {
@@ -34,6 +30,7 @@ impl<T> Registry<T> {
         Self {
             series: Mutex::new(Series {
                 by_key: HashMap::new(),
+                unheld: HashMap::new(),
                 sweep_at: FIRST_SWEEP,
             }),
         }
@@ -42,22 +39,16 @@ impl<T> Registry<T> {
     /// The series with this key, made if need be.
     pub(crate) fn get(&self, key: &str, make: impl FnOnce(Arc<str>) -> T) -> Arc<T> {
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = series.by_key.get_mut(key) {
-            entry.unheld_since = None;
-            return Arc::clone(&entry.value);
+        if let Some(value) = series.by_key.get(key).map(Arc::clone) {
+            series.unheld.remove(key);
+            return value;
         }
         if series.by_key.len() >= series.sweep_at {
             series.sweep(Instant::now());
         }
         let key: Arc<str> = key.into();
         let value = Arc::new(make(Arc::clone(&key)));
-        series.by_key.insert(
-            key,
-            Entry {
-                value: Arc::clone(&value),
-                unheld_since: None,
-            },
-        );
+        series.by_key.insert(key, Arc::clone(&value));
         value
     }
 
@@ -67,20 +58,23 @@ impl<T> Registry<T> {
         series.sweep(now);
         let mut all: Vec<_> = series.by_key.iter().collect();
         all.sort_unstable_by_key(|(key, _)| Arc::clone(key));
-        all.into_iter()
-            .map(|(_, entry)| Arc::clone(&entry.value))
-            .collect()
+        all.into_iter().map(|(_, value)| Arc::clone(value)).collect()
     }
 }
 
 impl<T> Series<T> {
     fn sweep(&mut self, now: Instant) {
-        self.by_key.retain(|_, entry| {
-            if Arc::strong_count(&entry.value) > 1 {
-                entry.unheld_since = None;
-                return true;
+        let unheld = &mut self.unheld;
+        self.by_key.retain(|key, value| {
+            let is_held = Arc::strong_count(value) > 1;
+            if !is_held {
+                let since = *unheld.entry(Arc::clone(key)).or_insert(now);
+                if now.saturating_duration_since(since) < KEPT {
+                    return true;
+                }
             }
-            now.saturating_duration_since(*entry.unheld_since.get_or_insert(now)) < KEPT
+            unheld.remove(key);
+            is_held
         });
         self.sweep_at = (self.by_key.len() * 2).max(FIRST_SWEEP);
     }

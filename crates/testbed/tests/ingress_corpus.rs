@@ -214,7 +214,7 @@ fn decide(snapshot: &Snapshot, request: &Request) -> Decision {
         return Decision::Status(404);
     };
     let rule = answer.found.rule();
-    for filter in &rule.filters {
+    for filter in &*rule.filters {
         if let Filter::HttpsRedirect { status, .. } = filter
             && !request.is_https()
         {

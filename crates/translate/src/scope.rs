@@ -24,7 +24,7 @@ use api::pod::Pod;
 use api::policy::BackendTLSPolicy;
 use api::status::RouteStatus;
 use api::telemetry::XTelemetryPolicy;
-use ir::{Certificate, CertificateId, Diagnostic, UpstreamId, UpstreamSettings};
+use ir::{Certificate, CertificateId, Diagnostic, Filter, Match, Timeouts, UpstreamId, UpstreamSettings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -42,6 +42,12 @@ pub(crate) struct Shared {
     pub statuses: Common<RouteStatus>,
     /// Listeners.
     pub places: Common<[Place]>,
+    /// What rules match.
+    pub matches: Common<[Match]>,
+    /// What they do besides forwarding.
+    pub filters: Common<[Filter]>,
+    /// How long that may take.
+    pub timeouts: Common<Timeouts>,
 }
 
 /// Everything a scope reads from.

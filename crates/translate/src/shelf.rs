@@ -37,6 +37,7 @@ impl<T: Resource + PartialEq> Shelf<T> {
             // The key of the map is the one that everything else shares its text with.
             object.meta_mut().name = Arc::clone(&there.meta().name);
             object.meta_mut().namespace = Arc::clone(&there.meta().namespace);
+            object.share_with(there);
             *there = Arc::new(object);
             self.note(key);
             return true;
@@ -44,8 +45,9 @@ impl<T: Resource + PartialEq> Shelf<T> {
         // Most objects have a neighbour in their namespace: one text is enough for all of them.
         let neighbour = self.objects.range(..&key).next_back();
         let neighbour = neighbour.filter(|(other, _)| other.namespace == key.namespace);
-        if let Some((other, _)) = neighbour {
+        if let Some((other, there)) = neighbour {
             object.meta_mut().namespace = Arc::clone(&other.namespace);
+            object.share_with(there);
         }
         let key = Key::of(object.meta());
         self.objects.insert(key.clone(), Arc::new(object));

@@ -295,16 +295,14 @@ impl<'c> Explainer<'c> {
 type Ending = (Outcome, String);
 
 fn timeouts(rule: &Rule) -> Option<String> {
-    let request = rule
-        .timeouts
+    let timeouts = rule.timeouts.as_deref()?;
+    let request = timeouts
         .request
         .map(|limit| format!("request {}", ir::duration::display(limit)));
-    let each = rule
-        .timeouts
+    let each = timeouts
         .backend_request
         .map(|limit| format!("each try {}", ir::duration::display(limit)));
-    let idle = rule
-        .timeouts
+    let idle = timeouts
         .tunnel_idle
         .map(|limit| format!("upgraded and idle {}", ir::duration::display(limit)));
     let parts: Vec<String> = request.into_iter().chain(each).chain(idle).collect();

@@ -127,7 +127,7 @@ impl<'p> Forward<'_, 'p> {
             }
             let try_end = order
                 .rule
-                .timeouts
+                .timeouts()
                 .backend_request
                 .map(|within| self.worker.clock.now() + within);
             let connected = match checkout::begin(self.worker, order.cell, &mut wanted) {
@@ -204,7 +204,7 @@ impl<'p> Forward<'_, 'p> {
 
     /// How long all of it may take, by the rule and, over gRPC, by the client.
     fn whole_time(&self, order: &Order<'_>) -> Option<Duration> {
-        let ours = order.rule.timeouts.request;
+        let ours = order.rule.timeouts().request;
         if !self.facts.grpc && self.facts.web.is_none() {
             return ours;
         }
@@ -369,7 +369,7 @@ impl<'p> Forward<'_, 'p> {
         let times = tunnel::Times {
             idle: order
                 .rule
-                .timeouts
+                .timeouts()
                 .tunnel_idle
                 .unwrap_or(connection.settings().tunnel_idle_timeout),
             clock: &self.worker.clock,

@@ -84,7 +84,7 @@ pub struct Changes<'p> {
 pub fn compile(
     filters: &[ir::Filter],
     cell: &mut dyn FnMut(&ir::UpstreamId) -> Arc<UpstreamCell>,
-) -> Box<[CompiledFilter]> {
+) -> Arc<[CompiledFilter]> {
     let mut ordered: Vec<&ir::Filter> = filters.iter().collect();
     // Stable: filters of the same kind keep the user's order.
     ordered.sort_by_key(|filter| order::place(filter));

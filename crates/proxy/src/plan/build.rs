@@ -1,9 +1,10 @@
 //! Compiles a snapshot, keeping what the last one already had. Runs beside the workers, never on one.
 
+use super::filters::Filters;
 use super::rule::{Action, Backend, CompiledRoute, CompiledRule, Target};
 use super::{Plan, PlanSocket, PlanUdp};
 use crate::connection::SocketSlot;
-use crate::filter;
+use crate::filter::CompiledFilter;
 use crate::l4::{CompiledStream, Streams};
 use crate::sessions::Sessions;
 use crate::tls::client::same_identity;
@@ -27,6 +28,7 @@ pub struct Builder {
     /// Those that the plan being built has and the last one had not, by the address of the route's allocation, which
     /// the compiled route keeps alive: listeners of several sockets have routes in common.
     routes: HashMap<usize, Arc<CompiledRoute>, foldhash::fast::RandomState>,
+    filters: Filters,
     compiled: u64,
     slots: HashMap<(ir::BindAddress, ir::Transport, bool), SocketSlot, foldhash::fast::RandomState>,
 }
@@ -51,6 +53,7 @@ impl Builder {
             cells: Cells::default(),
             compiled: 0,
             routes: HashMap::default(),
+            filters: Filters::new(),
             slots: HashMap::default(),
         }
     }
@@ -248,13 +251,23 @@ impl Builder {
             rule: origin.section.as_deref().unwrap_or_default(),
         };
         CompiledRule {
-            filters: filter::compile(&rule.filters, &mut |id| self.cell(id)),
+            filters: self.filters(&rule.filters),
             action: self.action(&rule.action),
             timeouts: rule.timeouts.clone(),
             retry: rule.retry.clone(),
             grpc: rule.grpc,
             metrics: self.telemetry.route(&labels),
         }
+    }
+
+    fn filters(&mut self, filters: &Arc<[ir::Filter]>) -> Arc<[CompiledFilter]> {
+        let Self {
+            filters: shared,
+            cells,
+            telemetry,
+            ..
+        } = self;
+        shared.get(filters, &mut |id| cells.get(id, telemetry))
     }
 
     fn action(&mut self, action: &ir::Action) -> Action {
@@ -269,7 +282,7 @@ impl Builder {
             total = total.saturating_add(backend.weight);
             Backend {
                 upto: total,
-                filters: filter::compile(&backend.filters, &mut |id| self.cell(id)),
+                filters: self.filters(&backend.filters),
                 target: match &backend.target {
                     ir::Target::Upstream(id) => Target::Upstream(self.cell(id)),
                     ir::Target::Broken { status, .. } => Target::Broken(*status),

@@ -1,6 +1,7 @@
 //! The compiled snapshot that workers serve by. Private form of [`ir::Snapshot`]: never printed, never sent.
 
 mod build;
+mod filters;
 mod rule;
 
 pub use build::{Builder, Built};

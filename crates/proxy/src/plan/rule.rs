@@ -18,11 +18,11 @@ pub struct CompiledRoute {
 #[derive(Debug)]
 pub struct CompiledRule {
     /// In the order in which they run.
-    pub filters: Box<[CompiledFilter]>,
+    pub filters: Arc<[CompiledFilter]>,
     /// What to do after the filters.
     pub action: Action,
-    /// Time limits.
-    pub timeouts: ir::Timeouts,
+    /// Time limits, if it has any of its own.
+    pub timeouts: Option<Arc<ir::Timeouts>>,
     /// When to try again, if the rule decides about that.
     pub retry: Option<Box<ir::Retry>>,
     /// Its requests are of gRPC; those of gRPC-Web are made so.
@@ -53,7 +53,7 @@ pub struct Backend {
     /// Sum of the weights up to and including this one: the first with `draw < upto` is chosen.
     pub upto: u32,
     /// Filters for this choice only.
-    pub filters: Box<[CompiledFilter]>,
+    pub filters: Arc<[CompiledFilter]>,
     /// Where it goes.
     pub target: Target,
     /// How a client is kept at one endpoint.
@@ -80,6 +80,12 @@ impl Target {
 }
 
 impl CompiledRule {
+    /// Time limits of its own.
+    #[inline]
+    pub fn timeouts(&self) -> &ir::Timeouts {
+        self.timeouts.as_deref().unwrap_or(&NO_TIMEOUTS)
+    }
+
     /// The backend for a random `draw` below the total weight. None: no backend with a weight.
     pub fn choose(&self, draw: impl FnOnce(u32) -> u32) -> Option<&Backend> {
         let Action::Forward {
@@ -99,3 +105,9 @@ impl CompiledRule {
         }
     }
 }
+
+const NO_TIMEOUTS: ir::Timeouts = ir::Timeouts {
+    request: None,
+    backend_request: None,
+    tunnel_idle: None,
+};

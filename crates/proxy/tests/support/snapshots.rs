@@ -3,8 +3,7 @@
 use ir::{
     Action, Backend, Bind, BindAddress, Certificate, CertificateId, Endpoint, HostPattern, Layer, Listener,
     Match, Origin, PathMatch, PrivateKey, Route, Rule, Snapshot, StreamBackend, StreamListener, StreamRoute,
-    StreamTarget, StreamTls, Target, Timeouts, TlsHost, Transport, UdpBind, Upstream, UpstreamId,
-    UpstreamSettings,
+    StreamTarget, StreamTls, Target, TlsHost, Transport, UdpBind, Upstream, UpstreamId, UpstreamSettings,
 };
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -52,15 +51,16 @@ pub fn rule(action: Action) -> Rule {
     Rule {
         origin: origin_of("HTTPRoute", "route").section("rules[0]"),
         index: 0,
-        matches: vec![Match {
+        matches: [Match {
             path,
             method: None,
             headers: vec![],
             query: vec![],
-        }],
-        filters: vec![],
+        }]
+        .into(),
+        filters: [].into(),
         action,
-        timeouts: Timeouts::default(),
+        timeouts: None,
         retry: None,
         grpc: false,
     }
@@ -73,13 +73,13 @@ pub fn route(host: &str, upstream: &str) -> Arc<Route> {
         weight: 1,
         session: None,
         target,
-        filters: vec![],
+        filters: [].into(),
     }]));
     Arc::new(Route {
         origin: origin_of("HTTPRoute", host),
         created: 0,
-        hostnames: vec![pattern(host)],
-        rules: vec![rule],
+        hostnames: [pattern(host)].into(),
+        rules: [rule].into(),
     })
 }
 
@@ -89,8 +89,8 @@ pub fn status_route(host: &str, status: u16) -> Arc<Route> {
     Arc::new(Route {
         origin: origin_of("HTTPRoute", host),
         created: 0,
-        hostnames: vec![pattern(host)],
-        rules,
+        hostnames: [pattern(host)].into(),
+        rules: rules.into(),
     })
 }
 

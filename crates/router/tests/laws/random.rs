@@ -2,7 +2,7 @@
 
 use ir::{
     Action, Bind, BindAddress, HostPattern, Layer, Listener, Match, Origin, PathMatch, Route, Rule,
-    StringMatch, Timeouts, Transport, ValueMatch,
+    StringMatch, Transport, ValueMatch,
 };
 use narthex_router::Head;
 use std::sync::Arc;
@@ -91,9 +91,9 @@ pub fn route(dice: &mut Dice, layer: Layer) -> Arc<Route> {
                 matches: (0..=dice.roll(2))
                     .map(|_| conditions(dice, if crowd { Some(&path) } else { None }))
                     .collect(),
-                filters: vec![],
+                filters: [].into(),
                 action: Action::Answer,
-                timeouts: Timeouts::default(),
+                timeouts: None,
                 retry: None,
                 grpc: false,
             })

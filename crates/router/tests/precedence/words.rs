@@ -7,7 +7,7 @@
 
 use ir::{
     Action, Bind, BindAddress, HostPattern, Layer, List, Listener, Match, Origin, PathMatch, Route, Rule,
-    StringMatch, Timeouts, Transport, ValueMatch,
+    StringMatch, Transport, ValueMatch,
 };
 use narthex_router::{Head, Socket};
 use std::sync::Arc;
@@ -118,12 +118,14 @@ fn add(mut routes: Vec<Route>, new: Route) -> List<Route> {
     match same {
         None => routes.push(new),
         Some(old) => {
+            let mut rules = std::mem::take(&mut old.rules).into_vec();
             for mut rule in new.rules {
-                let index = old.rules.len();
+                let index = rules.len();
                 rule.origin = old.origin.section(format!("rules[{index}]"));
                 rule.index = index as u32;
-                old.rules.push(rule);
+                rules.push(rule);
             }
+            old.rules = rules.into();
         }
     }
     routes.into_iter().map(Arc::new).collect()
@@ -165,17 +167,18 @@ fn route<'w>(layer: Layer, name: &str, hostname: &str, mut words: impl Iterator<
     }
     Route {
         created,
-        hostnames: vec![host(hostname, layer)],
-        rules: vec![Rule {
+        hostnames: [host(hostname, layer)].into(),
+        rules: [Rule {
             origin: origin.section("rules[0]"),
             index: 0,
-            matches: vec![conditions],
-            filters: vec![],
+            matches: [conditions].into(),
+            filters: [].into(),
             action: Action::Answer,
-            timeouts: Timeouts::default(),
+            timeouts: None,
             retry: None,
             grpc: false,
-        }],
+        }]
+        .into(),
         origin,
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn translate(
             weight,
             target,
             session,
-            filters,
+            filters: look.scope.shared().filters.get(filters),
         });
     }
     session::names_of_backends(look, &backends);

@@ -30,7 +30,7 @@ pub(crate) fn timeouts(look: &mut Look<'_, '_>, given: Option<&HttpRouteTimeouts
     Timeouts {
         request,
         backend_request,
-        tunnel_idle: None,
+        ..Timeouts::default()
     }
 }
 

@@ -19,9 +19,9 @@ pub(crate) fn as_http(scope: &mut Scope<'_>, route: &GRPCRoute) -> HTTPRoute {
     HTTPRoute {
         metadata: route.metadata.clone(),
         spec: HttpRouteSpec {
-            parent_refs: route.spec.parent_refs.clone(),
+            parent_refs: route.spec.parent_refs.as_slice().into(),
             use_default_gateways: route.spec.use_default_gateways.clone(),
-            hostnames: route.spec.hostnames.clone(),
+            hostnames: route.spec.hostnames.as_slice().into(),
             rules: route.spec.rules.iter().map(rule).collect(),
         },
     }
@@ -58,7 +58,7 @@ fn rule(given: &GrpcRouteRule) -> HttpRouteRule {
                 ..HttpRouteMatch::default()
             })
             .collect(),
-        filters: given.filters.clone(),
+        filters: given.filters.as_slice().into(),
         backend_refs: given.backend_refs.clone(),
         session_persistence: given.session_persistence.clone(),
         ..HttpRouteRule::default()

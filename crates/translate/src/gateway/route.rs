@@ -57,8 +57,8 @@ pub(crate) fn translate(
         Ok(hostnames) if !attached.is_empty() && !read.kept.is_empty() => Some(Route {
             origin: origin.clone(),
             created: route.metadata.created,
-            hostnames,
-            rules: read.kept,
+            hostnames: hostnames.into(),
+            rules: read.kept.into(),
         }),
         _ => None,
     };
@@ -217,10 +217,7 @@ fn rules(scope: &mut Scope<'_>, (kind, route): (&'static str, &HTTPRoute)) -> Ru
     let own = OwnAnnotations::read(scope, kind, &route.metadata);
     let mut wrong: Vec<(usize, Wrong)> = Vec::new();
     for (index, rule) in given.iter().enumerate() {
-        let mut translated = rule::translate(scope, (kind, route), index, rule);
-        if let Some(rule) = &mut translated.rule {
-            rule.timeouts.tunnel_idle = own.tunnel_idle;
-        }
+        let translated = rule::translate(scope, (kind, route), index, rule, own.tunnel_idle);
         all.kept.extend(translated.rule);
         wrong.extend(translated.refused.map(|wrong| (index, wrong)));
         if all.unresolved.is_none() {

@@ -5,8 +5,9 @@ use crate::conditions::Wrong;
 use crate::input::Key;
 use crate::scope::Scope;
 use api::gateway::{HTTPRoute, HttpRouteRule};
-use ir::{Action, Code, Diagnostic, Filter, Match, Origin, PathMatch, Rule, Target};
+use ir::{Action, Code, Diagnostic, Filter, Match, Origin, PathMatch, Rule, Target, Timeouts};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 /// A rule, if any is left of it, and what the route's status has to say about it.
 pub(crate) struct Translated {
@@ -41,12 +42,13 @@ pub(crate) struct Look<'s, 'a> {
     unresolved: Option<Wrong>,
 }
 
-/// Translates the rule at `index` of a route.
+/// Translates the rule at `index` of a route, whose tunnels may be silent for so long.
 pub(crate) fn translate(
     scope: &mut Scope<'_>,
     (kind, route): (&'static str, &HTTPRoute),
     index: usize,
     rule: &HttpRouteRule,
+    tunnel_idle: Option<Duration>,
 ) -> Translated {
     let object = Key::of(&route.metadata).origin(kind);
     let mut look = Look {
@@ -64,7 +66,10 @@ pub(crate) fn translate(
     let session = session::of_rule(&mut look, index, rule);
     let backends = backend::translate(&mut look, &rule.backend_refs, &matches, session.as_ref());
     let redirects = filters.iter().any(|filter| matches!(filter, Filter::Redirect(_)));
-    let timeouts = durations::timeouts(&mut look, rule.timeouts.as_deref());
+    let timeouts = Timeouts {
+        tunnel_idle,
+        ..durations::timeouts(&mut look, rule.timeouts.as_deref())
+    };
     let retry = retry::translate(&mut look, rule.retry.as_deref());
     let action = if redirects {
         Action::Answer
@@ -73,6 +78,7 @@ pub(crate) fn translate(
         Action::Forward(backends)
     };
     let Look {
+        scope,
         origin,
         trouble,
         unresolved,
@@ -82,15 +88,16 @@ pub(crate) fn translate(
         Some(_) => (Vec::new(), Action::Status(500)),
         None => (filters, action),
     };
+    let shared = scope.shared();
     let left_out = matches!(trouble, Some((Trouble::Left, _)));
     let rule = Rule {
-        grpc: look.kind == super::grpc_route::KIND,
+        grpc: kind == super::grpc_route::KIND,
         origin,
         index: u32::try_from(index).unwrap_or(u32::MAX),
-        matches,
-        filters,
+        matches: shared.matches.get(matches),
+        filters: shared.filters.get(filters),
         action,
-        timeouts,
+        timeouts: (timeouts != Timeouts::default()).then(|| shared.timeouts.get(timeouts)),
         retry,
     };
     let refused = trouble.map(|(trouble, wrong)| match trouble {

@@ -18,7 +18,7 @@ use crate::scope::Scope;
 use crate::selector::serves;
 use api::networking::Ingress;
 use api::status::{IngressStatus, LoadBalancerStatus};
-use ir::{CertificateId, Code, Diagnostic, Origin, PathMatch, Route, TlsHost};
+use ir::{CertificateId, Code, Diagnostic, Origin, PathMatch, Route, Timeouts, TlsHost};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -115,12 +115,15 @@ pub fn translate(scope: &mut Scope<'_>, ingress: &Ingress) -> Option<IngressUnit
     }
     let redirect = annotations::ssl_redirect(scope, ingress);
     let own = OwnAnnotations::read(scope, "Ingress", &ingress.metadata);
-    let mut routes = rules::routes(scope, ingress, &shape.hosts, redirect);
-    for rule in routes.iter_mut().flat_map(|route| &mut route.rules) {
-        rule.timeouts.tunnel_idle = own.tunnel_idle;
-    }
+    let timeouts = own.tunnel_idle.map(|idle| {
+        scope.shared().timeouts.get(Timeouts {
+            tunnel_idle: Some(idle),
+            ..Timeouts::default()
+        })
+    });
+    let common = rules::Common { redirect, timeouts };
     Some(IngressUnit {
-        routes,
+        routes: rules::routes(scope, ingress, &shape.hosts, &common),
         tls: tls::hosts(scope, ingress, &shape.hosts),
         status: Some(status(scope)),
     })

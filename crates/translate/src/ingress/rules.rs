@@ -15,12 +15,20 @@ use ir::{
 };
 use std::sync::Arc;
 
-/// The routes of an Ingress. `redirect`: whether plain requests for TLS hosts are to be redirected.
+/// What its annotations say about all rules of an Ingress.
+pub(super) struct Common {
+    /// Whether plain requests for TLS hosts are to be redirected.
+    pub redirect: bool,
+    /// Time limits of its own.
+    pub timeouts: Option<Arc<Timeouts>>,
+}
+
+/// The routes of an Ingress.
 pub(super) fn routes(
     scope: &mut Scope<'_>,
     ingress: &Ingress,
     hosts: &[Host<'_>],
-    redirect: bool,
+    common: &Common,
 ) -> Vec<Route> {
     let claimant = Claimant::of(ingress);
     let default = ingress.spec.default_backend.as_ref();
@@ -28,17 +36,17 @@ pub(super) fn routes(
     let default = default.map(|backend| forward(scope, &claimant, backend, "spec.defaultBackend"));
     let mut routes = Vec::new();
     for host in hosts {
-        let to_https = if redirect && has_tls(scope, host) {
-            Some(Filter::HttpsRedirect {
-                status: 308,
-                port: scope.settings().https_port,
-            })
+        let to_https = if common.redirect && has_tls(scope, host) {
+            let port = scope.settings().https_port;
+            let filter = Filter::HttpsRedirect { status: 308, port };
+            scope.shared().filters.get([filter])
         } else {
-            None
+            Arc::default()
         };
         let mut builder = Builder {
             origin: claimant.key.origin("Ingress"),
             to_https,
+            timeouts: common.timeouts.clone(),
             rules: Vec::new(),
         };
         for path in &host.paths {
@@ -49,12 +57,13 @@ pub(super) fn routes(
                 &format!("spec.{}.backend", path.section),
             );
             report_claimed(scope, &claimant, host, &path.matched, &path.section);
-            builder.push(&path.section, path.matched.clone(), action);
+            builder.push(scope, &path.section, path.matched.clone(), action);
         }
         if let Some(default) = &default
             && default_applies(scope, &claimant, host)
         {
             builder.push(
+                scope,
                 "defaultBackend",
                 PathMatch::Prefix(String::new()),
                 default.clone(),
@@ -68,14 +77,19 @@ pub(super) fn routes(
             let section = host
                 .rule
                 .map_or_else(|| "spec".to_owned(), |rule| format!("rules[{rule}]"));
-            builder.to_https = None;
-            builder.push(&section, PathMatch::Prefix(String::new()), Action::Status(404));
+            builder.to_https = Arc::default();
+            builder.push(
+                scope,
+                &section,
+                PathMatch::Prefix(String::new()),
+                Action::Status(404),
+            );
         }
         routes.push(Route {
             origin: builder.origin,
             created: claimant.created,
-            hostnames: vec![host.pattern.clone()],
-            rules: builder.rules,
+            hostnames: [host.pattern.clone()].into(),
+            rules: builder.rules.into(),
         });
     }
     routes
@@ -83,25 +97,31 @@ pub(super) fn routes(
 
 struct Builder {
     origin: Origin,
-    to_https: Option<Filter>,
+    /// For all but what an ACME client is asked.
+    to_https: Arc<[Filter]>,
+    timeouts: Option<Arc<Timeouts>>,
     rules: Vec<Rule>,
 }
 
 impl Builder {
-    fn push(&mut self, section: &str, path: PathMatch, action: Action) {
-        let filters = self.to_https.iter().filter(|_| !is_acme(&path));
+    fn push(&mut self, scope: &mut Scope<'_>, section: &str, path: PathMatch, action: Action) {
+        let filters = if is_acme(&path) {
+            Arc::default()
+        } else {
+            Arc::clone(&self.to_https)
+        };
         self.rules.push(Rule {
             origin: self.origin.section(section),
             index: u32::try_from(self.rules.len()).unwrap_or(u32::MAX),
-            filters: filters.cloned().collect(),
-            matches: vec![Match {
+            filters,
+            matches: scope.shared().matches.get([Match {
                 path,
                 method: None,
                 headers: Vec::new(),
                 query: Vec::new(),
-            }],
+            }]),
             action,
-            timeouts: Timeouts::default(),
+            timeouts: self.timeouts.clone(),
             retry: None,
             grpc: false,
         });
@@ -220,7 +240,7 @@ fn forward(scope: &mut Scope<'_>, ours: &Claimant, backend: &IngressBackend, fie
         weight: 1,
         session: None,
         target,
-        filters: Vec::new(),
+        filters: Arc::default(),
     }])
 }
 
