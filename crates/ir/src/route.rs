@@ -149,6 +149,7 @@ pub struct Timeouts {
     pub tunnel_idle: Option<Duration>,
 }
 
+#[expect(clippy::ref_option, reason = "as serde calls it")]
 fn timeouts<S: Serializer>(given: &Option<Arc<Timeouts>>, serializer: S) -> Result<S::Ok, S::Error> {
     match given {
         Some(given) => given.serialize(serializer),

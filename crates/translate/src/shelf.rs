@@ -155,11 +155,32 @@ mod tests {
     use super::{LEAST_REMEMBERED, Shelf};
     use crate::input::Key;
     use api::core::Service;
+    use api::gateway::HTTPRoute;
     use std::sync::Arc;
 
     fn service(name: &str, port: u16) -> Service {
         let value = serde_json::json!({"metadata": {"name": name, "namespace": "x"}, "spec": {"ports": [{"port": port}]}});
         serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_neighbour_that_says_the_same_says_it_with_the_same_allocation() {
+        let route = |name: &str, gateway: &str, path: &str| -> HTTPRoute {
+            let value = serde_json::json!({"metadata": {"name": name, "namespace": "x"}, "spec": {
+                "parentRefs": [{"name": gateway}], "rules": [{"matches": [{"path": {"value": path}}]}]}});
+            serde_json::from_value(value).unwrap()
+        };
+        let mut shelf = Shelf::default();
+        for (name, gateway, path) in [("a", "g", "/"), ("b", "g", "/b"), ("c", "h", "/b")] {
+            assert!(shelf.insert(route(name, gateway, path)));
+        }
+        let specs: Vec<_> = shelf.values().map(|route| &route.spec).collect();
+        let same_parents = |a: usize, b: usize| Arc::ptr_eq(&specs[a].parent_refs, &specs[b].parent_refs);
+        let same_matches =
+            |a: usize, b: usize| Arc::ptr_eq(&specs[a].rules[0].matches, &specs[b].rules[0].matches);
+        assert!(same_parents(0, 1) && !same_parents(1, 2));
+        assert!(!same_matches(0, 1) && same_matches(1, 2));
+        assert!(!shelf.insert(route("b", "g", "/b")), "nothing changed");
     }
 
     fn told(shelf: &Shelf<Service>, mark: &mut Option<super::Mark>) -> Option<Vec<String>> {
