@@ -359,7 +359,7 @@ impl Touched {
     /// Adds an object of a kind.
     pub(crate) fn object(&mut self, kind: &str) {
         self.objects = true;
-        self.endpoints |= matches!(kind, "Service" | "EndpointSlice");
+        self.endpoints |= matches!(kind, "Service" | "EndpointSlice" | "XBackend" | "Pod");
     }
 }
 

@@ -107,16 +107,13 @@ impl Inbox {
 
     fn take_one(&mut self, news: News, objects: &mut Objects, touched: &mut Touched) {
         match news {
-            News::Begin(watched) => {
-                if objects.absent.remove(watched.kind) {
-                    touched.object(watched.kind);
-                }
-                self.told.insert(watched, HashSet::new());
-            }
+            // Also one that will fail: whether the kind is there shows when something was told.
+            News::Begin(watched) => drop(self.told.insert(watched, HashSet::new())),
             News::Put(watched, object) => {
                 let key = object.key();
                 self.is_there(watched, &key);
                 touched.findings |= self.bad.remove(&(watched, key)).is_some();
+                is_present(watched.kind, objects, touched);
                 if objects.insert(*object) {
                     touched.object(watched.kind);
                 }
@@ -142,10 +139,18 @@ impl Inbox {
                     self.take_one(News::Gone(watched, key), objects, touched);
                 }
                 self.missing.remove(&watched);
+                is_present(watched.kind, objects, touched);
             }
-            News::Present(watched) => {
-                if objects.absent.remove(watched.kind) {
-                    touched.object(watched.kind);
+            News::Pods(namespace, told) => {
+                let held =
+                    { objects.pods.keys() }.filter(|key| key.namespace == namespace && !told.contains(*key));
+                let gone: Vec<Key> = held.cloned().collect();
+                for key in gone {
+                    objects.remove(Pod::KIND, &key);
+                    touched.object(Pod::KIND);
+                }
+                if !told.is_empty() {
+                    is_present(Pod::KIND, objects, touched);
                 }
             }
             News::Absent(watched) => {
@@ -202,5 +207,66 @@ impl Inbox {
     }
 }
 
+/// The API server has a kind, and lets us read it.
+fn is_present(kind: &'static str, objects: &mut Objects, touched: &mut Touched) {
+    if objects.absent.remove(kind) {
+        touched.object(kind);
+    }
+}
+
 /// How long a translation waits for the objects that it refers to for the first time.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inbox() -> Inbox {
+        let (news, wanted) = (mpsc::channel(1).1, mpsc::unbounded_channel().0);
+        Inbox::new(news, wanted, Vec::new(), Vec::new())
+    }
+
+    const POLICIES: Watched = Watched {
+        kind: "XTelemetryPolicy",
+        namespace: None,
+    };
+
+    #[test]
+    fn a_kind_that_is_tried_again_in_vain_stays_absent() {
+        let (mut inbox, mut objects) = (inbox(), Objects::default());
+        let mut take = |news| {
+            let mut touched = Touched::default();
+            inbox.take_one(news, &mut objects, &mut touched);
+            touched.any()
+        };
+        assert!(take(News::Absent(POLICIES)));
+        for _ in 0..3 {
+            assert!(!take(News::Begin(POLICIES)));
+            assert!(!take(News::Absent(POLICIES)));
+        }
+        take(News::Begin(POLICIES));
+        assert!(take(News::End(POLICIES)), "it is there after all");
+        assert!(objects.absent.is_empty());
+    }
+
+    #[test]
+    fn pods_that_were_saved_and_are_gone_go_when_their_namespace_is_listed() {
+        let (mut inbox, mut objects) = (inbox(), Objects::default());
+        let pod = |namespace: &str, name: &str| {
+            let value = serde_json::json!({"apiVersion": "v1", "kind": "Pod",
+                "metadata": {"namespace": namespace, "name": name}});
+            Object::from_value(&value)
+                .expect("a Pod")
+                .expect("a kind that is read")
+        };
+        let saved =
+            [("a", "gone"), ("a", "there"), ("b", "other")].map(|(namespace, name)| pod(namespace, name));
+        inbox.recall(saved.into(), &mut objects);
+        let told = HashSet::from([Key::new("a", "there")]);
+        let mut touched = Touched::default();
+        inbox.take_one(News::Pods("a".into(), told), &mut objects, &mut touched);
+        assert!(touched.any());
+        let left: Vec<_> = objects.pods.keys().map(ToString::to_string).collect();
+        assert_eq!(left, ["a/there", "b/other"]);
+    }
+}

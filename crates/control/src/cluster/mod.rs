@@ -81,8 +81,8 @@ pub(crate) enum News {
     End(Watched),
     /// There is nothing of this kind that we could or may read, for now.
     Absent(Watched),
-    /// There is after all; what there is has been told.
-    Present(Watched),
+    /// All Pods that a namespace has, as far as anybody wants them: others are gone.
+    Pods(Arc<str>, HashSet<Key>),
 }
 
 /// A kind, everywhere or in one namespace.

@@ -73,9 +73,9 @@ pub(super) async fn follow(client: Client, news: Sender<News>, mut wanting: Unbo
                     .filter(|(kind, _)| *kind == Named::Pod)
                     .map(|(_, key)| key.namespace.clone())
                     .collect();
-                if pods.want(&namespaces).await.is_err() {
+                let Ok(listing) = pods.want(&namespaces).await else {
                     return;
-                }
+                };
                 wanted.named.retain(|(kind, _)| *kind != Named::Pod);
                 let dropped: Vec<Id> = known.keys().filter(|id| !wanted.named.contains(*id)).cloned().collect();
                 for id in dropped {
@@ -84,7 +84,7 @@ pub(super) async fn follow(client: Client, news: Sender<News>, mut wanting: Unbo
                         return;
                     }
                 }
-                done = Some(wanted.done);
+                done = Some((wanted.done, listing));
                 wanted.named.into_iter().filter(|id| !known.contains_key(id)).collect()
             }
             Some(change) = changes.recv() => match change {
@@ -115,9 +115,16 @@ pub(super) async fn follow(client: Client, news: Sender<News>, mut wanting: Unbo
                 return;
             }
         }
-        if let Some(done) = done {
-            // The control loop has lost its patience.
-            let _ = done.send(());
+        if let Some((done, listing)) = done {
+            // Beside this, so that a list of Pods that takes long keeps nobody's certificates waiting.
+            tokio::spawn(async move {
+                for until in listing {
+                    // One that was dropped has ended, and nothing more comes.
+                    let _ = until.await;
+                }
+                // Or the control loop has lost its patience.
+                let _ = done.send(());
+            });
         }
     }
 }

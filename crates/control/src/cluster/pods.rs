@@ -10,7 +10,7 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -20,16 +20,8 @@ use translate::{Key, Object};
 pub(super) struct Pods {
     client: Client,
     news: Sender<News>,
-    watches: BTreeMap<Arc<str>, Watch>,
+    watches: BTreeMap<Arc<str>, JoinHandle<()>>,
 }
-
-struct Watch {
-    task: JoinHandle<()>,
-    known: Known,
-}
-
-/// Pods that were told.
-type Known = Arc<Mutex<HashSet<Key>>>;
 
 /// Nobody wants to know any more.
 pub(super) struct Over;
@@ -44,8 +36,11 @@ impl Pods {
         }
     }
 
-    /// Watches these namespaces and no others. Returns when those that are new have told what there is.
-    pub async fn want(&mut self, namespaces: &BTreeSet<Arc<str>>) -> Result<(), Over> {
+    /// Watches these namespaces and no others. What is returned says when those that are new have told what there is.
+    pub async fn want(
+        &mut self,
+        namespaces: &BTreeSet<Arc<str>>,
+    ) -> Result<Vec<oneshot::Receiver<()>>, Over> {
         let gone: Vec<_> = { self.watches.keys() }
             .filter(|namespace| !namespaces.contains(*namespace))
             .cloned()
@@ -54,11 +49,11 @@ impl Pods {
             let Some(watch) = self.watches.remove(&namespace) else {
                 continue;
             };
-            watch.task.abort();
-            let known = std::mem::take(&mut *lock(&watch.known));
-            for key in known {
-                self.news.send(News::Gone(WATCHED, key)).await.map_err(|_| Over)?;
-            }
+            watch.abort();
+            // It may be about to tell something.
+            let _ = watch.await;
+            let none = News::Pods(namespace, HashSet::new());
+            self.news.send(none).await.map_err(|_| Over)?;
         }
         let mut listing = Vec::new();
         for namespace in namespaces {
@@ -66,41 +61,29 @@ impl Pods {
                 continue;
             }
             let (listed, until) = oneshot::channel();
-            let known = Known::default();
             let task = tokio::spawn(follow(
                 self.client.clone(),
                 Arc::clone(namespace),
                 self.news.clone(),
-                Arc::clone(&known),
                 listed,
             ));
-            self.watches.insert(Arc::clone(namespace), Watch { task, known });
+            self.watches.insert(Arc::clone(namespace), task);
             listing.push(until);
         }
-        for until in listing {
-            // One that was dropped has ended, and nothing more comes.
-            let _ = until.await;
-        }
-        Ok(())
+        Ok(listing)
     }
 }
 
 impl Drop for Pods {
     fn drop(&mut self) {
         for watch in self.watches.values() {
-            watch.task.abort();
+            watch.abort();
         }
     }
 }
 
 /// Tells the Pods of a namespace. `listed` is told when all of them were, or when that failed for the first time.
-async fn follow(
-    client: Client,
-    namespace: Arc<str>,
-    news: Sender<News>,
-    known: Known,
-    listed: oneshot::Sender<()>,
-) {
+async fn follow(client: Client, namespace: Arc<str>, news: Sender<News>, listed: oneshot::Sender<()>) {
     let resource = ApiResource {
         group: String::new(),
         version: "v1".into(),
@@ -114,26 +97,20 @@ async fn follow(
     let mut listed = Some(listed);
     let mut told = HashSet::new();
     while let Some(event) = events.next().await {
-        let (mut sent, mut failed) = (Vec::new(), false);
+        let (mut sent, mut done, mut failed) = (Vec::new(), false, false);
         match event {
             Ok(Event::Init) => told.clear(),
             Ok(Event::InitApply(whole)) => {
                 told.insert(key(&whole));
-                sent.extend(put(&whole, &known));
+                sent.extend(put(&whole));
             }
-            Ok(Event::Apply(whole)) => sent.extend(put(&whole, &known)),
-            Ok(Event::Delete(whole)) => {
-                let key = key(&whole);
-                lock(&known).remove(&key);
-                sent.push(News::Gone(WATCHED, key));
-            }
+            Ok(Event::Apply(whole)) => sent.extend(put(&whole)),
+            Ok(Event::Delete(whole)) => sent.push(News::Gone(WATCHED, key(&whole))),
             Ok(Event::InitDone) => {
                 pauses = Pauses::default();
-                let mut known = lock(&known);
-                let gone = known.extract_if(|key| !told.contains(key));
-                sent.extend(gone.map(|key| News::Gone(WATCHED, key)));
-                sent.push(News::Present(WATCHED));
-                tell(&mut listed);
+                // What was saved before a restart, too, may be gone since.
+                sent.push(News::Pods(Arc::clone(&namespace), std::mem::take(&mut told)));
+                done = true;
             }
             Err(error) => {
                 sent.extend(is_forbidden(&error).then_some(News::Absent(WATCHED)));
@@ -151,8 +128,10 @@ async fn follow(
                 return;
             }
         }
-        if failed {
+        if done || failed {
             tell(&mut listed);
+        }
+        if failed {
             tokio::time::sleep(pauses.next()).await;
         }
     }
@@ -175,12 +154,9 @@ fn tell(listed: &mut Option<oneshot::Sender<()>>) {
     }
 }
 
-fn put(whole: &Whole, known: &Known) -> Option<News> {
+fn put(whole: &Whole) -> Option<News> {
     match Object::decode("v1", Pod::KIND, &whole.value) {
-        Ok(Some(object)) => {
-            lock(known).insert(object.key());
-            Some(News::Put(WATCHED, Box::new(object)))
-        }
+        Ok(Some(object)) => Some(News::Put(WATCHED, Box::new(object))),
         Ok(None) => None,
         Err(error) => {
             // The API server does not let such a thing pass.
@@ -192,10 +168,6 @@ fn put(whole: &Whole, known: &Known) -> Option<News> {
 
 fn key(whole: &Whole) -> Key {
     Key::new(whole.namespace().unwrap_or_default(), whole.name_any())
-}
-
-fn lock(known: &Known) -> std::sync::MutexGuard<'_, HashSet<Key>> {
-    known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// As news name them, whatever their namespace.
