@@ -63,7 +63,8 @@ impl Sessions {
     /// What the client of this request knows.
     pub fn find(&self, fields: &Fields, raw: &[u8]) -> Known {
         let now = seconds();
-        let found = match &self.settings.carrier {
+        let mut known = Known::default();
+        match &self.settings.carrier {
             SessionCarrier::Cookie { name, .. } => cookies(fields, raw)
                 .flat_map(|cookies| cookies.split(|byte| *byte == b';'))
                 .filter_map(|pair| {
@@ -72,12 +73,15 @@ impl Sessions {
                 })
                 // There may be others of that name, of another path or made by an application.
                 .take(MOST_TRIED)
-                .find_map(|token| self.open(token, now)),
+                .filter_map(|token| self.open(token, now))
+                .for_each(|more| known.learn(more)),
             SessionCarrier::Header(name) => fields
                 .find_from(raw, name.as_bytes(), 0)
-                .and_then(|(_, token)| self.open(token, now)),
-        };
-        found.unwrap_or_default()
+                .and_then(|(_, token)| self.open(token, now))
+                .into_iter()
+                .for_each(|more| known.learn(more)),
+        }
+        known
     }
 
     /// The endpoint of this backend that the client was sent to before. It may be gone.
@@ -157,6 +161,19 @@ impl Sessions {
     }
 }
 
+impl Known {
+    /// Takes in what another token says: of each backend, where the client was sent last.
+    fn learn(&mut self, more: Self) {
+        for place in more.places {
+            match { self.places.iter_mut() }.find(|known| known.backend == place.backend) {
+                None => self.places.push(place),
+                Some(known) if known.since < place.since => *known = place,
+                Some(_) => {}
+            }
+        }
+    }
+}
+
 impl Place {
     fn read(text: &[u8]) -> Option<Self> {
         let (since, text) = text.split_first_chunk()?;
@@ -209,8 +226,8 @@ impl fmt::Debug for Sessions {
 const KEY: usize = 16;
 /// A place in a token: time, backend, address, port.
 const PLACE: usize = 8 + 8 + 16 + 2;
-/// Places in a token: with more, cookies get long and few rules have so many backends at once. The oldest goes.
-const MOST_PLACES: usize = 4;
+/// Places in a token: as many as a rule has backends, or a policy targets, at most (`maxItems`). The oldest goes.
+const MOST_PLACES: usize = 16;
 /// Of AES-GCM.
 const TAG: usize = 16;
 /// A token before base64.
@@ -276,6 +293,27 @@ mod tests {
             let expected = (number > 1).then(|| endpoint(number));
             assert_eq!(backend.endpoint(&known), expected, "the oldest went");
         }
+    }
+
+    #[test]
+    fn of_several_tokens_the_newest_place_of_each_backend_counts() {
+        let place = |since, backend, port| Place {
+            since,
+            backend: [backend; 8],
+            endpoint: SocketAddr::new([10, 0, 0, 1].into(), port),
+        };
+        let mut known = Known::default();
+        for places in [
+            vec![],
+            vec![place(5, 1, 1), place(5, 2, 2)],
+            vec![place(4, 1, 3), place(6, 2, 4), place(1, 3, 5)],
+        ] {
+            known.learn(Known {
+                places: places.into(),
+            });
+        }
+        let expected = [place(5, 1, 1), place(6, 2, 4), place(1, 3, 5)];
+        assert_eq!(known.places.as_slice(), expected);
     }
 
     #[test]

@@ -110,17 +110,15 @@ impl Forward<'_, '_> {
         request_end: Option<Instant>,
     ) -> Result<(), Fault> {
         let now = self.worker.clock.now();
+        let next = now + retries.pause(&self.worker.random);
+        if let Some(end) = request_end.filter(|end| *end <= next) {
+            wait(self.session, end).await?;
+            return Err(Fault::RequestTimeout);
+        }
         if !cell.may_retry(now) {
             return Err(Fault::RetryBudget);
         }
-        let next = now + retries.pause(&self.worker.random);
-        match request_end {
-            Some(end) if end <= next => {
-                wait(self.session, end).await?;
-                return Err(Fault::RequestTimeout);
-            }
-            _ => wait(self.session, next).await?,
-        }
+        wait(self.session, next).await?;
         retries.made += 1;
         cell.metrics.retried(&self.worker.shard);
         Ok(())

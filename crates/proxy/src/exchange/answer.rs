@@ -10,6 +10,7 @@ use crate::http::h1::{BodyLength, BodyWriter, Name, NameSet, ResponseHead, Versi
 use crate::http::h2::fields_to_map;
 use crate::stream::Stream;
 use crate::time::Instant;
+use std::io;
 
 /// What decides about the response, known from the request and its rule.
 #[derive(Debug)]
@@ -202,7 +203,11 @@ pub(super) fn send_head(
     let fields = fields_to_map(&head.fields, raw).map_err(|_| Fault::BadResponse)?;
     client
         .send_head(status, fields, over)
-        .map_err(|_| Fault::ClientGone)
+        .map_err(|error| match error.kind() {
+            // For this client.
+            io::ErrorKind::FileTooLarge => Fault::ResponseHeadTooLarge,
+            _ => Fault::ClientGone,
+        })
 }
 
 /// The status line and the fields. Copied in one piece if nothing was taken out.

@@ -117,7 +117,8 @@ impl<'p> Forward<'_, 'p> {
             alternative: self.alternative,
             session: None,
         };
-        let mut counted = false;
+        // Also what no endpoint could be connected to for: a share of nothing would be nothing.
+        order.cell.sent(&self.worker.clock);
         let mut pause = false;
         let mut refusals = MOST_REFUSALS;
         loop {
@@ -150,9 +151,6 @@ impl<'p> Forward<'_, 'p> {
                 Box::pin(connection.settled()).await;
             }
             self.record.connected(&connection, self.worker.clock.recent());
-            if connection.settings().retry_budget.is_some() && !std::mem::replace(&mut counted, true) {
-                order.cell.sent(self.worker.clock.recent());
-            }
             if let Some(kept) = &order.kept {
                 rules.session = self.session_field(kept, connection.endpoint());
             }

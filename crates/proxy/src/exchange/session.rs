@@ -225,8 +225,10 @@ impl Session {
             };
             let raw = &output.filled()[..length];
             strip_hop_by_hop(&mut head.fields, raw, head.connection);
-            send_head(stream, head, raw, head.status, output.len() == length)
-                .map_err(|_| io::ErrorKind::BrokenPipe)?;
+            if send_head(stream, head, raw, head.status, output.len() == length).is_err() {
+                stream.cut();
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
             output.consume(length);
             *written += length as u64;
         }

@@ -74,15 +74,14 @@ impl Window {
         }
     }
 
-    /// From 1: what holds 0 was never counted into.
-    fn number(&self, age: Duration) -> u64 {
-        let number = age.as_nanos() / self.tenth.as_nanos() + 1;
-        u64::from(u32::try_from(number).unwrap_or(u32::MAX))
+    fn number(&self, age: Duration) -> u128 {
+        age.as_nanos() / self.tenth.as_nanos()
     }
 
     fn add(&self, age: Duration) {
         let number = self.number(age);
-        let count = &self.counts[(number % TENTHS as u64) as usize];
+        let count = &self.counts[(number % TENTHS as u128) as usize];
+        let number = u64::from(number as u32);
         // Cannot fail: something is always put there.
         let _ = count.fetch_update(Relaxed, Relaxed, |held| {
             let same = held >> 32 == number;
@@ -91,10 +90,11 @@ impl Window {
     }
 
     fn sum(&self, age: Duration) -> u64 {
-        let last = self.number(age);
+        // The numbers begin again after 2^32.
+        let last = self.number(age) as u32;
         let counts = self.counts.iter().map(|count| count.load(Relaxed));
         counts
-            .filter(|held| (held >> 32) + (TENTHS as u64) > last)
+            .filter(|held| last.wrapping_sub((held >> 32) as u32) < TENTHS as u32)
             .map(|held| held & u64::from(u32::MAX))
             .sum()
     }
@@ -136,6 +136,24 @@ mod tests {
         assert_eq!(retries(&budget, now, 10), 3);
         assert_eq!(retries(&budget, now + Duration::from_millis(500), 10), 0);
         assert_eq!(retries(&budget, now + Duration::from_millis(1100), 10), 3);
+    }
+
+    #[test]
+    fn a_short_interval_goes_on_after_months() {
+        let now = Instant::now();
+        let settings = ir::RetryBudget {
+            percent: 0,
+            interval: Duration::from_secs(10),
+            least: 2,
+            least_interval: Duration::from_millis(1),
+        };
+        let budget = Budget::new(settings, now);
+        for day in [0, 4, 5, 50, 400] {
+            for millisecond in [0, 2, 4] {
+                let at = now + Duration::from_secs(day * 86_400) + Duration::from_millis(millisecond);
+                assert_eq!(retries(&budget, at, 5), 2, "day {day}");
+            }
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! with. Rules refer to the cell, never to an endpoint, so a rolling deployment rebuilds no rule.
 
 use super::budget::Budget;
+use crate::clock::Clock;
 use crate::time::Instant;
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
@@ -23,6 +24,8 @@ pub struct UpstreamCell {
     now: ArcSwap<UpstreamNow>,
     /// It is in no snapshot any more. Exchanges of an old plan are served to their end, but nothing is kept for others.
     departed: AtomicBool,
+    /// Whether there is a budget: looked at for every request.
+    limits_retries: AtomicBool,
 }
 
 /// The upstream as the newest snapshot has it.
@@ -93,9 +96,16 @@ impl UpstreamCell {
             .is_ok()
     }
 
-    /// Counts a request that is sent for the first time, where retries are limited.
+    /// Counts a request that is to be sent for the first time, where retries are limited.
+    #[inline]
+    pub(crate) fn sent(&self, clock: &Clock) {
+        if self.limits_retries.load(Relaxed) {
+            self.count(clock.recent());
+        }
+    }
+
     #[cold]
-    pub(crate) fn sent(&self, now: Instant) {
+    fn count(&self, now: Instant) {
         if let Some(budget) = &self.now.load().budget {
             budget.sent(now);
         }
@@ -167,6 +177,8 @@ impl UpstreamCell {
             endpoints,
             budget: budget(upstream, before.budget.as_ref()),
         }));
+        self.limits_retries
+            .store(upstream.settings.retry_budget.is_some(), Relaxed);
     }
 }
 
@@ -296,6 +308,7 @@ impl Cells {
             .iter()
             .map(|endpoint| Arc::new(EndpointState::new(endpoint.address)))
             .collect();
+        let limits_retries = AtomicBool::new(upstream.settings.retry_budget.is_some());
         let cell = Arc::new(UpstreamCell {
             id: id.clone(),
             metrics: telemetry.upstream(&id.0),
@@ -306,6 +319,7 @@ impl Cells {
                 endpoints,
             }),
             departed: AtomicBool::new(false),
+            limits_retries,
         });
         let known = Known {
             slot,

@@ -42,14 +42,18 @@ impl Inbound {
 
     /// Puts an interim response into the queue.
     pub fn send_interim(&mut self, status: u16, fields: &HeaderMap) {
-        // There is none behind the final one.
-        let _ = self.outgoing.put_head(status, fields, true);
+        // One that the client would refuse is left out: the final one may fit. There is none behind that.
+        if self.link.takes(head::response_size(fields)) {
+            let _ = self.outgoing.put_head(status, fields, true);
+        }
     }
 
-    /// Puts the response's head into the queue. One that the client would refuse (RFC 9114 §4.2.2) breaks the answer off.
+    /// Puts the response's head into the queue. One that the client would refuse (RFC 9114 §4.2.2) fails as
+    /// [`io::ErrorKind::FileTooLarge`], and costs the client as much as if it had taken its request back: as much work was
+    /// for nothing.
     pub fn send_head(&mut self, status: u16, fields: &HeaderMap) -> io::Result<()> {
         if !self.link.takes(head::response_size(fields)) {
-            self.reset(Code::INTERNAL_ERROR);
+            self.link.spend(CANCELLED);
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         self.outgoing.put_head(status, fields, false)
