@@ -10,6 +10,7 @@ use crate::input::Key;
 use crate::pool;
 use crate::reached::reached;
 use crate::scope::Scope;
+use api::core::ServiceType;
 use api::extension::{BUNDLE_VERSION, CHANNEL, GATEWAY_CLASSES};
 use api::gateway::{AddressType, Gateway, GatewayAddress};
 use api::status::LoadBalancerIngress;
@@ -108,7 +109,9 @@ impl Addresses {
                 .filter(|candidate| !candidate.cluster || through.is_some());
             found.shown = shown.map(|candidate| candidate.shown(Reach::Default)).collect();
         } else {
-            found.shown = assign(&mut entries, &candidates);
+            // What is inside the cluster is where a Service without a load balancer is reached.
+            let inside_will_do = through.is_some() && !has_load_balancer(scope);
+            found.shown = assign(&mut entries, &candidates, inside_will_do);
         }
         found.judge(&entries, asked);
         if !told {
@@ -131,12 +134,12 @@ impl Addresses {
         entries: &mut [Entry],
     ) -> Vec<Candidate> {
         let pool = &scope.settings().address_pool;
-        let mut any = entries.is_empty();
+        let (mut any, mut inside) = (entries.is_empty(), false);
         for entry in entries.iter_mut() {
             match entry.value {
                 _ if entry.wrong.is_some() => {}
                 // Its Service has the address, and leads to wherever we listen.
-                _ if entry.reach == Reach::Cluster => any |= front.is_some(),
+                _ if entry.reach == Reach::Cluster => inside |= front.is_some(),
                 None => any = true,
                 Some(ip) if pool.is_empty() || pool::contains(pool, ip) => self.usable.push(Some(ip)),
                 Some(ip) => {
@@ -147,7 +150,7 @@ impl Addresses {
                 }
             }
         }
-        if any {
+        if any || (inside && self.usable.is_empty()) {
             let wherever = wherever(scope, gateway);
             if wherever.is_empty() {
                 self.unusable = Some(Wrong::new(
@@ -212,7 +215,7 @@ impl Addresses {
             format!("Service {service}, which has the name of this Gateway's Service, is not ours")
         } else if front.shown.is_none() {
             format!("There is no Service {service} yet")
-        } else if candidates.is_empty() {
+        } else if nothing_yet(scope, &candidates, entries) {
             format!("Service {service} has no address yet")
         } else {
             for entry in entries.iter_mut().filter(|entry| entry.wrong.is_none()) {
@@ -343,8 +346,9 @@ fn entries(
                     &message,
                     "Use Cluster, or none",
                 );
-                // Not another one in its place.
+                // Not another one in its place, and nobody is asked for it.
                 entry.reach = Reach::Sentinel;
+                entry.value = None;
                 entry.wrong = Some((Wrong::new("AddressNotAssigned", message), false));
             }
         }
@@ -353,8 +357,9 @@ fn entries(
     entries
 }
 
-/// Gives each entry an address of its own, as far as there are enough. Those that can take fewest choose first.
-fn assign(entries: &mut [Entry], candidates: &[Candidate]) -> Vec<GatewayAddress> {
+/// Gives each entry an address of its own, as far as there are enough. Those that can take fewest choose first. Those that
+/// don't ask for one inside the cluster get such a one only if that will do.
+fn assign(entries: &mut [Entry], candidates: &[Candidate], inside_will_do: bool) -> Vec<GatewayAddress> {
     let mut free: Vec<&Candidate> = candidates.iter().collect();
     let mut shown = Vec::new();
     entries.sort_by_key(|entry| {
@@ -371,7 +376,8 @@ fn assign(entries: &mut [Entry], candidates: &[Candidate]) -> Vec<GatewayAddress
                 .position(|candidate| candidate.cluster == cluster && candidate.fits(entry))
         };
         // What is inside the cluster is left to those who ask for it, as long as there is something else.
-        match fitting(entry.reach == Reach::Cluster).or_else(|| fitting(true)) {
+        let other = || inside_will_do.then(|| fitting(true)).flatten();
+        match fitting(entry.reach == Reach::Cluster).or_else(other) {
             Some(at) => shown.push((entry.index, free.remove(at).shown(entry.reach))),
             None => {
                 let message = match entry.reach {
@@ -384,6 +390,19 @@ fn assign(entries: &mut [Entry], candidates: &[Candidate]) -> Vec<GatewayAddress
     }
     shown.sort_by_key(|(index, _)| *index);
     shown.into_iter().map(|(_, address)| address).collect()
+}
+
+/// Whether Services of Gateways have an address outside of the cluster.
+fn has_load_balancer(scope: &Scope<'_>) -> bool {
+    let services = scope.settings().gateway_services.as_ref();
+    services.is_some_and(|services| services.kind == ServiceType::LoadBalancer)
+}
+
+/// Whether a Service has none of the addresses that entries ask for because its load balancer has not answered.
+fn nothing_yet(scope: &Scope<'_>, candidates: &[Candidate], entries: &[Entry]) -> bool {
+    let outside = entries.iter().all(|entry| entry.reach != Reach::Cluster);
+    candidates.is_empty()
+        || (outside && has_load_balancer(scope) && candidates.iter().all(|candidate| candidate.cluster))
 }
 
 /// Whether the CRDs that are installed have room for it in a status.
