@@ -1,5 +1,6 @@
 //! Values that many units come to, held once: thousands of routes have the same status.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -23,11 +24,11 @@ impl<T: ?Sized> Default for Common<T> {
 
 impl<T: ?Sized + Eq + Hash> Common<T> {
     /// The allocation that everybody uses for this value.
-    pub fn get(&mut self, value: impl Into<Arc<T>>) -> Arc<T> {
-        let value = value.into();
-        if let Some(known) = self.known.get(&value) {
+    pub fn get(&mut self, value: impl Borrow<T> + Into<Arc<T>>) -> Arc<T> {
+        if let Some(known) = self.known.get(value.borrow()) {
             return Arc::clone(known);
         }
+        let value = value.into();
         if self.known.len() >= self.sweep_at {
             self.known.retain(|known| Arc::strong_count(known) > 1);
             self.sweep_at = (self.known.len() * 2).max(FIRST_SWEEP);

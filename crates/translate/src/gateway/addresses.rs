@@ -400,7 +400,8 @@ fn has_load_balancer(scope: &Scope<'_>) -> bool {
 
 /// Whether a Service has none of the addresses that entries ask for because its load balancer has not answered.
 fn nothing_yet(scope: &Scope<'_>, candidates: &[Candidate], entries: &[Entry]) -> bool {
-    let outside = entries.iter().all(|entry| entry.reach != Reach::Cluster);
+    // One that is asked for by number may be one that the load balancer can't give.
+    let outside = { entries.iter() }.all(|entry| entry.reach != Reach::Cluster && entry.value.is_none());
     candidates.is_empty()
         || (outside && has_load_balancer(scope) && candidates.iter().all(|candidate| candidate.cluster))
 }
