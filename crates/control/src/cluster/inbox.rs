@@ -149,9 +149,8 @@ impl Inbox {
                     objects.remove(Pod::KIND, &key);
                     touched.object(Pod::KIND);
                 }
-                if !told.is_empty() {
-                    is_present(Pod::KIND, objects, touched);
-                }
+                // Also where there are none. A namespace whose Pods may not be read says so again when it is tried again.
+                is_present(Pod::KIND, objects, touched);
             }
             News::Absent(watched) => {
                 if objects.absent.insert(watched.kind) {
@@ -262,6 +261,10 @@ mod tests {
         let saved =
             [("a", "gone"), ("a", "there"), ("b", "other")].map(|(namespace, name)| pod(namespace, name));
         inbox.recall(saved.into(), &mut objects);
+        objects.absent.insert(Pod::KIND);
+        let mut touched = Touched::default();
+        inbox.take_one(News::Pods("c".into(), HashSet::new()), &mut objects, &mut touched);
+        assert!(objects.absent.is_empty(), "none is an answer");
         let told = HashSet::from([Key::new("a", "there")]);
         let mut touched = Touched::default();
         inbox.take_one(News::Pods("a".into(), told), &mut objects, &mut touched);

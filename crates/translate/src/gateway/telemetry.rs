@@ -2,7 +2,7 @@
 //! without more.
 
 use super::backend_tls::{PolicyUnit, Told};
-use super::class_is_elsewhere;
+use super::is_ours;
 use crate::conditions::Wrong;
 use crate::input::Key;
 use crate::scope::Scope;
@@ -35,7 +35,7 @@ pub(crate) fn translate(scope: &mut Scope<'_>, policy: &Arc<XTelemetryPolicy>) -
                 report(scope, Code::PolicyTargetInvalid, &message, "Check the name");
                 Some(Wrong::new("TargetNotFound", message))
             }
-            Some(found) if class_is_elsewhere(scope, found) || !super::is_ours(scope, found) => continue,
+            Some(found) if !is_ours(scope, found) => continue,
             Some(_) => older(scope, policy, &gateway).map(|older| {
                 let message = format!("XTelemetryPolicy {older} has the same target and is older");
                 report(scope, Code::PolicyConflict, &message, "Remove one of them");
