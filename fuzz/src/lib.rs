@@ -15,7 +15,7 @@ mod spelling;
 mod web;
 
 pub use chunks::chunked;
-pub use fields::http2_head;
+pub use fields::{hpack, http2_head};
 pub use flows::flows;
 pub use frames::http2;
 pub use heads::{proxy_header, request_head, response_head};
@@ -30,12 +30,13 @@ pub use web::grpc_web;
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their corpus.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("request_head", request_head),
     ("response_head", response_head),
     ("chunked", chunked),
     ("http2", http2),
     ("http2_head", http2_head),
+    ("hpack", hpack),
     ("grpc_web", grpc_web),
     ("proxy_header", proxy_header),
     ("uri", uri),

@@ -6,7 +6,7 @@
 use crate::http::Inbound;
 use crate::http::buffer::Buffer;
 use crate::http::h2::Outbound;
-use http::HeaderMap;
+use crate::http::sections::Trailer;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -67,10 +67,7 @@ impl Stream {
                 return content.poll_drain(cx, self, written);
             }
             Self::Inbound(stream) => stream.poll_finish(cx, content, written),
-            Self::Outbound(stream) => match &mut stream.outgoing {
-                Some(outgoing) => outgoing.poll_finish(cx, content, written),
-                None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-            },
+            Self::Outbound(stream) => stream.poll_finish(cx, content, written),
         };
         ready!(finished)?;
         // Nothing is left in it; this lets it know.
@@ -78,24 +75,20 @@ impl Stream {
     }
 
     /// Trailer fields that came behind the content, where it does not carry them itself.
-    pub fn take_trailer(&mut self) -> Option<HeaderMap> {
+    pub fn take_trailer(&mut self) -> Option<Trailer> {
         match self {
             Self::Plain(_) | Self::Tls(_) | Self::TlsClient(_) => None,
             Self::Inbound(stream) => stream.take_trailer(),
-            Self::Outbound(stream) => stream.incoming.as_mut()?.take_trailer(),
+            Self::Outbound(stream) => stream.take_trailer(),
         }
     }
 
     /// Trailer fields to be told with the end, where the content does not carry them itself.
-    pub fn set_trailer(&mut self, trailer: HeaderMap) {
+    pub fn set_trailer(&mut self, trailer: Trailer) {
         match self {
             Self::Plain(_) | Self::Tls(_) | Self::TlsClient(_) => {}
             Self::Inbound(stream) => stream.set_trailer(trailer),
-            Self::Outbound(stream) => {
-                if let Some(outgoing) = &mut stream.outgoing {
-                    outgoing.set_trailer(trailer);
-                }
-            }
+            Self::Outbound(stream) => stream.set_trailer(trailer),
         }
     }
 
@@ -139,11 +132,7 @@ impl Stream {
                 }
             }
             Self::Inbound(stream) => stream.poll_ready(cx),
-            Self::Outbound(stream) => match &mut stream.incoming {
-                Some(incoming) => incoming.poll_ready(cx),
-                // Its head comes first, and says so itself.
-                None => Poll::Ready(Ok(())),
-            },
+            Self::Outbound(stream) => stream.poll_ready(cx),
         }
     }
 }
@@ -226,10 +215,7 @@ impl Stream {
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
             Self::TlsClient(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
             Self::Inbound(stream) => stream.poll_read(cx, buf),
-            Self::Outbound(stream) => match &mut stream.incoming {
-                Some(incoming) => incoming.poll_read(cx, buf),
-                None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-            },
+            Self::Outbound(stream) => stream.poll_read(cx, buf),
         }
     }
 
@@ -240,10 +226,7 @@ impl Stream {
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
             Self::TlsClient(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
             Self::Inbound(stream) => stream.poll_write(cx, buf),
-            Self::Outbound(stream) => match &mut stream.outgoing {
-                Some(outgoing) => outgoing.poll_write(cx, buf),
-                None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-            },
+            Self::Outbound(stream) => stream.poll_write(cx, buf),
         }
     }
 

@@ -420,7 +420,7 @@ fn read_head(section: &[u8]) -> (u16, HeaderMap) {
 
 fn read_fields(section: &[u8]) -> (Option<u16>, HeaderMap) {
     let (mut status, mut headers) = (None, HeaderMap::new());
-    let read = qpack::decode(section, usize::MAX, |name, value| {
+    let read = qpack::decode(section, usize::MAX, |_, name, value| {
         if name == b":status" {
             status = std::str::from_utf8(value)
                 .ok()
@@ -431,7 +431,6 @@ fn read_fields(section: &[u8]) -> (Option<u16>, HeaderMap) {
                 HeaderValue::from_bytes(value).expect("a value"),
             );
         }
-        true
     });
     read.expect("a field section");
     (status, headers)

@@ -7,7 +7,6 @@ use crate::http::buffer::Buffer;
 use crate::http::date;
 use crate::http::h1::head::strip_hop_by_hop;
 use crate::http::h1::{BodyLength, BodyWriter, Name, NameSet, ResponseHead, Version, write};
-use crate::http::h2::fields_to_map;
 use crate::stream::Stream;
 use crate::time::Instant;
 use std::io;
@@ -48,10 +47,7 @@ impl ResponseRules<'_> {
         }
         strip_hop_by_hop(&mut head.fields, raw, head.connection);
         if let Stream::Inbound(client) = client {
-            if let Ok(fields) = fields_to_map(&head.fields, raw) {
-                client.send_interim(head.status, fields);
-            }
-            return;
+            return client.send_interim(head.status, &head.fields, raw);
         }
         write_start(head, raw, out);
         out.extend(b"\r\n");
@@ -200,9 +196,8 @@ pub(super) fn send_head(
     status: u16,
     over: bool,
 ) -> Result<(), Fault> {
-    let fields = fields_to_map(&head.fields, raw).map_err(|_| Fault::BadResponse)?;
     client
-        .send_head(status, fields, over)
+        .send_head(status, &head.fields, raw, over)
         .map_err(|error| match error.kind() {
             // For this client.
             io::ErrorKind::FileTooLarge => Fault::ResponseHeadTooLarge,

@@ -18,7 +18,7 @@ use crate::http::buffer::Buffer;
 use crate::http::grpc;
 use crate::http::grpc_web::Web;
 use crate::http::h1::{BodyLength, BodyWriter, RequestHead, ResponseHead};
-use crate::http::h2::{head_to_request, websocket};
+use crate::http::h2::websocket;
 use crate::http::tunnel;
 use crate::stream::Stream;
 use crate::time::{Instant, timeout_at};
@@ -26,7 +26,6 @@ use crate::upstream::checkout::{self, Ahead, Checkout};
 use crate::upstream::{UpstreamConnection, Wanted};
 use crate::worker::WorkerState;
 use head::Framing;
-use http::uri::Scheme;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
@@ -317,15 +316,13 @@ impl<'p> Forward<'_, 'p> {
                 rules.handshake = websocket::handshake(self.head, self.raw);
             }
         }
-        let scheme = if secured { Scheme::HTTPS } else { Scheme::HTTP };
-        let (request, length) = head_to_request(text.filled(), scheme)?;
         let replays = self
             .upload
             .replay
             .as_ref()
             .is_some_and(|replay| !replay.bytes().is_empty());
         let over = self.upload.body.ended() && !rules.upgrade && !replays;
-        stream.start(request, over)?;
+        let length = stream.start(text.filled(), secured, over)?;
         text.consume(length);
         Ok(())
     }

@@ -8,12 +8,11 @@ use crate::fault::Fault;
 use crate::http::buffer::{Buffer, Fill};
 use crate::http::h1::response::LARGEST_HEAD;
 use crate::http::h1::{BodyReader, BodyWriter, ResponseHead, parse_response};
-use crate::http::h2::{Came, Failure, head_to_request};
+use crate::http::h2::Failure;
 use crate::stream::Stream;
 use crate::time::timeout;
 use crate::upstream::{UpstreamCell, UpstreamConnection, Wanted, checkout};
 use crate::worker::WorkerState;
-use http::uri::Scheme;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -66,8 +65,9 @@ async fn run(worker: &Rc<WorkerState>, cell: &Arc<UpstreamCell>, mut message: Bu
     let to_head = message.filled().starts_with(b"HEAD ");
     let mut connection = checkout(worker, cell, &mut Wanted::default()).await?;
     if let Stream::Outbound(stream) = &mut connection.stream {
-        let (request, length) = head_to_request(message.filled(), Scheme::HTTP)?;
-        stream.start(request, length == message.len())?;
+        let over =
+            memchr::memmem::find(message.filled(), b"\r\n\r\n").is_none_or(|end| end + 4 == message.len());
+        let length = stream.start(message.filled(), false, over)?;
         message.consume(length);
     }
     poll_fn(|cx| connection.stream.poll_finish(cx, &mut message, &mut 0))
@@ -94,10 +94,16 @@ async fn read_away(
     let mut body = None;
     let mut nothing = Buffer::default();
     if let Stream::Outbound(stream) = &mut connection.stream {
-        while !matches!(
-            poll_fn(|cx| stream.poll_head(cx)).await.map_err(Failure::fault)?,
-            Came::Final(..)
-        ) {}
+        loop {
+            head.clear();
+            input.clear();
+            let reading = poll_fn(|cx| stream.poll_head(cx, input, &mut head));
+            reading.await.map_err(Failure::fault)?;
+            if !head.is_interim() {
+                break;
+            }
+        }
+        input.clear();
         body = Some(BodyReader::UntilClose);
     }
     poll_fn(|cx| {

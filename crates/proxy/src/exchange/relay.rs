@@ -23,7 +23,7 @@ use crate::http::conduit::Conduit;
 use crate::http::grpc_web::Web;
 use crate::http::h1::response::LARGEST_HEAD;
 use crate::http::h1::{BodyReader, BodyWriter, ResponseHead, parse_response};
-use crate::http::h2::{Came, allowed_in_trailer, read_response, trailer_to_map, write_trailer};
+use crate::http::sections::Trailer;
 use crate::stream::Stream;
 use crate::worker::WorkerState;
 use std::future::poll_fn;
@@ -188,7 +188,7 @@ impl Relay<'_, '_> {
             };
             if course.phase == Phase::Body && course.body.ended() {
                 if let Some(lines) = course.body.take_trailer() {
-                    self.client.set_trailer(trailer_to_map(lines.filled()));
+                    self.client.set_trailer(Trailer::of_lines(lines.filled()));
                 }
                 course.phase = Phase::Over;
             }
@@ -264,16 +264,14 @@ impl Relay<'_, '_> {
     fn poll_stream_head(&mut self, cx: &mut Context<'_>, course: &mut Course) -> Result<bool, Fault> {
         let mut moved = false;
         while let (Phase::Head, Stream::Outbound(stream)) = (course.phase, &mut *self.upstream) {
-            let (parts, over) = match stream.poll_head(cx) {
-                Poll::Ready(Ok(Came::Interim(parts))) => (parts, false),
-                Poll::Ready(Ok(Came::Final(parts, over))) => (parts, over),
+            let end = match stream.poll_head(cx, self.from_upstream, self.response) {
+                Poll::Ready(Ok(end)) => end,
                 Poll::Ready(Err(failure)) => return Err(failure.fault()),
                 Poll::Pending => break,
             };
             self.figures
                 .first_byte
                 .get_or_insert_with(|| self.worker.clock.now());
-            let end = read_response(&parts, over, self.from_upstream, self.response)?;
             self.take_head(end, course)?;
             moved = true;
         }
@@ -392,9 +390,9 @@ impl Relay<'_, '_> {
             }
             Poll::Ready(Ok(Fill::Full)) | Poll::Pending => Ok(content > 0),
             Poll::Ready(Ok(Fill::Closed)) => {
-                let trailer = self.upstream.take_trailer().map(allowed_in_trailer);
+                let trailer = self.upstream.take_trailer();
                 body.closed_with(*writer, self.to_client, |out| {
-                    write_trailer(trailer.as_ref(), out);
+                    out.extend(trailer.as_ref().map_or(&[], Trailer::lines));
                 })
                 .map_err(|_| Fault::BadResponseBody)?;
                 if let Some(trailer) = trailer {

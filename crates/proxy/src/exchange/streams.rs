@@ -17,20 +17,16 @@ use crate::forwarded::{Ends, Lines};
 use crate::http::Inbound;
 use crate::http::alarm::Alarm;
 use crate::http::buffer::Buffer;
-use crate::http::h2::{self as two, Wire, read_request, websocket};
+use crate::http::h1::Name;
+use crate::http::h2::{Accepted, Bounds, Connection, Reason, Wire, websocket};
+use crate::http::sections::{RequestText, Unread, request_size};
 use crate::http::{grpc, grpc_web};
 use crate::respond::{Asked, Form, Reply};
 use crate::stream::Stream;
 use crate::worker::WorkerState;
-use bytes::Bytes;
-use h2::server::{Builder, Connection, SendResponse};
-use h2::{Reason, RecvStream};
-use http::header::CONTENT_TYPE;
-use http::{Method, Request, request};
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -81,50 +77,41 @@ pub(super) async fn serve(worker: Rc<WorkerState>, downstream: Downstream, first
     };
     let wire = Wire::of_client(first, stream);
     let watch = wire.watch();
-    let handshake = builder(&worker).handshake::<_, Bytes>(wire);
-    let Some(connection) = within_time(&worker, &mut alarm, handshake).await else {
+    let mut connection = Connection::of_client(wire, bounds(&worker));
+    if !has_preface(&worker, &mut alarm, &mut connection).await {
         return;
-    };
+    }
     let shared = Shared::new(worker, ends, slot, tls, control);
     life::run(&shared, connection, watch, alarm).await;
 }
 
 /// Bounds on what one connection may hold, and what it may make us do.
-fn builder(worker: &WorkerState) -> Builder {
+fn bounds(worker: &WorkerState) -> Bounds {
     let plan = worker.plan();
     let limits = &plan.http.limits;
-    // RFC 9113 §6.5.2 counts 32 bytes with each field. The pseudo-header fields are the request line.
-    let list = limits.header_bytes + limits.request_line + FIELD_OVERHEAD * limits.header_count;
-    let mut builder = Builder::new();
-    builder
-        .max_concurrent_streams(limits.streams)
-        .max_header_list_size(u32::try_from(list).unwrap_or(u32::MAX))
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buffer_size(MOST_UNSENT)
-        .max_local_error_reset_streams(Some(MOST_ERRORS))
-        .enable_connect_protocol();
-    builder
+    Bounds {
+        streams: limits.streams,
+        section: u32::try_from(request_size(limits)).unwrap_or(u32::MAX),
+        stream_window: STREAM_WINDOW,
+        connection_window: CONNECTION_WINDOW,
+        unsent: MOST_UNSENT,
+        mistakes: MOST_MISTAKES,
+    }
 }
 
 /// The preface must come as soon as a first request would have to.
-async fn within_time(
-    worker: &WorkerState,
-    alarm: &mut Alarm,
-    handshake: h2::server::Handshake<Wire, Bytes>,
-) -> Option<Connection<Wire, Bytes>> {
+async fn has_preface(worker: &WorkerState, alarm: &mut Alarm, connection: &mut Connection) -> bool {
     let deadline = worker.clock.now() + worker.plan().http.timeouts.head;
-    let mut handshake = pin!(handshake);
-    poll_fn(|cx| match handshake.as_mut().poll(cx) {
-        Poll::Ready(Ok(connection)) => Poll::Ready(Some(connection)),
+    poll_fn(|cx| match connection.poll_preface(cx) {
+        Poll::Ready(Ok(())) => Poll::Ready(true),
         Poll::Ready(Err(error)) => {
             tracing::debug!(%error, "no HTTP/2 after all");
             worker.shard.fault(BAD_FRAMES);
-            Poll::Ready(None)
+            Poll::Ready(false)
         }
         Poll::Pending if worker.clock.now() >= deadline => {
             worker.shard.fault(Fault::SlowHead.code());
-            Poll::Ready(None)
+            Poll::Ready(false)
         }
         Poll::Pending => {
             alarm.wake_by(cx, deadline);
@@ -214,11 +201,13 @@ impl Shared {
         berth
     }
 
-    /// Serves what a client asks on a stream. `read` writes the request's head down. What is left of the stream afterwards.
+    /// Serves what a client asks on a stream. Who can't be served is told in the form that it asked in. What is left of the
+    /// stream afterwards.
     async fn serve_one(
         &self,
         stream: Inbound,
-        read: impl FnOnce(&mut Work) -> Result<(), (Fault, Form)>,
+        mut asked: Box<RequestText>,
+        unread: Option<Unread>,
     ) -> Stream {
         let Berth { control, lines, peer } = self.lend();
         let downstream = Downstream {
@@ -232,9 +221,12 @@ impl Shared {
         let mut session = Session::new(Rc::clone(&self.worker), downstream);
         session.lines = lines;
         let mut work = Work::take();
-        let after = match read(&mut work) {
-            Ok(()) => exchange(&mut session, &mut work).await,
-            Err((fault, form)) => refuse(&mut session, &mut work, fault, form).await,
+        std::mem::swap(&mut work.raw, &mut asked.raw);
+        std::mem::swap(&mut work.head, &mut asked.head);
+        asked.give_back();
+        let after = match unread {
+            None => exchange(&mut session, &mut work).await,
+            Some(unread) => refuse(&mut session, &mut work, unread).await,
         };
         if after == After::Cut {
             session.cut();
@@ -258,19 +250,19 @@ impl Shared {
 }
 
 /// Serves a request in a task of its own.
-fn begin(shared: &Rc<Shared>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+fn begin(shared: &Rc<Shared>, accepted: Accepted) {
+    let Accepted {
+        mut stream,
+        asked,
+        unread,
+    } = accepted;
     let Some(place) = shared.take_in() else {
-        return respond.send_reset(Reason::REFUSED_STREAM);
+        asked.give_back();
+        return stream.reset(Reason::REFUSED_STREAM);
     };
     // Boxed: a task's future is moved from place to place, and this one is some kilobytes.
     tokio::task::spawn_local(Box::pin(async move {
-        let shared = &place.0;
-        let worker = &shared.worker;
-        let (parts, incoming) = request.into_parts();
-        let ended = incoming.is_end_stream();
-        let stream = Inbound::Http2(two::Inbound::new(incoming, respond));
-        let read = move |work: &mut Work| read_head(worker, &parts, ended, work);
-        drop(shared.serve_one(stream, read).await);
+        drop(place.0.serve_one(Inbound::Http2(stream), asked, unread).await);
         drop(place);
     }));
 }
@@ -291,26 +283,15 @@ impl Drop for Place {
     }
 }
 
-/// Reads a request's head into `work`. Who cannot be served is told in the form that it asked in.
-fn read_head(
-    worker: &WorkerState,
-    parts: &request::Parts,
-    ended: bool,
-    work: &mut Work,
-) -> Result<(), (Fault, Form)> {
-    let limits = &worker.plan().http.limits;
-    let key = || websocket::key(worker.random.bits(), worker.random.bits());
-    let read = read_request(parts, ended, limits, &mut work.raw, &mut work.head, key);
-    read.map_err(|fault| (fault, form(parts)))
+/// A key for a WebSocket.
+fn websocket_key(worker: &WorkerState) -> String {
+    websocket::key(worker.random.bits(), worker.random.bits())
 }
 
-/// The form of an answer to a request of which no more may be known than whether it is one of gRPC.
-fn form(parts: &request::Parts) -> Form {
-    let kind = parts
-        .headers
-        .get(CONTENT_TYPE)
-        .filter(|_| parts.method == Method::POST);
-    let kind = kind.map_or(&b""[..], |kind| kind.as_bytes());
+/// The form of an answer to a POST of which no more may be known than whether it is one of gRPC.
+fn form(work: &Work) -> Form {
+    let kind = work.head.fields.get(work.raw.filled(), Name::ContentType);
+    let kind = kind.unwrap_or_default();
     match grpc_web::Kind::of_media_type(kind) {
         Some(kind) => Form::GrpcWeb(kind),
         None if grpc::is_media_type(kind) => Form::Grpc,
@@ -319,7 +300,13 @@ fn form(parts: &request::Parts) -> Form {
 }
 
 /// Answers what could not be read as a request.
-async fn refuse(session: &mut Session, work: &mut Work, fault: Fault, form: Form) -> After {
+async fn refuse(session: &mut Session, work: &mut Work, unread: Unread) -> After {
+    let (fault, form) = match unread {
+        // Those don't get here: their streams are reset.
+        Unread::Malformed => (Fault::BadRequest, Form::Plain),
+        Unread::Fault { fault, post: true } => (fault, form(work)),
+        Unread::Fault { fault, post: false } => (fault, Form::Plain),
+    };
     let plan = session.worker.plan();
     let asked = Asked {
         server: plan.http.server_header.as_deref(),
@@ -341,8 +328,6 @@ async fn refuse(session: &mut Session, work: &mut Work, fault: Fault, form: Form
     if sent.is_ok() { After::Close } else { After::Cut }
 }
 
-/// What RFC 9113 §6.5.2 adds to the size of each field.
-const FIELD_OVERHEAD: usize = 32;
 /// Content of one request that may wait for us (nginx 64 KiB, Envoy's edge advice 64 KiB): enough for 20 Mbit/s over
 /// 100 ms.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -353,7 +338,7 @@ const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 const MOST_UNSENT: usize = 64 * 1024;
 /// Streams on which a client may break the protocol before its connection is closed. Each time we reset the stream, and the
 /// exchange that it had goes on for a moment (CVE-2025-8671).
-const MOST_ERRORS: usize = 100;
+const MOST_MISTAKES: usize = 100;
 /// Codes of faults that end a connection.
 const BAD_FRAMES: &str = "bad-frames";
 const FLOOD: &str = "flood";

@@ -98,6 +98,21 @@ impl Buffer {
         self.end += bytes.len();
     }
 
+    /// Appends, with letters made small.
+    #[inline]
+    pub fn extend_lower(&mut self, text: &[u8]) {
+        self.extend(text);
+        let at = self.end - text.len();
+        self.bytes[at..self.end].make_ascii_lowercase();
+    }
+
+    /// Writes over bytes that are in it, from `at` on.
+    pub fn overwrite(&mut self, at: usize, bytes: &[u8]) {
+        let at = self.start + at;
+        debug_assert!(at + bytes.len() <= self.end);
+        self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+
     /// Appends one byte.
     #[inline]
     pub fn push(&mut self, byte: u8) {

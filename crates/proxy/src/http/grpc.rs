@@ -4,7 +4,7 @@
 
 use crate::fault::Fault;
 use crate::http::h1::{Fields, Name, write};
-use http::{HeaderMap, HeaderValue};
+use crate::http::sections::Trailer;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -70,13 +70,12 @@ const FAILURES: [u16; 16] = [
 ];
 
 /// What becomes of a call that breaks off behind the head of its response: its status, as trailer fields.
-pub fn trailer(fault: Fault) -> HeaderMap {
+pub fn trailer(fault: Fault) -> Trailer {
     let text = format!("{} ({fault})", write::reason_of(fault.status()));
-    let mut trailer = HeaderMap::with_capacity(2);
-    trailer.insert("grpc-status", u16::from(code(fault.status(), Some(fault))).into());
-    if let Ok(message) = HeaderValue::from_str(&message(&text)) {
-        trailer.insert("grpc-message", message);
-    }
+    let code = code(fault.status(), Some(fault)).to_string();
+    let mut trailer = Trailer::default();
+    trailer.push(b"grpc-status", code.as_bytes());
+    trailer.push(b"grpc-message", message(&text).as_bytes());
     trailer
 }
 

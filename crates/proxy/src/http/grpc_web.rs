@@ -4,12 +4,12 @@
 //! it in base64, in pieces with padding of their own.
 
 use super::buffer::Buffer;
+use super::grpc;
 use super::h1::body::BadBody;
 use super::h1::{BodyReader, BodyWriter, Fields, Name, NameSet, ResponseHead, write};
-use super::{grpc, h2::write_trailer};
+use super::sections::Trailer;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderMap;
 
 /// How a client speaks it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,15 +166,12 @@ impl Web {
     }
 
     /// Writes its end: the trailer fields, if there are any, as a frame.
-    pub fn end(&mut self, trailer: Option<&HeaderMap>, out: &mut Buffer) {
-        if let Some(trailer) = trailer {
-            let mut lines = Buffer::take();
-            write_trailer(Some(trailer), &mut lines);
+    pub fn end(&mut self, trailer: Option<&Trailer>, out: &mut Buffer) {
+        if let Some(lines) = trailer.map(Trailer::lines) {
             let mut frame = vec![TRAILER];
             frame.extend(u32::try_from(lines.len()).unwrap_or(u32::MAX).to_be_bytes());
-            frame.extend(lines.filled());
+            frame.extend(lines);
             self.write(&frame, out);
-            lines.give_back();
         }
         if self.writer.take() == Some(BodyWriter::Chunked) {
             out.extend(LAST_CHUNK);
@@ -366,8 +363,8 @@ mod tests {
 
     #[test]
     fn the_trailer_is_a_frame_in_either_form() {
-        let mut trailer = HeaderMap::new();
-        trailer.insert("grpc-status", 0.into());
+        let mut trailer = Trailer::default();
+        trailer.push(b"grpc-status", b"0");
         let frame = b"\x80\0\0\0\x10grpc-status: 0\r\n";
         let (mut plain, mut out) = (web("application/grpc-web"), Buffer::default());
         plain.end(Some(&trailer), &mut out);

@@ -1,8 +1,9 @@
 //! A stream on which a client asked, of either version that has streams.
 
 use super::buffer::Buffer;
+use super::h1::Fields;
+use super::sections::Trailer;
 use super::{h2, h3};
-use http::HeaderMap;
 use std::io;
 use std::task::{Context, Poll};
 use tokio::io::ReadBuf;
@@ -18,18 +19,18 @@ pub enum Inbound {
 
 impl Inbound {
     /// Sends an interim response. One that can't be sent is left out.
-    pub fn send_interim(&mut self, status: u16, fields: HeaderMap) {
+    pub fn send_interim(&mut self, status: u16, fields: &Fields, raw: &[u8]) {
         match self {
-            Self::Http2(stream) => stream.send_interim(status, fields),
-            Self::Http3(stream) => stream.send_interim(status, &fields),
+            Self::Http2(stream) => stream.send_interim(status, fields, raw),
+            Self::Http3(stream) => stream.send_interim(status, fields, raw),
         }
     }
 
-    /// Sends the response's head. `over`: nothing follows.
-    pub fn send_head(&mut self, status: u16, fields: HeaderMap, over: bool) -> io::Result<()> {
+    /// Sends the response's head, whose text is `raw`. `over`: nothing follows.
+    pub fn send_head(&mut self, status: u16, fields: &Fields, raw: &[u8], over: bool) -> io::Result<()> {
         match self {
-            Self::Http2(stream) => stream.send_head(status, fields, over),
-            Self::Http3(stream) => stream.send_head(status, &fields),
+            Self::Http2(stream) => stream.send_head(status, fields, raw, over),
+            Self::Http3(stream) => stream.send_head(status, fields, raw),
         }
     }
 
@@ -42,21 +43,17 @@ impl Inbound {
     }
 
     /// What came behind the content. Known once a read has given nothing.
-    pub fn take_trailer(&mut self) -> Option<HeaderMap> {
+    pub fn take_trailer(&mut self) -> Option<Trailer> {
         match self {
-            Self::Http2(stream) => stream.incoming.take_trailer(),
+            Self::Http2(stream) => stream.take_trailer(),
             Self::Http3(stream) => stream.take_trailer(),
         }
     }
 
     /// What is to follow the response's content.
-    pub fn set_trailer(&mut self, trailer: HeaderMap) {
+    pub fn set_trailer(&mut self, trailer: Trailer) {
         match self {
-            Self::Http2(stream) => {
-                if let Some(outgoing) = &mut stream.outgoing {
-                    outgoing.set_trailer(trailer);
-                }
-            }
+            Self::Http2(stream) => stream.set_trailer(trailer),
             Self::Http3(stream) => stream.set_trailer(trailer),
         }
     }
@@ -64,7 +61,7 @@ impl Inbound {
     /// Ready when a read gives something: bytes, the end, or an error.
     pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Http2(stream) => stream.incoming.poll_ready(cx),
+            Self::Http2(stream) => stream.poll_ready(cx),
             Self::Http3(stream) => stream.poll_ready(cx),
         }
     }
@@ -72,7 +69,7 @@ impl Inbound {
     /// Reads. Nothing read: that was all.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Http2(stream) => stream.incoming.poll_read(cx, buf),
+            Self::Http2(stream) => stream.poll_read(cx, buf),
             Self::Http3(stream) => stream.poll_read(cx, buf),
         }
     }
@@ -80,10 +77,7 @@ impl Inbound {
     /// Takes some of it.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, content: &[u8]) -> Poll<io::Result<usize>> {
         match self {
-            Self::Http2(stream) => match &mut stream.outgoing {
-                Some(outgoing) => outgoing.poll_write(cx, content),
-                None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-            },
+            Self::Http2(stream) => stream.poll_write(cx, content),
             Self::Http3(stream) => stream.poll_write(cx, content),
         }
     }
@@ -105,10 +99,7 @@ impl Inbound {
         written: &mut u64,
     ) -> Poll<io::Result<()>> {
         match self {
-            Self::Http2(stream) => match &mut stream.outgoing {
-                Some(outgoing) => outgoing.poll_finish(cx, content, written),
-                None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-            },
+            Self::Http2(stream) => stream.poll_finish(cx, content, written),
             Self::Http3(stream) => stream.poll_finish(cx, content, written),
         }
     }
@@ -116,7 +107,7 @@ impl Inbound {
     /// Ready once the client wants no answer any more.
     pub fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
-            Self::Http2(stream) => stream.poll_reset(cx).map(drop),
+            Self::Http2(stream) => stream.poll_reset(cx),
             Self::Http3(stream) => stream.poll_reset(cx),
         }
     }
@@ -124,7 +115,7 @@ impl Inbound {
     /// Breaks it off, so that even a body that ends with the stream is seen to be cut.
     pub fn cut(&mut self) {
         match self {
-            Self::Http2(stream) => stream.reset(::h2::Reason::INTERNAL_ERROR),
+            Self::Http2(stream) => stream.reset(h2::Reason::INTERNAL_ERROR),
             Self::Http3(stream) => stream.reset(h3::Code::INTERNAL_ERROR),
         }
     }

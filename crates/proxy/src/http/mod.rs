@@ -9,8 +9,11 @@ pub mod grpc_web;
 pub mod h1;
 pub mod h2;
 pub mod h3;
+mod huffman;
 mod inbound;
+mod prefixed;
 pub mod proxy_protocol;
+pub mod sections;
 pub mod tunnel;
 pub mod websocket;
 

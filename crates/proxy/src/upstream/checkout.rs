@@ -250,11 +250,7 @@ async fn begin_shared(
 ) -> Result<(User, Duration), (Fault, io::Error)> {
     let ((stream, identity, open), took) = open(worker, lease, profile, wanted).await?;
     let (keep, now) = (lease.keeps(), worker.clock.recent());
-    let begun = lease.shared().begin(stream, identity, open, keep, now);
-    match begun.await {
-        Ok(user) => Ok((user, took)),
-        Err(error) => Err((Fault::Connect, io::Error::other(error))),
-    }
+    Ok((lease.shared().begin(stream, identity, open, keep, now), took))
 }
 
 async fn open(

@@ -2,20 +2,17 @@
 
 use super::connection::Open;
 use crate::fault::Fault;
-use crate::http::h2::{Outbound, Watch, Wire};
+use crate::http::h2::{Bounds, Connection, Streams, Watch, Wire};
 use crate::stream::Stream;
 use crate::time::{Instant, sleep, timeout};
 use crate::tls::client::same_identity;
-use bytes::Bytes;
-use h2::client::{Builder, Connection, SendRequest};
-use h2::{Ping, PingPong};
 use rustls::sign::CertifiedKey;
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
+use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -33,7 +30,7 @@ pub(crate) struct SharedConnections {
 /// A connection.
 #[derive(Debug)]
 pub(crate) struct SharedConnection {
-    ask: SendRequest<Bytes>,
+    streams: Streams,
     /// Who the endpoint takes us for.
     identity: Option<Arc<CertifiedKey>>,
     /// When the last exchange on it was over.
@@ -70,7 +67,7 @@ impl SharedConnections {
             .iter()
             .filter(|connection| same_identity(connection.identity.as_ref(), identity))
             .min_by_key(|connection| connection.state.users.get())?;
-        let most = least.ask.current_max_send_streams().min(MOST_STREAMS);
+        let most = least.streams.most().min(MOST_STREAMS);
         (least.state.users.get() < most).then(|| User::new(least))
     }
 
@@ -89,29 +86,22 @@ impl SharedConnections {
     }
 
     /// Speaks HTTP/2 on a connection and gives a place on it. `keep`: it is for others too.
-    pub(crate) async fn begin(
+    pub(crate) fn begin(
         &self,
         stream: Stream,
         identity: Option<Arc<CertifiedKey>>,
         open: Open,
         keep: bool,
         now: Instant,
-    ) -> Result<User, h2::Error> {
-        let mut builder = Builder::new();
-        builder
-            .enable_push(false)
-            .max_concurrent_streams(0)
-            .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(MOST_FIELDS)
-            .max_send_buffer_size(MOST_UNSENT);
+    ) -> User {
         let wire = Wire::to_endpoint(stream);
         let watch = wire.watch();
-        let (ask, connection) = builder.handshake(wire).await?;
+        let connection = Connection::to_endpoint(wire, BOUNDS);
+        let streams = connection.streams();
         let state = Rc::<State>::default();
         tokio::task::spawn_local(run(connection, watch, Rc::clone(&state)));
         let shared = Rc::new(SharedConnection {
-            ask,
+            streams,
             identity,
             idle_since: Cell::new(now),
             state,
@@ -120,7 +110,7 @@ impl SharedConnections {
         if keep {
             self.open.borrow_mut().push(Rc::clone(&shared));
         }
-        Ok(User::new(&shared))
+        User::new(&shared)
     }
 
     /// Closes those that nobody has used for `limit`.
@@ -163,8 +153,7 @@ impl Drop for Opening<'_> {
 impl SharedConnection {
     /// Whether a stream can be opened on it: it is there, and the endpoint has not said that it goes.
     fn is_usable(&self) -> bool {
-        let mut context = Context::from_waker(Waker::noop());
-        !self.state.gone.get() && matches!(self.ask.clone().poll_ready(&mut context), Poll::Ready(Ok(())))
+        !self.state.gone.get() && self.streams.are_open()
     }
 }
 
@@ -176,7 +165,7 @@ impl User {
 
     /// A stream that is still to be opened.
     pub(crate) fn stream(&self) -> Stream {
-        Stream::Outbound(Box::new(Outbound::new(self.0.ask.clone())))
+        Stream::Outbound(Box::new(self.0.streams.stream()))
     }
 
     /// Waits until the endpoint's settings are known: only then is it certain what it can be asked for.
@@ -203,31 +192,29 @@ impl Drop for User {
 }
 
 /// The connection's task: sends, receives, and asks from time to time whether the endpoint is still there.
-async fn run(mut connection: Connection<Wire, Bytes>, watch: Rc<Watch>, state: Rc<State>) {
-    let mut pings = connection.ping_pong();
-    let mut connection = pin!(connection);
+async fn run(mut connection: Connection, watch: Rc<Watch>, state: Rc<State>) {
     let mut next = pin!(sleep(PING_EVERY));
-    // The first answer shows that the settings, which come before all else, are known.
-    let mut awaited = pings.as_mut().is_some_and(ping);
+    let mut awaited = false;
     poll_fn(|cx| {
         // An endpoint that floods us is not worth a word.
-        if connection.as_mut().poll(cx).is_ready() || watch.flooded() {
+        if connection.poll(cx).is_ready() || watch.flooded() {
             return Poll::Ready(());
         }
-        let Some(pings) = &mut pings else {
-            return Poll::Pending;
-        };
-        if awaited && pings.poll_pong(cx).is_ready() {
-            awaited = false;
-            state.settled.set(true);
+        if connection.is_settled() && !state.settled.replace(true) {
             state.changed.notify_waiters();
         }
+        awaited &= !connection.has_pong();
         while next.as_mut().poll(cx).is_ready() {
             // Nothing came for all this time, or nobody has it any more and its end can't be told.
             if awaited || Rc::strong_count(&state) == 1 {
                 return Poll::Ready(());
             }
-            awaited = state.users.get() > 0 && ping(pings);
+            awaited = state.users.get() > 0;
+            if awaited {
+                connection.ping();
+                // To have it sent.
+                cx.waker().wake_by_ref();
+            }
             let pause = if awaited { PONG_WITHIN } else { PING_EVERY };
             next.reset(Instant::now() + pause);
         }
@@ -236,10 +223,6 @@ async fn run(mut connection: Connection<Wire, Bytes>, watch: Rc<Watch>, state: R
     .await;
     state.gone.set(true);
     state.changed.notify_waiters();
-}
-
-fn ping(pings: &mut PingPong) -> bool {
-    pings.send_ping(Ping::opaque()).is_ok()
 }
 
 /// Exchanges on one connection. More share its one socket and its one window than do them good (nginx 128 by default,
@@ -254,6 +237,15 @@ const CONNECTION_WINDOW: u32 = MOST_STREAMS as u32 * STREAM_WINDOW;
 const MOST_FIELDS: u32 = 64 * 1024 + 32 * 256;
 /// Bytes of a request that wait for the socket.
 const MOST_UNSENT: usize = 64 * 1024;
+/// An endpoint opens no streams, and what it breaks ends the connection soon.
+const BOUNDS: Bounds = Bounds {
+    streams: 0,
+    section: MOST_FIELDS,
+    stream_window: STREAM_WINDOW,
+    connection_window: CONNECTION_WINDOW,
+    unsent: MOST_UNSENT,
+    mistakes: 100,
+};
 /// How often an endpoint is asked whether it is there while exchanges wait for it. Servers of gRPC take more than one
 /// question in five minutes for an attack (gRFC A8); what breaks in between is found by the kernel's keep-alive.
 const PING_EVERY: Duration = Duration::from_secs(310);

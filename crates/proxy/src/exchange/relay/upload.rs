@@ -6,7 +6,7 @@ use crate::exchange::mirror::BodyCopy;
 use crate::fault::Fault;
 use crate::http::buffer::Fill;
 use crate::http::h1::{BodyLength, BodyReader, BodyWriter, RequestHead};
-use crate::http::h2::{allowed_in_trailer, trailer_to_map, write_trailer};
+use crate::http::sections::Trailer;
 use std::io;
 use std::task::{Context, Poll, ready};
 
@@ -147,7 +147,7 @@ impl Relay<'_, '_> {
                 moved = true;
             }
             if let Some(lines) = self.upload.body.take_trailer() {
-                self.upstream.set_trailer(trailer_to_map(lines.filled()));
+                self.upstream.set_trailer(Trailer::of_lines(lines.filled()));
             }
             if self.upload.body.ended() || self.to_upstream.len() >= ROOM {
                 return Ok(moved);
@@ -194,10 +194,10 @@ impl Relay<'_, '_> {
             web.finish().map_err(|_| Fault::BadRequestBody)?;
         }
         let (upload, before) = (&mut *self.upload, self.to_upstream.len());
-        let trailer = self.client.take_trailer().map(allowed_in_trailer);
+        let trailer = self.client.take_trailer();
         // A body that ends with its stream can't end too early: the stream was told its length.
         let _ = upload.body.closed_with(upload.writer, self.to_upstream, |out| {
-            write_trailer(trailer.as_ref(), out);
+            out.extend(trailer.as_ref().map_or(&[], Trailer::lines));
         });
         if let Some(replay) = &mut upload.replay
             && (trailer.is_some() || !replay.keep(&self.to_upstream.filled()[before..]))

@@ -5,7 +5,7 @@ use crate::fault::Fault;
 use crate::http::buffer::{Buffer, Fill};
 use crate::http::grpc_web::Web;
 use crate::http::h1::BodyWriter;
-use crate::http::h2::{allowed_in_trailer, trailer_to_map};
+use crate::http::sections::Trailer;
 use std::task::{Context, Poll};
 
 impl Relay<'_, '_> {
@@ -34,7 +34,7 @@ impl Relay<'_, '_> {
             moved |= count > 0;
             if course.body.ended() {
                 let lines = course.body.take_trailer();
-                let trailer = lines.map(|lines| trailer_to_map(lines.filled()));
+                let trailer = lines.map(|lines| Trailer::of_lines(lines.filled()));
                 web.end(trailer.as_ref(), self.to_client);
                 return Ok(true);
             }
@@ -45,7 +45,7 @@ impl Relay<'_, '_> {
                 Poll::Ready(Ok(Fill::Some(_))) => moved = true,
                 Poll::Ready(Ok(Fill::Full)) | Poll::Pending => break,
                 Poll::Ready(Ok(Fill::Closed)) => {
-                    let trailer = self.upstream.take_trailer().map(allowed_in_trailer);
+                    let trailer = self.upstream.take_trailer();
                     course
                         .body
                         .closed(BodyWriter::Stream, self.to_client)

@@ -5,23 +5,19 @@ mod control;
 
 use super::{BAD_FRAMES, FLOOD, Shared};
 use crate::connection::Idle;
-use crate::exchange::session::Work;
 use crate::fault::Fault;
 use crate::forwarded::Ends;
 use crate::http::Inbound;
 use crate::http::alarm::Alarm;
+use crate::http::h1::{Name, Version};
 use crate::http::h3::head::{self, Bad};
-use crate::http::h3::qpack::FIELD_OVERHEAD;
 use crate::http::h3::{self, Code, Link, Start};
+use crate::http::sections::{Kind, RequestReader, RequestText, Unread, request_size};
 use crate::quic::Arrived;
-use crate::respond::Form;
 use crate::stream::Stream;
 use crate::time::{Instant, timeout};
 use crate::worker::WorkerState;
-use bytes::Bytes;
 use control::{Heard, Said};
-use http::header::CONTENT_LENGTH;
-use http::{HeaderValue, request};
 use quinn::{ConnectionError, RecvStream, SendStream};
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -47,9 +43,7 @@ pub(crate) async fn serve(worker: &Rc<WorkerState>, arrived: Arrived) {
     };
     let (most_fields, within) = {
         let plan = worker.plan();
-        let limits = &plan.http.limits;
-        let most = limits.header_bytes + limits.request_line + FIELD_OVERHEAD * limits.header_count;
-        (most, plan.http.timeouts.handshake)
+        (request_size(&plan.http.limits), plan.http.timeouts.handshake)
     };
     let link = Rc::new(Link::new(connection.clone(), most_fields));
     let alarm = Alarm::new(Rc::clone(&control));
@@ -268,40 +262,46 @@ async fn serve_one(
     let shared = &requests.shared;
     let link = &requests.link;
     let mut stream = h3::Inbound::new(receive, send, Rc::clone(link));
-    let head = match start(shared, &mut stream).await {
-        Start::Head(section) => read_head(&section, link),
+    let start = start(shared, &mut stream).await;
+    let worker = &shared.worker;
+    let plan = worker.plan();
+    let mut asked = RequestText::take();
+    let limits = &plan.http.limits;
+    let mut reader = RequestReader::new(Version::Http3, limits, &mut asked.raw, &mut asked.head);
+    let head = match start {
+        Start::Head(section) => head::read_request(&section, link.most_fields(), &mut reader),
         Start::LongHead => Err(Bad::TooLarge),
         Start::Nothing => {
             stream.reset(Code::REQUEST_INCOMPLETE);
             return None;
         }
     };
-    let mut parts = match head {
-        Ok(parts) => Ok(parts),
-        Err(Bad::TooLarge) => Err(Fault::HeadTooLarge),
+    match head {
+        Ok(()) => {}
+        Err(Bad::TooLarge) => reader.fail(Fault::HeadTooLarge),
         Err(bad) => {
-            shared.worker.shard.fault(BAD_FRAMES);
-            stream.reset(bad.code());
-            return None;
-        }
-    };
-    let length = parts.as_ref().ok().and_then(length);
-    stream.incoming().set_length(length);
-    let ended = poll_fn(|cx| Poll::Ready(stream.incoming().is_empty(cx))).await;
-    if early && let Ok(read) = &mut parts {
-        if read.method.is_safe() && ended {
-            // RFC 8470 §5.1.
-            read.headers.insert("early-data", HeaderValue::from_static("1"));
-        } else {
-            parts = Err(Fault::TooEarly);
+            if bad == Bad::Section {
+                // RFC 9204 §2.2.3: nobody knows what the other sections would mean.
+                link.fail(Code::QPACK_DECOMPRESSION_FAILED);
+            }
+            return malformed(shared, &mut stream, bad);
         }
     }
-    let worker = &shared.worker;
-    let read = move |work: &mut Work| match &parts {
-        Ok(parts) => super::read_head(worker, parts, ended, work),
-        Err(fault) => Err((*fault, Form::Plain)),
-    };
-    match shared.serve_one(Inbound::Http3(stream), read).await {
+    stream.incoming().set_length(reader.length());
+    let ended = poll_fn(|cx| Poll::Ready(stream.incoming().is_empty(cx))).await;
+    if early {
+        if reader.is_safe() && ended {
+            // RFC 8470 §5.1.
+            reader.take(Kind::Field(Name::Other), b"early-data", b"1");
+        } else {
+            reader.fail(Fault::TooEarly);
+        }
+    }
+    let unread = reader.finish(ended, || super::websocket_key(worker)).err();
+    if unread == Some(Unread::Malformed) {
+        return malformed(shared, &mut stream, Bad::Message);
+    }
+    match shared.serve_one(Inbound::Http3(stream), asked, unread).await {
         Stream::Inbound(stream) => match *stream {
             Inbound::Http3(stream) => Some(stream),
             Inbound::Http2(_) => None,
@@ -324,20 +324,11 @@ async fn start(shared: &Shared, stream: &mut h3::Inbound) -> Start {
     })
 }
 
-fn read_head(section: &Bytes, link: &Link) -> Result<request::Parts, Bad> {
-    let head = head::read_request(section, link.most_fields());
-    if head.as_ref().err() == Some(&Bad::Section) {
-        // RFC 9204 §2.2.3: nobody knows what the other sections would mean.
-        link.fail(Code::QPACK_DECOMPRESSION_FAILED);
-    }
-    head
-}
-
-/// How much content the head says there is. What says it badly is refused when the head is read.
-fn length(parts: &request::Parts) -> Option<u64> {
-    let value = parts.headers.get(CONTENT_LENGTH)?;
-    let length = value.to_str().ok()?.parse().ok();
-    length.filter(|_| parts.method != http::Method::CONNECT)
+/// What came is no request.
+fn malformed(shared: &Shared, stream: &mut h3::Inbound, bad: Bad) -> Option<h3::Inbound> {
+    shared.worker.shard.fault(BAD_FRAMES);
+    stream.reset(bad.code());
+    None
 }
 
 fn canonical(connection: &quinn::Connection) -> std::net::SocketAddr {

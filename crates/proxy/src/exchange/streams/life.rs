@@ -1,14 +1,11 @@
 //! A connection's own task: lets streams in, sends what they have to send, and decides when it is time to go.
 
-use super::{BAD_FRAMES, FLOOD, Shared, begin};
+use super::{BAD_FRAMES, FLOOD, Shared, begin, websocket_key};
 use crate::connection::{Idle, Occupation};
 use crate::fault::Fault;
 use crate::http::alarm::Alarm;
-use crate::http::h2::{Watch, Wire};
+use crate::http::h2::{Broken, Connection, Reason, Watch};
 use crate::time::{Instant, timeout};
-use bytes::Bytes;
-use h2::server::Connection;
-use h2::{Ping, PingPong, Reason};
 use std::future::poll_fn;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -18,15 +15,9 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 /// Runs a connection until it is over.
-pub(super) async fn run(
-    shared: &Rc<Shared>,
-    mut connection: Connection<Wire, Bytes>,
-    watch: Rc<Watch>,
-    alarm: Alarm,
-) {
+pub(super) async fn run(shared: &Rc<Shared>, connection: Connection, watch: Rc<Watch>, alarm: Alarm) {
     let mut life = Life {
         shared,
-        pings: connection.ping_pong(),
         connection,
         watch,
         alarm,
@@ -44,8 +35,7 @@ pub(super) async fn run(
 /// A connection with all that decides about its end.
 struct Life<'a> {
     shared: &'a Rc<Shared>,
-    connection: Connection<Wire, Bytes>,
-    pings: Option<PingPong>,
+    connection: Connection,
     watch: Rc<Watch>,
     alarm: Alarm,
     stage: Stage,
@@ -108,10 +98,12 @@ impl Life<'_> {
 
     /// Lets streams in, and moves all frames that can be moved.
     fn poll_streams(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let plan = self.shared.worker.plan();
+        let key = || websocket_key(&self.shared.worker);
         loop {
-            match ready!(self.connection.poll_accept(cx)) {
-                Some(Ok((request, respond))) => {
-                    begin(self.shared, request, respond);
+            match ready!(self.connection.poll_accept(cx, &plan.http.limits, &key)) {
+                Some(Ok(accepted)) => {
+                    begin(self.shared, accepted);
                     if self.shared.is_used_up() {
                         self.leave();
                     }
@@ -125,21 +117,18 @@ impl Life<'_> {
         }
     }
 
-    fn broken(&self, error: &h2::Error) -> End {
+    fn broken(&self, error: &Broken) -> End {
         if matches!(self.stage, Stage::Closing { .. }) {
             return End::Refused;
         }
-        if error.is_io() {
+        let Broken::Protocol(reason) = *error else {
             return End::Over;
-        }
-        tracing::debug!(%error, "connection broken off");
-        // What the client said about its own going is no fault of anybody.
-        if !error.is_remote() {
-            self.shared.worker.shard.fault(match error.reason() {
-                Some(Reason::ENHANCE_YOUR_CALM) => FLOOD,
-                _ => BAD_FRAMES,
-            });
-        }
+        };
+        tracing::debug!(%reason, "connection broken off");
+        self.shared.worker.shard.fault(match reason {
+            Reason::ENHANCE_YOUR_CALM => FLOOD,
+            _ => BAD_FRAMES,
+        });
         End::Refused
     }
 
@@ -150,7 +139,7 @@ impl Life<'_> {
         }
         self.shared.worker.shard.fault(FLOOD);
         self.shared.set_leaving();
-        self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+        self.connection.close(Reason::ENHANCE_YOUR_CALM);
         self.stage = Stage::Closing { by: now + LEAVE };
         Poll::Ready(())
     }
@@ -172,7 +161,7 @@ impl Life<'_> {
     fn leave(&mut self) {
         if matches!(self.stage, Stage::Open) {
             self.shared.set_leaving();
-            self.connection.graceful_shutdown();
+            self.connection.leave();
             self.stage = Stage::Leaving { empty_since: None };
         }
     }
@@ -192,9 +181,6 @@ impl Life<'_> {
 
     /// Asks a client that waits, and has been silent for as long as it may take to read, whether it is there.
     fn poll_pulse(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<End> {
-        let Some(pings) = &mut self.pings else {
-            return Poll::Pending;
-        };
         if self.shared.active.get() == 0 && !self.connection.has_streams() {
             self.pulse = Pulse::Unwatched;
             return Poll::Pending;
@@ -212,20 +198,22 @@ impl Life<'_> {
                     now + within
                 }
                 Pulse::Silent(since) if now >= since + within => {
-                    // One that is under way still is as good.
-                    let _ = pings.send_ping(Ping::opaque());
+                    self.connection.ping();
                     self.pulse = Pulse::Asked(now);
                     // To have it sent.
                     cx.waker().wake_by_ref();
                     now + within.min(PONG_WITHIN)
                 }
                 Pulse::Silent(since) => since + within,
-                Pulse::Asked(_) if pings.poll_pong(cx).is_ready() || heard => {
+                Pulse::Asked(_) if self.connection.has_pong() || heard => {
                     self.pulse = Pulse::Silent(now);
                     continue;
                 }
                 Pulse::Asked(at) if now >= at + within.min(PONG_WITHIN) => {
                     tracing::debug!("a client of HTTP/2 is gone without a word");
+                    if self.watch.blocked_since().is_some() {
+                        self.shared.worker.shard.fault(Fault::SlowClient.code());
+                    }
                     return Poll::Ready(End::Over);
                 }
                 Pulse::Asked(at) => at + within.min(PONG_WITHIN),

@@ -56,14 +56,6 @@ pub struct Field {
     place: Place,
 }
 
-impl Field {
-    /// Where in the head its value lies, unless it was added.
-    #[inline]
-    pub(crate) fn span_in_head(&self) -> Option<Span> {
-        (self.place != Place::Arena).then_some(self.value)
-    }
-}
-
 /// Where a field's bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {

@@ -4,7 +4,8 @@ use super::incoming::Start;
 use super::link::CANCELLED;
 use super::{Code, Incoming, Link, Outgoing, head};
 use crate::http::buffer::Buffer;
-use http::HeaderMap;
+use crate::http::h1::Fields;
+use crate::http::sections::Trailer;
 use quinn::{RecvStream, SendStream};
 use std::future::Future;
 use std::io;
@@ -41,22 +42,22 @@ impl Inbound {
     }
 
     /// Puts an interim response into the queue.
-    pub fn send_interim(&mut self, status: u16, fields: &HeaderMap) {
+    pub fn send_interim(&mut self, status: u16, fields: &Fields, raw: &[u8]) {
         // One that the client would refuse is left out: the final one may fit. There is none behind that.
-        if self.link.takes(head::response_size(fields)) {
-            let _ = self.outgoing.put_head(status, fields, true);
+        if self.link.takes(head::response_size(fields, raw)) {
+            let _ = self.outgoing.put_head(status, fields, raw, true);
         }
     }
 
     /// Puts the response's head into the queue. One that the client would refuse (RFC 9114 §4.2.2) fails as
     /// [`io::ErrorKind::FileTooLarge`], and costs the client as much as if it had taken its request back: as much work was
     /// for nothing.
-    pub fn send_head(&mut self, status: u16, fields: &HeaderMap) -> io::Result<()> {
-        if !self.link.takes(head::response_size(fields)) {
+    pub fn send_head(&mut self, status: u16, fields: &Fields, raw: &[u8]) -> io::Result<()> {
+        if !self.link.takes(head::response_size(fields, raw)) {
             self.link.spend(CANCELLED);
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        self.outgoing.put_head(status, fields, false)
+        self.outgoing.put_head(status, fields, raw, false)
     }
 
     /// Whether nothing is left to be sent.
@@ -65,12 +66,12 @@ impl Inbound {
     }
 
     /// What came behind the content.
-    pub fn take_trailer(&mut self) -> Option<HeaderMap> {
+    pub fn take_trailer(&mut self) -> Option<Trailer> {
         self.incoming.take_trailer()
     }
 
     /// What is to follow the response's content.
-    pub fn set_trailer(&mut self, trailer: HeaderMap) {
+    pub fn set_trailer(&mut self, trailer: Trailer) {
         self.outgoing.set_trailer(trailer);
     }
 

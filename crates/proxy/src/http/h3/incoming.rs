@@ -4,8 +4,8 @@ use super::frame::{Piece, Reader};
 use super::head::{self, Bad};
 use super::link::CANCELLED;
 use super::{Code, Link};
+use crate::http::sections::Trailer;
 use bytes::{Buf, Bytes};
-use http::HeaderMap;
 use quinn::{ReadError, RecvStream};
 use std::future::Future;
 use std::io;
@@ -26,7 +26,7 @@ pub struct Incoming {
     /// Content that is to come, if its length was said.
     left: Option<u64>,
     over: bool,
-    trailer: Option<HeaderMap>,
+    trailer: Option<Trailer>,
     wrong: Option<Code>,
     reset: bool,
 }
@@ -102,7 +102,7 @@ impl Incoming {
     }
 
     /// What came behind the content. Known once a read has given nothing.
-    pub fn take_trailer(&mut self) -> Option<HeaderMap> {
+    pub fn take_trailer(&mut self) -> Option<Trailer> {
         self.trailer.take()
     }
 

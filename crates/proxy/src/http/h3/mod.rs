@@ -7,8 +7,7 @@
 pub mod code;
 pub mod frame;
 pub mod head;
-pub mod huffman;
-mod inbound;
+pub mod inbound;
 mod incoming;
 mod link;
 mod outgoing;

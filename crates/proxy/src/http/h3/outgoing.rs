@@ -2,8 +2,9 @@
 
 use super::{Code, frame, head};
 use crate::http::buffer::Buffer;
+use crate::http::h1::Fields;
+use crate::http::sections::Trailer;
 use bytes::{Buf, BufMut, BytesMut};
-use http::HeaderMap;
 use quinn::{SendStream, StoppedError, VarInt};
 use std::fmt;
 use std::future::Future;
@@ -20,7 +21,7 @@ pub struct Outgoing {
     /// Content that is missing from the frame that was begun last.
     left: usize,
     state: State,
-    trailer: Option<HeaderMap>,
+    trailer: Option<Trailer>,
     stopped: Option<Stopped>,
 }
 
@@ -50,12 +51,12 @@ impl Outgoing {
         }
     }
 
-    /// Puts a head into the queue. `interim`: another one follows.
-    pub fn put_head(&mut self, status: u16, fields: &HeaderMap, interim: bool) -> io::Result<()> {
+    /// Puts a head, whose text is `raw`, into the queue. `interim`: another one follows.
+    pub fn put_head(&mut self, status: u16, fields: &Fields, raw: &[u8], interim: bool) -> io::Result<()> {
         if self.state != State::Head {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        head::write_response(status, fields, &mut self.queue);
+        head::write_response(status, fields, raw, &mut self.queue);
         if !interim {
             self.state = State::Content;
         }
@@ -68,7 +69,7 @@ impl Outgoing {
     }
 
     /// What is to follow the content.
-    pub fn set_trailer(&mut self, trailer: HeaderMap) {
+    pub fn set_trailer(&mut self, trailer: Trailer) {
         self.trailer = Some(trailer);
     }
 

@@ -2,8 +2,9 @@
 //! and use none of the peer's, so that no section ever waits for another stream.
 
 use super::code::Code;
-use super::huffman;
 use super::table::TABLE;
+use crate::http::sections::{FIELD_OVERHEAD, Kind};
+use crate::http::{huffman, prefixed};
 use bytes::{BufMut, BytesMut};
 use hashbrown::HashMap;
 use std::sync::LazyLock;
@@ -15,8 +16,6 @@ pub enum Unreadable {
     Format,
     /// Decoded, it is larger than the limit.
     TooLarge,
-    /// Whoever was told the fields refused one.
-    Refused,
 }
 
 /// Reads a section and tells its fields in order. `limit`: what all of them may come to, with 32 bytes for each
@@ -24,7 +23,7 @@ pub enum Unreadable {
 pub fn decode(
     section: &[u8],
     limit: usize,
-    mut field: impl FnMut(&[u8], &[u8]) -> bool,
+    mut field: impl FnMut(Kind, &[u8], &[u8]),
 ) -> Result<(), Unreadable> {
     let mut input = Input { rest: section };
     // RFC 9204 §4.5.1: without a dynamic table both are 0, the sign may be anything.
@@ -33,7 +32,7 @@ pub fn decode(
     if insert_count != 0 || base != 0 {
         return Err(Unreadable::Format);
     }
-    let (mut left, mut refused) = (limit, false);
+    let mut left = limit;
     let (mut name_room, mut value_room) = (Vec::new(), Vec::new());
     while let Some(&first) = input.rest.first() {
         let line = input.line(first, &mut name_room, &mut value_room);
@@ -41,10 +40,9 @@ pub fn decode(
         left = left
             .checked_sub(name.len() + value.len() + FIELD_OVERHEAD)
             .ok_or(Unreadable::TooLarge)?;
-        // The rest is read all the same: an unreadable section is worse than a field that is refused.
-        refused = refused || !field(name, value);
+        field(Kind::of(name, value), name, value);
     }
-    if refused { Err(Unreadable::Refused) } else { Ok(()) }
+    Ok(())
 }
 
 /// The start of every section that we write (RFC 9204 §4.5.1).
@@ -59,19 +57,19 @@ pub fn encode(name: &[u8], value: &[u8], out: &mut BytesMut) {
             let same = |&&index: &&u8| TABLE[usize::from(index)].1.as_bytes() == value;
             if let Some(&index) = known.iter().find(same) {
                 // RFC 9204 §4.5.2.
-                return integer(0xc0, 6, u64::from(index), out);
+                return integer(0xc0, 6, usize::from(index), out);
             }
             // RFC 9204 §4.5.4. Values of these shall not be put into any table on the way.
             let never = matches!(name, b"authorization" | b"cookie" | b"set-cookie");
-            integer(if never { 0x70 } else { 0x50 }, 4, u64::from(known[0]), out);
+            integer(if never { 0x70 } else { 0x50 }, 4, usize::from(known[0]), out);
         }
         None => {
             // RFC 9204 §4.5.6.
-            integer(0x20, 3, name.len() as u64, out);
+            integer(0x20, 3, name.len(), out);
             out.put_slice(name);
         }
     }
-    integer(0, 7, value.len() as u64, out);
+    integer(0, 7, value.len(), out);
     out.put_slice(value);
 }
 
@@ -165,42 +163,12 @@ impl<'a> Input<'a> {
 
     /// An integer in the last `bits` bits of a byte, and in those behind it if it is large (RFC 7541 §5.1).
     fn integer(&mut self, bits: u32) -> Option<u64> {
-        let (&first, mut rest) = self.rest.split_first()?;
-        let most = (1u64 << bits) - 1;
-        let mut value = u64::from(first) & most;
-        if value == most {
-            let mut shift = 0;
-            loop {
-                let (&byte, behind) = rest.split_first()?;
-                rest = behind;
-                // RFC 9204 §4.1.1: up to 62 bits have to be read.
-                if shift > 56 {
-                    return None;
-                }
-                value = value.checked_add(u64::from(byte & 0x7f) << shift)?;
-                shift += 7;
-                if byte & 0x80 == 0 {
-                    break;
-                }
-            }
-        }
-        self.rest = rest;
-        (value <= super::varint::MAX).then_some(value)
+        prefixed::read(&mut self.rest, bits)
     }
 }
 
-fn integer(pattern: u8, bits: u32, value: u64, out: &mut BytesMut) {
-    let most = (1u64 << bits) - 1;
-    if value < most {
-        return out.put_u8(pattern | value as u8);
-    }
-    out.put_u8(pattern | most as u8);
-    let mut left = value - most;
-    while left >= 0x80 {
-        out.put_u8(left as u8 | 0x80);
-        left >>= 7;
-    }
-    out.put_u8(left as u8);
+fn integer(pattern: u8, bits: u32, value: usize, out: &mut BytesMut) {
+    prefixed::write(pattern, bits, value, |byte| out.put_u8(byte));
 }
 
 /// Where a name stands in the static table.
@@ -214,8 +182,6 @@ static INDEX: LazyLock<Index> = LazyLock::new(|| {
 
 type Index = HashMap<&'static [u8], Vec<u8>, foldhash::fast::RandomState>;
 
-/// RFC 9114 §4.2.2 adds so much to the size of each field.
-pub const FIELD_OVERHEAD: usize = 32;
 const SET_CAPACITY_0: u8 = 0x20;
 const CANCELLATION: u8 = 0x40;
 /// Bytes of an integer with 62 bits at most.
@@ -230,9 +196,8 @@ mod tests {
     fn read(section: &[u8]) -> Result<Lines, Unreadable> {
         let mut lines = Vec::new();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        decode(section, 1000, |name, value| {
-            lines.push((text(name), text(value)));
-            true
+        decode(section, 1000, |_, name, value| {
+            lines.push((text(name), text(value)))
         })?;
         Ok(lines)
     }
@@ -321,9 +286,6 @@ mod tests {
         }
         let many = [&[0, 0][..], &[0xc0 | 0x11; 30]].concat();
         assert_eq!(read(&many), Err(Unreadable::TooLarge));
-        let bad_behind_refused = [0, 0, 0xd1, 0x80];
-        let outcome = decode(&bad_behind_refused, 1000, |_, _| false);
-        assert_eq!(outcome, Err(Unreadable::Format));
     }
 
     #[test]
