@@ -75,6 +75,8 @@ pub struct Setup<'a> {
     pub http2: bool,
     /// To speak HTTP/2 with clients and with the origin, for gRPC.
     pub grpc: bool,
+    /// To speak HTTP/3 with clients too, at the address with TLS.
+    pub http3: bool,
     /// The server behind, if it is not the origin of the bench.
     pub origin: Option<SocketAddr>,
 }
@@ -90,6 +92,7 @@ impl Default for Setup<'_> {
             streams: false,
             http2: false,
             grpc: false,
+            http3: false,
             origin: None,
         }
     }
