@@ -161,12 +161,12 @@ impl Peer {
         };
         let log = folder.join("log");
         let mut process = Process::start(&start, &command, &log)?;
-        process
-            .wait_for(address, Duration::from_secs(60))
-            .map_err(|problem| {
-                let log = std::fs::read_to_string(&log).unwrap_or_default();
-                format!("{}: {problem}\n{log}", self.name)
-            })?;
+        // Under valgrind on a machine that is busy, reading a program and its symbols alone may take a minute.
+        let limit = Duration::from_secs(if setup.under.is_empty() { 60 } else { 240 });
+        process.wait_for(address, limit).map_err(|problem| {
+            let log = std::fs::read_to_string(&log).unwrap_or_default();
+            format!("{}: {problem}\n{log}", self.name)
+        })?;
         if setup.config.is_none() && setup.origin.is_none() {
             // Some accept before they have read their routes.
             ready::wait(address, setup.http2 || setup.grpc)
