@@ -144,6 +144,7 @@ impl Outcome {
 /// A load as a process of its own, pinned to CPU 1.
 pub struct Client {
     process: Process,
+    log: PathBuf,
     orders: ChildStdin,
     outcomes: BufReader<ChildStdout>,
 }
@@ -156,6 +157,9 @@ impl Client {
 
     /// Starts it on another CPU.
     pub fn start_on(cpu: &str, bench: &Bench, load: &Load) -> Result<Self, String> {
+        // One of each proxy, so that loads side by side don't write over each other's last words.
+        let log = format!("load.{}.log", load.target.port());
+        let log = bench.scratch.path().join(log);
         let load = serde_json::to_string(load).map_err(|error| error.to_string())?;
         let command = [here()?, "load".into(), load];
         let start = Start {
@@ -163,10 +167,11 @@ impl Client {
             piped: true,
             ..Start::default()
         };
-        let mut process = Process::start(&start, &command, &bench.scratch.path().join("load.log"))?;
+        let mut process = Process::start(&start, &command, &log)?;
         let (orders, outcomes) = process.pipes().ok_or("the load has no pipes")?;
         Ok(Self {
             process,
+            log,
             orders,
             outcomes: BufReader::new(outcomes),
         })
@@ -181,11 +186,10 @@ impl Client {
     pub fn window(&mut self, until: Until) -> Result<Outcome, String> {
         let order = serde_json::to_string(&until).map_err(|error| error.to_string())?;
         let mut line = String::new();
-        let ended = |error: std::io::Error| format!("the load ended: {error}");
-        writeln!(self.orders, "{order}").map_err(ended)?;
-        self.outcomes.read_line(&mut line).map_err(ended)?;
-        let outcome: Outcome = serde_json::from_str(&line)
-            .map_err(|error| format!("the load, process {}, ended: {error}", self.process.id()))?;
+        writeln!(self.orders, "{order}").map_err(|error| self.ended(&error))?;
+        let read = self.outcomes.read_line(&mut line);
+        read.map_err(|error| self.ended(&error))?;
+        let outcome: Outcome = serde_json::from_str(&line).map_err(|error| self.ended(&error))?;
         if outcome.failed > 0 {
             return Err(format!(
                 "void: {} of {} exchanges failed: {}",
@@ -198,6 +202,15 @@ impl Client {
             return Err("void: nothing was answered".into());
         }
         Ok(outcome)
+    }
+
+    /// That it ended, with its last words where it had any.
+    fn ended(&self, error: &dyn std::fmt::Display) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        match log.lines().rfind(|line| !line.trim().is_empty()) {
+            Some(last) => format!("the load ended: {last}"),
+            None => format!("the load, process {}, ended: {error}", self.process.id()),
+        }
     }
 }
 

@@ -3,15 +3,15 @@
 mod commands;
 pub mod install;
 mod packages;
+mod ready;
 mod template;
 
 use crate::bench::Bench;
 use crate::certificate::Certificate;
 use crate::process::{Process, Scratch, Start, free_address, here, narthex};
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Host that every configuration routes.
 pub const HOST: &str = "bench.example";
@@ -75,6 +75,8 @@ pub struct Setup<'a> {
     pub http2: bool,
     /// To speak HTTP/2 with clients and with the origin, for gRPC.
     pub grpc: bool,
+    /// To speak HTTP/3 with clients too, at the address with TLS.
+    pub http3: bool,
     /// The server behind, if it is not the origin of the bench.
     pub origin: Option<SocketAddr>,
 }
@@ -90,6 +92,7 @@ impl Default for Setup<'_> {
             streams: false,
             http2: false,
             grpc: false,
+            http3: false,
             origin: None,
         }
     }
@@ -158,15 +161,15 @@ impl Peer {
         };
         let log = folder.join("log");
         let mut process = Process::start(&start, &command, &log)?;
-        process
-            .wait_for(address, Duration::from_secs(60))
-            .map_err(|problem| {
-                let log = std::fs::read_to_string(&log).unwrap_or_default();
-                format!("{}: {problem}\n{log}", self.name)
-            })?;
+        // Under valgrind on a machine that is busy, reading a program and its symbols alone may take a minute.
+        let limit = Duration::from_secs(if setup.under.is_empty() { 60 } else { 240 });
+        process.wait_for(address, limit).map_err(|problem| {
+            let log = std::fs::read_to_string(&log).unwrap_or_default();
+            format!("{}: {problem}\n{log}", self.name)
+        })?;
         if setup.config.is_none() && setup.origin.is_none() {
             // Some accept before they have read their routes.
-            wait_for_answer(address, setup.http2 || setup.grpc)
+            ready::wait(address, setup.http2 || setup.grpc)
                 .map_err(|problem| format!("{}: {problem}", self.name))?;
         }
         Ok(Running {
@@ -175,41 +178,6 @@ impl Peer {
             tls,
             admin,
         })
-    }
-}
-
-/// Waits for a right answer, or for the first frame of somebody who speaks HTTP/2 alone.
-fn wait_for_answer(address: SocketAddr, http2: bool) -> Result<(), String> {
-    let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        if http2 {
-            // An empty SETTINGS frame behind the preface.
-            stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")?;
-            let mut frame = [0; 9];
-            stream.read_exact(&mut frame)?;
-            return Ok(if frame[3] == 4 {
-                "HTTP/1.1 200"
-            } else {
-                "no SETTINGS"
-            }
-            .to_owned());
-        }
-        let request = format!("GET /bench HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes())?;
-        let mut start = [0; 12];
-        stream.read_exact(&mut start)?;
-        Ok(String::from_utf8_lossy(&start).into_owned())
-    };
-    let start = Instant::now();
-    loop {
-        match ask() {
-            Ok(line) if line == "HTTP/1.1 200" => return Ok(()),
-            other if start.elapsed() > Duration::from_secs(20) => {
-                return Err(format!("no right answer within 20 s: {other:?}"));
-            }
-            _ => std::thread::sleep(Duration::from_millis(20)),
-        }
     }
 }
 

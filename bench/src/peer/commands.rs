@@ -7,11 +7,16 @@ use super::{CADDY, ENVOY, HAPROXY, HAPROXY_SYSTEM, NARTHEX, NGINX, Peer, RELAY, 
 pub fn command(peer: &Peer, setup: &Setup<'_>, places: &Places<'_>) -> Result<Vec<String>, String> {
     let config = |name: &str, committed: &str| -> Result<String, String> {
         let text = setup.config.unwrap_or(committed);
-        let text = match (setup.http2, setup.grpc) {
-            (_, true) => changed(&changed(text, http2(name)), grpc(name)),
-            (true, false) => changed(text, http2(name)),
-            (false, false) => text.to_owned(),
-        };
+        let mut text = text.to_owned();
+        for (wanted, changes) in [
+            (setup.http2 || setup.grpc, http2(name)),
+            (setup.grpc, grpc(name)),
+            (setup.http3, http3(name)),
+        ] {
+            if wanted {
+                text = changed(&text, changes);
+            }
+        }
         let written = places.write(name, &text)?;
         Ok(written.display().to_string())
     };
@@ -29,6 +34,9 @@ pub fn command(peer: &Peer, setup: &Setup<'_>, places: &Places<'_>) -> Result<Ve
             add(&["run", &file, "--workers", &workers]);
             if !setup.flags.contains(&"--admin-address") {
                 add(&["--admin-address", "off"]);
+            }
+            if setup.http3 {
+                add(&["--http3"]);
             }
         }
         NGINX => {
@@ -57,7 +65,12 @@ pub fn command(peer: &Peer, setup: &Setup<'_>, places: &Places<'_>) -> Result<Ve
             add(&["-db", "-f", &file]);
         }
         ENVOY => {
-            let file = config("envoy.yaml", include_str!("../../peers/envoy.yaml"))?;
+            let committed = if setup.http3 {
+                include_str!("../../peers/envoy-http3.yaml")
+            } else {
+                include_str!("../../peers/envoy.yaml")
+            };
+            let file = config("envoy.yaml", committed)?;
             add(&[
                 "-c",
                 &file,
@@ -126,6 +139,14 @@ fn grpc(name: &str) -> Changes {
             ("        proxy_set_header X-", "        grpc_set_header X-"),
         ],
         "haproxy.cfg" => &[("server origin @ORIGIN@", "server origin @ORIGIN@ proto h2")],
+        _ => &[],
+    }
+}
+
+/// With HTTP/3 for clients, where it is not on by itself (Caddy), a flag (Narthex) or a configuration of its own (Envoy).
+fn http3(name: &str) -> Changes {
+    match name {
+        "traefik.yaml" => &[(r#"{address: "@TLS@"}"#, r#"{address: "@TLS@", http3: {}}"#)],
         _ => &[],
     }
 }

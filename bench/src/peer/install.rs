@@ -146,7 +146,7 @@ fn apt_install(absent: &[&Debian]) {
     let services = Path::new("/run/systemd/system").exists();
     let packages: Vec<&str> = absent
         .iter()
-        .filter(|row| row.peer.is_none() || !services)
+        .filter(|row| !row.service || !services)
         .map(|row| row.package)
         .collect();
     if packages.is_empty() {

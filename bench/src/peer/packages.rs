@@ -42,16 +42,18 @@ pub const WHEELS: &[Wheel] = &[
     },
 ];
 
-/// A package of Debian and the program that it brings. The peer is nothing for a tool.
+/// A package of Debian and the program, or file, that it brings. The peer is nothing for a tool.
 pub struct Debian {
     /// Which peer.
     pub peer: Option<&'static str>,
     /// Name of the package.
     pub package: &'static str,
-    /// The program.
+    /// The program by its name, or a file by its path.
     pub program: &'static str,
     /// What is missing without it.
     pub gives: &'static str,
+    /// Whether it starts, or restarts, a proxy as a service where systemd runs.
+    pub service: bool,
 }
 
 /// All of them. They are of whatever version the distribution has.
@@ -61,41 +63,55 @@ pub const DEBIAN: &[Debian] = &[
         package: "haproxy",
         program: "haproxy",
         gives: "a second HAProxy",
+        service: true,
     },
     Debian {
         peer: Some(NGINX),
         package: "nginx",
         program: "nginx",
         gives: "nginx",
+        service: true,
+    },
+    Debian {
+        peer: None,
+        package: "libnginx-mod-stream",
+        program: "/usr/lib/nginx/modules/ngx_stream_module.so",
+        gives: "nginx among the streams of (n)",
+        service: true,
     },
     Debian {
         peer: None,
         package: "wrk",
         program: "wrk",
         gives: "the check of our load against wrk",
+        service: false,
     },
     Debian {
         peer: None,
         package: "nghttp2-client",
         program: "h2load",
         gives: "HTTP/2 load",
+        service: false,
     },
     Debian {
         peer: None,
         package: "linux-perf",
         program: "perf",
         gives: "hardware counters",
+        service: false,
     },
     Debian {
         peer: None,
         package: "valgrind",
         program: "valgrind",
         gives: "instruction counts",
+        service: false,
     },
     Debian {
         peer: None,
         package: "strace",
         program: "strace",
         gives: "system calls per request",
+        service: false,
     },
 ];
