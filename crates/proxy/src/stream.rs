@@ -6,11 +6,12 @@
 use crate::http::Inbound;
 use crate::http::buffer::Buffer;
 use crate::http::h2::Outbound;
+use crate::sys::socket;
 use http::HeaderMap;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// A connection's bytes.
@@ -117,6 +118,34 @@ impl Stream {
         }
     }
 
+    /// Reads once where news has just come, into `room`, which is not empty. 0: the other side will send no more.
+    ///
+    /// It is not counted against the task's turn (tokio's `coop`), which saves as much as the call itself takes: only for
+    /// one read after a wait, or after [`Self::poll_read_ready`], which both are.
+    #[inline]
+    pub fn poll_read_news(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
+        if let Self::Plain(tcp) = self {
+            let mut came = 0;
+            let outcome = tcp.try_io(Interest::READABLE, || {
+                came = socket::receive(tcp, room)?;
+                // Less than fits in is all that there was: the next read waits for news, as after a read by tokio.
+                if came > 0 && came < room.len() {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Ok(())
+            });
+            match outcome {
+                _ if came > 0 => return Poll::Ready(Ok(came)),
+                Ok(()) => return Poll::Ready(Ok(0)),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(Err(error)),
+                Err(_) => {}
+            }
+        }
+        let mut room = ReadBuf::new(room);
+        ready!(Pin::new(self).poll_read(cx, &mut room))?;
+        Poll::Ready(Ok(room.filled().len()))
+    }
+
     #[inline(never)]
     fn poll_layered_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
@@ -164,7 +193,7 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             // Sockets nearly always take what there is: only one that doesn't is asked to tell when it will.
-            Self::Plain(tcp) => match tcp.try_write(buf) {
+            Self::Plain(tcp) => match tcp.try_io(Interest::WRITABLE, || socket::send(tcp, buf)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Pin::new(tcp).poll_write(cx, buf),
                 done => Poll::Ready(done),
             },

@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 pub mod datagrams;
+pub(crate) mod socket;
 pub(crate) mod timer;
 
 use std::io;

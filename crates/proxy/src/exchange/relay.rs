@@ -231,6 +231,8 @@ impl Relay<'_, '_> {
             return self.poll_stream_head(cx, course);
         }
         let mut moved = false;
+        // Once for each time that the task is woken.
+        let mut news = self.figures.interim == 0;
         loop {
             if !self.from_upstream.is_empty()
                 && let Some(end) = parse_response(self.from_upstream.filled(), self.response)?
@@ -248,7 +250,12 @@ impl Relay<'_, '_> {
             {
                 return Ok(moved);
             }
-            match self.from_upstream.poll_fill(cx, self.upstream, LARGEST_HEAD) {
+            let fill = if std::mem::take(&mut news) {
+                self.from_upstream.poll_fill_news(cx, self.upstream, LARGEST_HEAD)
+            } else {
+                self.from_upstream.poll_fill(cx, self.upstream, LARGEST_HEAD)
+            };
+            match fill {
                 Poll::Ready(Ok(Fill::Some(_))) => moved = true,
                 Poll::Ready(Ok(Fill::Full)) => return Err(Fault::ResponseHeadTooLarge),
                 Poll::Ready(Ok(Fill::Closed) | Err(_)) if self.from_upstream.is_empty() => {

@@ -162,7 +162,9 @@ impl Session {
             served,
             ..
         } = self;
-        if input.is_empty() {
+        // If nothing is left of what was read before, this was waited for.
+        let mut news = input.is_empty();
+        if news {
             // What is read here ends up there.
             std::mem::swap(input, &mut work.raw);
         }
@@ -192,7 +194,12 @@ impl Session {
                         Err(fault) => return Poll::Ready(Arrival::Bad(fault)),
                     }
                 }
-                match input.poll_fill(cx, &mut downstream.stream, room) {
+                let fill = if std::mem::take(&mut news) {
+                    input.poll_fill_news(cx, &mut downstream.stream, room)
+                } else {
+                    input.poll_fill(cx, &mut downstream.stream, room)
+                };
+                match fill {
                     Poll::Ready(Ok(Fill::Some(_))) => {}
                     Poll::Ready(Ok(Fill::Full)) => return Poll::Ready(Arrival::Bad(Fault::HeadTooLarge)),
                     Poll::Ready(Ok(Fill::Closed) | Err(_)) => return Poll::Ready(Arrival::Gone),
