@@ -252,7 +252,7 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
     close |= worker.draining() || session.downstream.control.closing();
     let asked = Asked {
         to_head: facts.to_head,
-        form: facts.form(),
+        form: facts.form(&head.fields, raw),
         request_id: std::str::from_utf8(request_id).unwrap_or_default(),
         server: plan.http.server_header.as_deref(),
         alternative: alternative.as_deref(),
