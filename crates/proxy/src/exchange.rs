@@ -203,7 +203,10 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
             };
             match forward.run(&mut order).await {
                 Ok(Forwarded::Complete { close }) => {
-                    let after = settle_body(session, &mut upload, close).await;
+                    let after = match settled(session, &upload, close) {
+                        Some(after) => after,
+                        None => settle_body(session, &mut upload, close).await,
+                    };
                     record.finish(session, head, &facts, &client, raw, request_id, None);
                     return after;
                 }
@@ -352,16 +355,24 @@ async fn refuse(session: &mut Session, work: &mut Work, fault: Fault) -> After {
     if sent.is_ok() { After::Linger } else { After::Cut }
 }
 
-/// The response is out: what is left of the request's body is dropped, if it is little.
-async fn settle_body(session: &mut Session, upload: &mut Upload, close: bool) -> After {
-    if upload.body.ended() {
-        return if !close {
+/// The response is out: what comes next, if nothing is left of the request's body.
+#[inline]
+fn settled(session: &Session, upload: &Upload, close: bool) -> Option<After> {
+    upload.body.ended().then(|| {
+        if !close {
             After::Continue
         } else if session.input.is_empty() {
             After::Close
         } else {
             After::Linger
-        };
+        }
+    })
+}
+
+/// The response is out: what is left of the request's body is dropped, if it is little.
+async fn settle_body(session: &mut Session, upload: &mut Upload, close: bool) -> After {
+    if let Some(after) = settled(session, upload, close) {
+        return after;
     }
     if close || !is_droppable(upload) {
         return After::Linger;

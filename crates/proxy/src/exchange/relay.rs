@@ -126,6 +126,10 @@ impl Relay<'_, '_> {
                 // Most answers are there before anybody would have noticed that their client is gone.
                 if !course.waits.later {
                     self.control.look_soon(cx);
+                    if self.is_far_from_all(&course) {
+                        course.waits.begin(self.worker.clock.recent());
+                        return Poll::Pending;
+                    }
                 } else if !self.control.looks_soon() {
                     self.watch_client(cx, &mut course.waits)?;
                 }

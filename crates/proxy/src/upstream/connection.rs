@@ -83,15 +83,20 @@ impl Lease {
     /// An idle connection that the endpoint has not closed, as far as this side knows.
     pub(crate) fn take_idle(&self, identity: Option<&Arc<CertifiedKey>>) -> Option<Connected> {
         let mut idle = self.0.idle.borrow_mut();
-        // Nearly always the last one: only Gateways that show a certificate of their own have connections of their own.
         let fits = |connection: &IdleConnection| same_identity(connection.identity.as_ref(), identity);
-        while let Some(index) = idle.iter().rposition(fits) {
-            let connection = idle.remove(index);
+        loop {
+            // Nearly always the last one: only Gateways that show a certificate of their own have connections of their own.
+            let connection = match idle.last() {
+                Some(last) if fits(last) => idle.pop()?,
+                _ => {
+                    let index = idle.iter().rposition(fits)?;
+                    idle.remove(index)
+                }
+            };
             if connection.is_quiet() {
                 return Some((connection.stream, connection.identity, connection.open));
             }
         }
-        None
     }
 
     /// The connections to it that exchanges share.
