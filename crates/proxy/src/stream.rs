@@ -135,7 +135,11 @@ impl Stream {
                 Ok(())
             });
             match outcome {
-                _ if came > 0 => return Poll::Ready(Ok(came)),
+                outcome if came > 0 => {
+                    // A mere kind: it has no memory to give back, but the compiler can't know.
+                    std::mem::forget(outcome);
+                    return Poll::Ready(Ok(came));
+                }
                 Ok(()) => return Poll::Ready(Ok(0)),
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(Err(error)),
                 Err(_) => {}

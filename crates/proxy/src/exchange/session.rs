@@ -163,8 +163,9 @@ impl Session {
             ..
         } = self;
         // If nothing is left of what was read before, this was waited for.
-        let mut news = input.is_empty();
-        if news {
+        let waited = input.is_empty();
+        let mut news = waited;
+        if waited {
             // What is read here ends up there.
             std::mem::swap(input, &mut work.raw);
         }
@@ -186,8 +187,13 @@ impl Session {
                     match parse_request(input.filled(), limits, &mut work.head) {
                         Ok(Some(length)) => {
                             *empty_lines = 0;
-                            let rest = input.split_tail(length);
-                            std::mem::replace(&mut work.raw, std::mem::replace(input, rest)).give_back();
+                            if waited && input.len() == length {
+                                // Nothing is behind it, and what was swapped above can be swapped back.
+                                std::mem::swap(input, &mut work.raw);
+                            } else {
+                                let rest = input.split_tail(length);
+                                std::mem::replace(&mut work.raw, std::mem::replace(input, rest)).give_back();
+                            }
                             return Poll::Ready(Arrival::Request);
                         }
                         Ok(None) => {}

@@ -206,7 +206,7 @@ fn few_controls(rest: &[u8]) -> u32 {
 #[inline(always)]
 fn read_field(bytes: &[u8], start: usize, end: usize, fields: &mut Fields) -> bool {
     let line = &bytes[start..end];
-    let length = colon(&bytes[start..], line);
+    let length = colon(bytes, start, line);
     let (name, rest) = line.split_at(length);
     let known = Name::of(name);
     let well_formed = length > 0 && (known != Name::Other || is_name(&bytes[start..], name));
@@ -291,14 +291,18 @@ pub(crate) fn fields_of(text: &str) -> Fields {
     fields
 }
 
-/// Where the first colon of a line stands, or the length of the line. `bytes` begin with the line and go on behind it.
+/// Where the first colon of a line stands, or the length of the line, which begins at `start`.
 #[inline(always)]
-fn colon(bytes: &[u8], line: &[u8]) -> usize {
-    if let Some(step) = bytes.first_chunk::<STEP>() {
-        let colons = equal_bytes(step, b':');
-        if colons != 0 {
-            return (colons.trailing_zeros() as usize).min(line.len());
-        }
+fn colon(bytes: &[u8], start: usize, line: &[u8]) -> usize {
+    let rest = &bytes[start..];
+    let colons = match (rest.first_chunk(), bytes.last_chunk()) {
+        (Some(step), _) => equal_bytes(step, b':'),
+        // The last line of a head that nothing follows.
+        (None, Some(step)) => equal_bytes(step, b':') >> (STEP - rest.len()),
+        (None, None) => 0,
+    };
+    if colons != 0 {
+        return (colons.trailing_zeros() as usize).min(line.len());
     }
     far_colon(line)
 }
