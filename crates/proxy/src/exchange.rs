@@ -166,7 +166,7 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
 
     // Rule, filters, backend. Filters may have edited the fields afterwards.
     let tls = session.downstream.tls.as_deref();
-    let decision = match plan.socket(session.downstream.slot) {
+    let mut decision = match plan.socket(session.downstream.slot) {
         Some(socket) => decide::decide(&worker, socket, tls, &facts, &client, raw, head, &plan.http),
         None => {
             close = true;
@@ -176,9 +176,10 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
     record.found = decision.found;
     let alternative = announce::alternative(&plan, &session.downstream, facts.authority);
 
-    let (reply, fault) = match decision.step {
-        Step::Reply(reply, fault) => (reply, fault),
-        Step::Forward(mut order) => {
+    // Not moved out: it is large.
+    let (reply, fault) = match &mut decision.step {
+        Step::Reply(reply, fault) => (std::mem::take(reply), *fault),
+        Step::Forward(order) => {
             let grant = order.changes.cors.clone();
             let mut web = translated(order.rule, &facts, head, raw, &mut upload);
             let mut forward = Forward {
@@ -193,7 +194,7 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
                 to_client: &mut *to_client,
                 facts: &facts,
                 client: &client,
-                received: decision.received,
+                received: std::mem::take(&mut decision.received),
                 request_id,
                 upload: &mut upload,
                 web: &mut web,
@@ -201,7 +202,7 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
                 close,
                 alternative: alternative.as_deref(),
             };
-            match forward.run(&mut order).await {
+            match forward.run(order).await {
                 Ok(Forwarded::Complete { close }) => {
                     let after = match settled(session, &upload, close) {
                         Some(after) => after,

@@ -91,7 +91,7 @@ enum Phase {
 
 impl Relay<'_, '_> {
     /// Runs until the response is out or something fails.
-    pub async fn run(&mut self) -> Result<Ending, Fault> {
+    pub fn run(&mut self) -> impl Future<Output = Result<Ending, Fault>> {
         let mut course = Course {
             phase: Phase::Head,
             body: BodyReader::Ended,
@@ -100,7 +100,7 @@ impl Relay<'_, '_> {
             up: Conduit::default(),
             down: Conduit::default(),
         };
-        poll_fn(|cx| {
+        poll_fn(move |cx| {
             loop {
                 let sent = self.poll_upload(cx, &mut course)?;
                 let came = self.poll_response(cx, &mut course)?;
@@ -136,7 +136,6 @@ impl Relay<'_, '_> {
             }
             self.wait(cx, &mut course)
         })
-        .await
     }
 
     /// Whether everything for the client has left.
