@@ -22,11 +22,12 @@ use crate::http::h2::{head_to_request, websocket};
 use crate::http::tunnel;
 use crate::stream::Stream;
 use crate::time::{Instant, timeout_at};
-use crate::upstream::checkout::{self, Ahead, Checkout};
+use crate::upstream::checkout::{self, Ahead, Carries, Checkout};
 use crate::upstream::{UpstreamConnection, Wanted};
 use crate::worker::WorkerState;
 use head::Framing;
 use http::uri::Scheme;
+use smallvec::SmallVec;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
@@ -100,7 +101,9 @@ impl<'p> Forward<'_, 'p> {
             identity: self.record.found.and_then(|found| found.identity),
             once: retries.decides(),
             first: order.kept.as_ref().and_then(|kept| kept.endpoint),
-            ..Wanted::default()
+            fresh: false,
+            avoid: SmallVec::new(),
+            carries: Carries::Http,
         };
         self.upload.replay = retries.replay(self.head.body);
         self.record.cell = Some(order.cell);

@@ -46,6 +46,17 @@ pub(crate) fn send(to: &impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
+/// Whether there was nothing to do, by the error of a socket. It is used up: a mere kind has no memory to give back, but
+/// the compiler can't know.
+#[inline]
+pub(crate) fn would_block(error: io::Error) -> bool {
+    let would_block = error.kind() == io::ErrorKind::WouldBlock;
+    if would_block {
+        std::mem::forget(error);
+    }
+    would_block
+}
+
 const NO_FLAGS: c_long = 0;
 const NO_LENGTH: c_long = 0;
 

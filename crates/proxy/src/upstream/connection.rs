@@ -4,11 +4,11 @@ use super::cell::EndpointState;
 use super::local::{LocalEndpoint, Profile};
 use super::shared::{SharedConnections, User};
 use crate::stream::Stream;
+use crate::sys::socket;
 use crate::time::Instant;
 use crate::tls::client::same_identity;
 use crate::worker::WorkerState;
 use rustls::sign::CertifiedKey;
-use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -65,8 +65,7 @@ impl IdleConnection {
         let Some(tcp) = self.stream.tcp() else {
             return false;
         };
-        let nothing = tcp.try_read(&mut [0]);
-        matches!(nothing, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        tcp.try_read(&mut [0]).is_err_and(socket::would_block)
     }
 }
 

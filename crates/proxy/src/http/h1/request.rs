@@ -136,10 +136,11 @@ fn read(raw: &[u8], head: &mut RequestHead) -> Result<(), Fault> {
         return Err(Fault::BadRequest);
     };
     let rest = &line[length + 1..];
-    let (target, version) = match rest.split_last_chunk::<9>() {
-        Some((target, b" HTTP/1.1")) => (target, Version::Http11),
-        Some((target, b" HTTP/1.0")) => (target, Version::Http10),
-        _ => return Err(version_fault(rest)),
+    let Some((target, version)) = rest
+        .split_last_chunk()
+        .and_then(|(target, version)| Some((target.strip_suffix(b" ")?, Version::of(*version)?)))
+    else {
+        return Err(version_fault(rest));
     };
     if target.is_empty() {
         return Err(Fault::BadRequest);
