@@ -166,7 +166,7 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
 
     // Rule, filters, backend. Filters may have edited the fields afterwards.
     let tls = session.downstream.tls.as_deref();
-    let decision = match plan.socket(session.downstream.slot) {
+    let mut decision = match plan.socket(session.downstream.slot) {
         Some(socket) => decide::decide(&worker, socket, tls, &facts, &client, raw, head, &plan.http),
         None => {
             close = true;
@@ -176,9 +176,10 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
     record.found = decision.found;
     let alternative = announce::alternative(&plan, &session.downstream, facts.authority);
 
-    let (reply, fault) = match decision.step {
-        Step::Reply(reply, fault) => (reply, fault),
-        Step::Forward(mut order) => {
+    // Not moved out: it is large.
+    let (reply, fault) = match &mut decision.step {
+        Step::Reply(reply, fault) => (std::mem::take(reply), *fault),
+        Step::Forward(order) => {
             let grant = order.changes.cors.clone();
             let mut web = translated(order.rule, &facts, head, raw, &mut upload);
             let mut forward = Forward {
@@ -193,7 +194,7 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
                 to_client: &mut *to_client,
                 facts: &facts,
                 client: &client,
-                received: decision.received,
+                received: std::mem::take(&mut decision.received),
                 request_id,
                 upload: &mut upload,
                 web: &mut web,
@@ -201,9 +202,12 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
                 close,
                 alternative: alternative.as_deref(),
             };
-            match forward.run(&mut order).await {
+            match forward.run(order).await {
                 Ok(Forwarded::Complete { close }) => {
-                    let after = settle_body(session, &mut upload, close).await;
+                    let after = match settled(session, &upload, close) {
+                        Some(after) => after,
+                        None => settle_body(session, &mut upload, close).await,
+                    };
                     record.finish(session, head, &facts, &client, raw, request_id, None);
                     return after;
                 }
@@ -252,7 +256,7 @@ async fn exchange(session: &mut Session, work: &mut Work) -> After {
     close |= worker.draining() || session.downstream.control.closing();
     let asked = Asked {
         to_head: facts.to_head,
-        form: facts.form(),
+        form: facts.form(&head.fields, raw),
         request_id: std::str::from_utf8(request_id).unwrap_or_default(),
         server: plan.http.server_header.as_deref(),
         alternative: alternative.as_deref(),
@@ -352,16 +356,24 @@ async fn refuse(session: &mut Session, work: &mut Work, fault: Fault) -> After {
     if sent.is_ok() { After::Linger } else { After::Cut }
 }
 
-/// The response is out: what is left of the request's body is dropped, if it is little.
-async fn settle_body(session: &mut Session, upload: &mut Upload, close: bool) -> After {
-    if upload.body.ended() {
-        return if !close {
+/// The response is out: what comes next, if nothing is left of the request's body.
+#[inline]
+fn settled(session: &Session, upload: &Upload, close: bool) -> Option<After> {
+    upload.body.ended().then(|| {
+        if !close {
             After::Continue
         } else if session.input.is_empty() {
             After::Close
         } else {
             After::Linger
-        };
+        }
+    })
+}
+
+/// The response is out: what is left of the request's body is dropped, if it is little.
+async fn settle_body(session: &mut Session, upload: &mut Upload, close: bool) -> After {
+    if let Some(after) = settled(session, upload, close) {
+        return after;
     }
     if close || !is_droppable(upload) {
         return After::Linger;

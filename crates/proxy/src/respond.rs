@@ -10,7 +10,7 @@ use crate::http::h1::write;
 use crate::http::{grpc, grpc_web};
 
 /// An answer that is not an upstream's.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Reply {
     status: u16,
     fields: Vec<(&'static str, Vec<u8>)>,
@@ -20,9 +20,10 @@ pub struct Reply {
     code: &'static str,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 enum Content {
     /// None at all.
+    #[default]
     Empty,
     /// The status and what it means.
     Status,

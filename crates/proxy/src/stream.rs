@@ -7,10 +7,11 @@ use crate::http::Inbound;
 use crate::http::buffer::Buffer;
 use crate::http::h2::Outbound;
 use crate::http::sections::Trailer;
+use crate::sys::socket;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// A connection's bytes.
@@ -110,6 +111,22 @@ impl Stream {
         }
     }
 
+    /// Reads once where news has just come, into `room`, which is not empty. 0: the other side will send no more.
+    ///
+    /// It is not counted against the task's turn (tokio's `coop`), which saves as much as the call itself takes: only for
+    /// one read after a wait, or after [`Self::poll_read_ready`], which both are.
+    #[inline]
+    pub fn poll_read_news(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
+        if let Self::Plain(tcp) = self
+            && let Some(came) = read_now(tcp, room)
+        {
+            return Poll::Ready(came);
+        }
+        let mut room = ReadBuf::new(room);
+        ready!(Pin::new(self).poll_read(cx, &mut room))?;
+        Poll::Ready(Ok(room.filled().len()))
+    }
+
     #[inline(never)]
     fn poll_layered_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
@@ -142,9 +159,43 @@ impl AsyncRead for Stream {
     #[inline]
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Plain(tcp) => loop {
+                ready!(tcp.poll_read_ready(cx))?;
+                if let Some(came) = read_now(tcp, buf.initialize_unfilled()) {
+                    buf.advance(came?);
+                    return Poll::Ready(Ok(()));
+                }
+            },
             layered => layered.poll_layered_read(cx, buf),
         }
+    }
+}
+
+/// Reads once, if there is news of the socket. `None`: there is nothing to be read.
+#[allow(
+    clippy::inline_always,
+    reason = "a third of what it takes would be the call and its answer in memory"
+)]
+#[inline(always)]
+fn read_now(tcp: &TcpStream, room: &mut [u8]) -> Option<io::Result<usize>> {
+    let mut came = 0;
+    let outcome = tcp.try_io(Interest::READABLE, || {
+        came = socket::receive(tcp, room)?;
+        // Less than fits in is all that there was: the next read waits for news, as after a read by tokio.
+        if came > 0 && came < room.len() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(())
+    });
+    match outcome {
+        outcome if came > 0 => {
+            // A mere kind, which has no memory to give back, but the compiler can't know.
+            std::mem::forget(outcome);
+            Some(Ok(came))
+        }
+        Ok(()) => Some(Ok(0)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        Err(error) => Some(Err(error)),
     }
 }
 
@@ -153,7 +204,7 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             // Sockets nearly always take what there is: only one that doesn't is asked to tell when it will.
-            Self::Plain(tcp) => match tcp.try_write(buf) {
+            Self::Plain(tcp) => match tcp.try_io(Interest::WRITABLE, || socket::send(tcp, buf)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Pin::new(tcp).poll_write(cx, buf),
                 done => Poll::Ready(done),
             },

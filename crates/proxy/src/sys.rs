@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 pub mod datagrams;
+pub(crate) mod socket;
 pub(crate) mod timer;
 
 use std::io;
@@ -83,12 +84,27 @@ pub fn usable_cpus() -> usize {
 #[inline]
 pub(crate) fn ascii(bytes: &[u8]) -> Option<&str> {
     // SAFETY: ASCII is UTF-8, and it was just checked.
-    bytes
-        .is_ascii()
-        .then(|| unsafe { std::str::from_utf8_unchecked(bytes) })
+    is_ascii(bytes).then(|| unsafe { std::str::from_utf8_unchecked(bytes) })
 }
 
-/// Bytes that [`control_bytes`] and [`equal_bytes`] look at.
+/// As the standard library's, which looks at short texts byte by byte.
+#[inline]
+fn is_ascii(bytes: &[u8]) -> bool {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let seen = match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) if bytes.len() <= 16 => {
+            u64::from_le_bytes(*first) | u64::from_le_bytes(*last)
+        }
+        (Some(_), Some(_)) => return bytes.is_ascii(),
+        _ => match (bytes.first_chunk(), bytes.last_chunk()) {
+            (Some(first), Some(last)) => u64::from(u32::from_le_bytes(*first) | u32::from_le_bytes(*last)),
+            _ => bytes.iter().fold(0, |seen, byte| seen | u64::from(*byte)),
+        },
+    };
+    seen & HIGH == 0
+}
+
+/// Bytes that [`control_bytes`] and its like look at.
 pub(crate) const STEP: usize = 16;
 
 /// A bit for each byte that is a control character (below space, or DEL).
@@ -107,11 +123,20 @@ pub(crate) fn equal_bytes(step: &[u8; STEP], wanted: u8) -> u32 {
     unsafe { sse2::equal_bytes(step, wanted) }
 }
 
+/// A bit for each byte that lies in one of the ranges, both ends included. The fewer ranges, the cheaper.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub(crate) fn bytes_within<const N: usize>(step: &[u8; STEP], ranges: [(u8, u8); N]) -> u32 {
+    // SAFETY: as above.
+    unsafe { sse2::bytes_within(step, ranges) }
+}
+
 #[cfg(target_arch = "x86_64")]
 mod sse2 {
     use super::STEP;
     use std::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
+        __m128i, _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x,
+        _mm_set1_epi8, _mm_setzero_si128, _mm_sub_epi8,
     };
 
     #[inline]
@@ -127,6 +152,19 @@ mod sse2 {
     #[target_feature(enable = "sse2")]
     pub(super) fn equal_bytes(step: &[u8; STEP], wanted: u8) -> u32 {
         _mm_movemask_epi8(_mm_cmpeq_epi8(load(step), _mm_set1_epi8(wanted.cast_signed()))).cast_unsigned()
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    pub(super) fn bytes_within<const N: usize>(step: &[u8; STEP], ranges: [(u8, u8); N]) -> u32 {
+        let bytes = load(step);
+        let mut within = _mm_setzero_si128();
+        for (low, high) in ranges {
+            let above = _mm_sub_epi8(bytes, _mm_set1_epi8(low.cast_signed()));
+            let most = _mm_set1_epi8((high - low).cast_signed());
+            within = _mm_or_si128(within, _mm_cmpeq_epi8(_mm_min_epu8(above, most), above));
+        }
+        _mm_movemask_epi8(within).cast_unsigned()
     }
 
     /// Both halves are loaded at once: the compiler sees that they stand side by side.
@@ -152,6 +190,15 @@ pub(crate) fn equal_bytes(step: &[u8; STEP], wanted: u8) -> u32 {
     marks(step, |byte| byte == wanted)
 }
 
+/// A bit for each byte that lies in one of the ranges, both ends included.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+pub(crate) fn bytes_within<const N: usize>(step: &[u8; STEP], ranges: [(u8, u8); N]) -> u32 {
+    marks(step, |byte| {
+        ranges.iter().any(|&(low, high)| (low..=high).contains(&byte))
+    })
+}
+
 /// What the vector instructions give, in plain words.
 #[cfg(any(test, not(target_arch = "x86_64")))]
 fn marks(step: &[u8; STEP], marked: impl Fn(u8) -> bool) -> u32 {
@@ -172,6 +219,19 @@ mod tests {
     }
 
     #[test]
+    fn only_ascii_is_taken_for_text() {
+        for length in 0..40 {
+            let mut text = vec![b'~'; length];
+            assert!(ascii(&text).is_some());
+            for at in 0..length {
+                text[at] = 0x80;
+                assert!(ascii(&text).is_none(), "{at} of {length}");
+                text[at] = b'~';
+            }
+        }
+    }
+
+    #[test]
     fn bytes_are_told_apart_sixteen_at_a_time_as_one_by_one() {
         for byte in 0..=u8::MAX {
             for at in 0..STEP {
@@ -183,6 +243,12 @@ mod tests {
                     "{byte}"
                 );
                 assert_eq!(equal_bytes(&step, byte), marks(&step, |b| b == byte), "{byte}");
+                let ranges = [(b'a', b'c'), (0, 0), (0x7f, 0xff)];
+                assert_eq!(
+                    bytes_within(&step, ranges),
+                    marks(&step, |b| matches!(b, 0 | b'a'..=b'c' | 0x7f..)),
+                    "{byte}"
+                );
             }
         }
     }

@@ -76,7 +76,10 @@ impl<R> Socket<R> {
             Some(Answer { listener, found })
         };
         let gateway = self.listener_for(head.host).and_then(ask);
-        let ingress = self.ingress_for(head.host).and_then(ask);
+        let Some(ingress) = self.ingress_for(head.host) else {
+            return gateway;
+        };
+        let ingress = ask(ingress);
         match (gateway, ingress) {
             (Some(gateway), Some(ingress)) if ingress.found.rank() > gateway.found.rank() => Some(ingress),
             (None, ingress) => ingress,

@@ -165,7 +165,10 @@ impl ResponseRules<'_> {
         {
             out.extend(b"Content-Length: 0\r\n");
         }
-        out.extend(connection_line(self.close, self.client));
+        let line = connection_line(self.close, self.client);
+        if !line.is_empty() {
+            out.extend(line);
+        }
         out.extend(b"\r\n");
         Ok(writer)
     }

@@ -20,7 +20,6 @@ pub(super) struct Facts<'a> {
     pub raw_path: &'a [u8],
     pub query: Option<&'a str>,
     pub to_head: bool,
-    pub accept: Option<&'a [u8]>,
     /// A request of gRPC.
     pub grpc: bool,
     /// One of gRPC-Web.
@@ -71,6 +70,13 @@ impl<'a> Facts<'a> {
                 normal: "/",
                 forward: "/",
             }),
+            _ if head.plain_path => {
+                let path = text(raw_path);
+                Ok(Path {
+                    normal: path,
+                    forward: path,
+                })
+            }
             _ => ir::path::read_text(text(raw_path), policy, path_room),
         };
         let path = path.unwrap_or_else(|_| {
@@ -88,7 +94,6 @@ impl<'a> Facts<'a> {
             raw_path,
             query: head.query.map(|query| text(query.of_bytes(raw))),
             to_head: method == "HEAD",
-            accept: accept(&head.fields, raw),
             web: match method {
                 "POST" => grpc_web::Kind::of(&head.fields, raw),
                 _ => None,
@@ -99,11 +104,11 @@ impl<'a> Facts<'a> {
     }
 
     /// The form in which the client understands an answer of ours.
-    pub fn form(&self) -> Form {
+    pub fn form(&self, fields: &Fields, raw: &[u8]) -> Form {
         match self.web {
             _ if self.grpc => Form::Grpc,
             Some(kind) => Form::GrpcWeb(kind),
-            None => Form::of_accept(self.accept),
+            None => Form::of_accept(fields.received(raw, Name::Accept)),
         }
     }
 
@@ -114,9 +119,4 @@ impl<'a> Facts<'a> {
             "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE"
         )
     }
-}
-
-fn accept<'a>(fields: &Fields, raw: &'a [u8]) -> Option<&'a [u8]> {
-    // Still as received, so the value lies in `raw`.
-    fields.span_of(Name::Accept).map(|span| span.of_bytes(raw))
 }

@@ -22,10 +22,11 @@ use crate::http::h2::websocket;
 use crate::http::tunnel;
 use crate::stream::Stream;
 use crate::time::{Instant, timeout_at};
-use crate::upstream::checkout::{self, Ahead, Checkout};
+use crate::upstream::checkout::{self, Ahead, Carries, Checkout};
 use crate::upstream::{UpstreamConnection, Wanted};
 use crate::worker::WorkerState;
 use head::Framing;
+use smallvec::SmallVec;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
@@ -99,7 +100,9 @@ impl<'p> Forward<'_, 'p> {
             identity: self.record.found.and_then(|found| found.identity),
             once: retries.decides(),
             first: order.kept.as_ref().and_then(|kept| kept.endpoint),
-            ..Wanted::default()
+            fresh: false,
+            avoid: SmallVec::new(),
+            carries: Carries::Http,
         };
         self.upload.replay = retries.replay(self.head.body);
         self.record.cell = Some(order.cell);
@@ -130,21 +133,26 @@ impl<'p> Forward<'_, 'p> {
                 .timeouts()
                 .backend_request
                 .map(|within| self.worker.clock.now() + within);
-            let connected = match checkout::begin(self.worker, order.cell, &mut wanted) {
-                Ok(Checkout::Done(connection)) => Ok(connection),
-                // Boxed: it is rare, and large.
-                Ok(Checkout::Ahead(ahead)) => {
-                    Box::pin(self.connect(ahead, &mut wanted, request_end, try_end)).await
+            let mut connection = match checkout::begin(self.worker, order.cell, &mut wanted) {
+                Ok(Checkout::Done(connection)) => connection,
+                other => {
+                    let connected = match other {
+                        // Boxed: it is rare, and large.
+                        Ok(Checkout::Ahead(ahead)) => {
+                            Box::pin(self.connect(ahead, &mut wanted, request_end, try_end)).await
+                        }
+                        Ok(Checkout::Done(connection)) => Ok(connection),
+                        Err(fault) => Err(fault),
+                    };
+                    match connected {
+                        Ok(connection) => connection,
+                        Err(fault) if retries.cover(fault) => {
+                            pause = true;
+                            continue;
+                        }
+                        Err(fault) => return Err(fault),
+                    }
                 }
-                Err(fault) => Err(fault),
-            };
-            let mut connection = match connected {
-                Ok(connection) => connection,
-                Err(fault) if retries.cover(fault) => {
-                    pause = true;
-                    continue;
-                }
-                Err(fault) => return Err(fault),
             };
             if self.head.upgrade && connection.is_multiplexed() {
                 Box::pin(connection.settled()).await;
@@ -258,15 +266,13 @@ impl<'p> Forward<'_, 'p> {
     ) -> Result<Ending, Fault> {
         self.upload.state = Sending::Going;
         let host = order.changes.host.or(connection.settings().host.as_deref());
-        let mut to_upstream = std::mem::take(self.to_upstream);
-        self.write_head(&mut to_upstream, order, host, Framing::Same, self.head.upgrade);
+        self.write_head(None, order, host, Framing::Same, self.head.upgrade);
         if connection.is_multiplexed() {
-            self.open_stream(connection, rules, &mut to_upstream)?;
+            self.open_stream(connection, rules)?;
         }
         if let Some(replay) = &self.upload.replay {
-            to_upstream.extend(replay.bytes());
+            self.to_upstream.extend(replay.bytes());
         }
-        *self.to_upstream = to_upstream;
         let (upstream, settings) = connection.parts();
         let limits = Deadlines {
             upstream: settings,
@@ -296,12 +302,11 @@ impl<'p> Forward<'_, 'p> {
         relay.run().await
     }
 
-    /// Opens a stream for the request whose head is in `text`, and takes it out of there.
+    /// Opens a stream for the request whose head is ready to be sent, and takes it out of there.
     fn open_stream(
         &mut self,
         connection: &mut UpstreamConnection,
         rules: &mut ResponseRules<'_>,
-        text: &mut Buffer,
     ) -> Result<(), Fault> {
         let secured = connection.settings().tls.is_some();
         let Stream::Outbound(stream) = &mut connection.stream else {
@@ -322,8 +327,8 @@ impl<'p> Forward<'_, 'p> {
             .as_ref()
             .is_some_and(|replay| !replay.bytes().is_empty());
         let over = self.upload.body.ended() && !rules.upgrade && !replays;
-        let length = stream.start(text.filled(), secured, over)?;
-        text.consume(length);
+        let length = stream.start(self.to_upstream.filled(), secured, over)?;
+        self.to_upstream.consume(length);
         Ok(())
     }
 

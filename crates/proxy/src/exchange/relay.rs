@@ -91,7 +91,7 @@ enum Phase {
 
 impl Relay<'_, '_> {
     /// Runs until the response is out or something fails.
-    pub async fn run(&mut self) -> Result<Ending, Fault> {
+    pub fn run(&mut self) -> impl Future<Output = Result<Ending, Fault>> {
         let mut course = Course {
             phase: Phase::Head,
             body: BodyReader::Ended,
@@ -100,7 +100,7 @@ impl Relay<'_, '_> {
             up: Conduit::default(),
             down: Conduit::default(),
         };
-        poll_fn(|cx| {
+        poll_fn(move |cx| {
             loop {
                 let sent = self.poll_upload(cx, &mut course)?;
                 let came = self.poll_response(cx, &mut course)?;
@@ -126,13 +126,16 @@ impl Relay<'_, '_> {
                 // Most answers are there before anybody would have noticed that their client is gone.
                 if !course.waits.later {
                     self.control.look_soon(cx);
+                    if self.is_far_from_all(&course) {
+                        course.waits.begin(self.worker.clock.recent());
+                        return Poll::Pending;
+                    }
                 } else if !self.control.looks_soon() {
                     self.watch_client(cx, &mut course.waits)?;
                 }
             }
             self.wait(cx, &mut course)
         })
-        .await
     }
 
     /// Whether everything for the client has left.
@@ -231,6 +234,8 @@ impl Relay<'_, '_> {
             return self.poll_stream_head(cx, course);
         }
         let mut moved = false;
+        // Once for each time that the task is woken.
+        let mut news = self.figures.interim == 0;
         loop {
             if !self.from_upstream.is_empty()
                 && let Some(end) = parse_response(self.from_upstream.filled(), self.response)?
@@ -248,7 +253,12 @@ impl Relay<'_, '_> {
             {
                 return Ok(moved);
             }
-            match self.from_upstream.poll_fill(cx, self.upstream, LARGEST_HEAD) {
+            let fill = if std::mem::take(&mut news) {
+                self.from_upstream.poll_fill_news(cx, self.upstream, LARGEST_HEAD)
+            } else {
+                self.from_upstream.poll_fill(cx, self.upstream, LARGEST_HEAD)
+            };
+            match fill {
                 Poll::Ready(Ok(Fill::Some(_))) => moved = true,
                 Poll::Ready(Ok(Fill::Full)) => return Err(Fault::ResponseHeadTooLarge),
                 Poll::Ready(Ok(Fill::Closed) | Err(_)) if self.from_upstream.is_empty() => {

@@ -162,7 +162,10 @@ impl Session {
             served,
             ..
         } = self;
-        if input.is_empty() {
+        // If nothing is left of what was read before, this was waited for.
+        let waited = input.is_empty();
+        let mut news = waited;
+        if waited {
             // What is read here ends up there.
             std::mem::swap(input, &mut work.raw);
         }
@@ -184,15 +187,25 @@ impl Session {
                     match parse_request(input.filled(), limits, &mut work.head) {
                         Ok(Some(length)) => {
                             *empty_lines = 0;
-                            let rest = input.split_tail(length);
-                            std::mem::replace(&mut work.raw, std::mem::replace(input, rest)).give_back();
+                            if waited && input.len() == length {
+                                // Nothing is behind it, and what was swapped above can be swapped back.
+                                std::mem::swap(input, &mut work.raw);
+                            } else {
+                                let rest = input.split_tail(length);
+                                std::mem::replace(&mut work.raw, std::mem::replace(input, rest)).give_back();
+                            }
                             return Poll::Ready(Arrival::Request);
                         }
                         Ok(None) => {}
                         Err(fault) => return Poll::Ready(Arrival::Bad(fault)),
                     }
                 }
-                match input.poll_fill(cx, &mut downstream.stream, room) {
+                let fill = if std::mem::take(&mut news) {
+                    input.poll_fill_news(cx, &mut downstream.stream, room)
+                } else {
+                    input.poll_fill(cx, &mut downstream.stream, room)
+                };
+                match fill {
                     Poll::Ready(Ok(Fill::Some(_))) => {}
                     Poll::Ready(Ok(Fill::Full)) => return Poll::Ready(Arrival::Bad(Fault::HeadTooLarge)),
                     Poll::Ready(Ok(Fill::Closed) | Err(_)) => return Poll::Ready(Arrival::Gone),

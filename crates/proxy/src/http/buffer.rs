@@ -3,6 +3,7 @@
 //! A buffer starts small, grows on demand up to a limit that its user names, and goes back to the worker's store
 //! when a connection falls idle, so that ten thousand idle connections hold none.
 
+use crate::stream::Stream;
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -152,6 +153,30 @@ impl Buffer {
         stream: &mut S,
         limit: usize,
     ) -> Poll<std::io::Result<Fill>> {
+        self.fill_by(limit, |free| {
+            let mut target = ReadBuf::new(free);
+            ready!(Pin::new(stream).poll_read(cx, &mut target))?;
+            Poll::Ready(Ok(target.filled().len()))
+        })
+    }
+
+    /// The same where news has just come: see [`Stream::poll_read_news`].
+    #[inline]
+    pub fn poll_fill_news(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut Stream,
+        limit: usize,
+    ) -> Poll<std::io::Result<Fill>> {
+        self.fill_by(limit, |free| stream.poll_read_news(cx, free))
+    }
+
+    #[inline]
+    fn fill_by(
+        &mut self,
+        limit: usize,
+        read: impl FnOnce(&mut [u8]) -> Poll<std::io::Result<usize>>,
+    ) -> Poll<std::io::Result<Fill>> {
         if self.bytes.is_empty() {
             self.borrow_memory();
         }
@@ -162,14 +187,12 @@ impl Buffer {
         self.reserve(room.min(LEAST_READ));
         let free = &mut self.bytes[self.end..];
         let size = free.len().min(room);
-        let mut target = ReadBuf::new(&mut free[..size]);
-        let outcome = Pin::new(stream).poll_read(cx, &mut target);
-        let count = target.filled().len();
-        if outcome.is_pending() {
+        let Poll::Ready(outcome) = read(&mut free[..size]) else {
             // If there is nothing to hold, the memory goes back while the connection waits.
             self.release();
-        }
-        ready!(outcome)?;
+            return Poll::Pending;
+        };
+        let count = outcome?;
         self.end += count;
         Poll::Ready(Ok(match count {
             0 => Fill::Closed,

@@ -4,11 +4,11 @@ use super::cell::EndpointState;
 use super::local::{LocalEndpoint, Profile};
 use super::shared::{SharedConnections, User};
 use crate::stream::Stream;
+use crate::sys::socket;
 use crate::time::Instant;
 use crate::tls::client::same_identity;
 use crate::worker::WorkerState;
 use rustls::sign::CertifiedKey;
-use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -65,8 +65,7 @@ impl IdleConnection {
         let Some(tcp) = self.stream.tcp() else {
             return false;
         };
-        let nothing = tcp.try_read(&mut [0]);
-        matches!(nothing, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        tcp.try_read(&mut [0]).is_err_and(socket::would_block)
     }
 }
 
@@ -83,15 +82,20 @@ impl Lease {
     /// An idle connection that the endpoint has not closed, as far as this side knows.
     pub(crate) fn take_idle(&self, identity: Option<&Arc<CertifiedKey>>) -> Option<Connected> {
         let mut idle = self.0.idle.borrow_mut();
-        // Nearly always the last one: only Gateways that show a certificate of their own have connections of their own.
         let fits = |connection: &IdleConnection| same_identity(connection.identity.as_ref(), identity);
-        while let Some(index) = idle.iter().rposition(fits) {
-            let connection = idle.remove(index);
+        loop {
+            // Nearly always the last one: only Gateways that show a certificate of their own have connections of their own.
+            let connection = match idle.last() {
+                Some(last) if fits(last) => idle.pop()?,
+                _ => {
+                    let index = idle.iter().rposition(fits)?;
+                    idle.remove(index)
+                }
+            };
             if connection.is_quiet() {
                 return Some((connection.stream, connection.identity, connection.open));
             }
         }
-        None
     }
 
     /// The connections to it that exchanges share.

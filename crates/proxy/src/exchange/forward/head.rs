@@ -2,6 +2,7 @@
 
 use super::Forward;
 use crate::exchange::decide::Order;
+use crate::exchange::facts::Facts;
 use crate::forwarded;
 use crate::http::buffer::Buffer;
 use crate::http::h1::{BodyLength, Name, NameSet, Span, write};
@@ -19,7 +20,7 @@ impl Forward<'_, '_> {
     /// The head for a mirror, and the body behind it if there is one.
     pub(super) fn mirror_head(&mut self, order: &Order<'_>, framing: Framing, body: Option<&[u8]>) -> Buffer {
         let mut out = Buffer::take();
-        self.write_head(&mut out, order, order.changes.host, framing, false);
+        self.write_head(Some(&mut out), order, order.changes.host, framing, false);
         if let Some(body) = body {
             out.extend(body);
         }
@@ -27,8 +28,7 @@ impl Forward<'_, '_> {
     }
 
     /// Writes the request line out of its parts.
-    fn write_line(&self, out: &mut Buffer, order: &Order<'_>) {
-        let facts = self.facts;
+    fn write_line(facts: &Facts<'_>, out: &mut Buffer, order: &Order<'_>) {
         out.extend(facts.method.as_bytes());
         out.extend(b" ");
         out.extend(match &order.changes.path {
@@ -42,23 +42,27 @@ impl Forward<'_, '_> {
         out.extend(b" HTTP/1.1\r\n");
     }
 
-    /// Writes the head as the upstream gets it.
+    /// Writes the head as the upstream gets it: into `other`, or to where it is sent from.
     pub(super) fn write_head(
         &mut self,
-        out: &mut Buffer,
+        other: Option<&mut Buffer>,
         order: &Order<'_>,
         host: Option<&str>,
         framing: Framing,
         upgrade: bool,
     ) {
         let (raw, head, facts) = (self.raw, self.head, self.facts);
+        let out = match other {
+            Some(other) => other,
+            None => &mut *self.to_upstream,
+        };
         // As it came, in one piece with the fields that come next, unless something in it changes.
         let mut before = head.line;
         if order.changes.path.is_some() || !std::ptr::eq(facts.path.forward.as_bytes(), facts.raw_path) {
             before = Span::default();
         }
         if before.is_empty() {
-            self.write_line(out, order);
+            Self::write_line(facts, out, order);
         }
         let own = head.fields.has(Name::Host);
         let replaced = host.is_some() && own;

@@ -2,6 +2,7 @@
 
 use super::{Course, Ending, Phase, Relay, Sending};
 use crate::fault::Fault;
+use crate::http::alarm::NEAR;
 use crate::time::Instant;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -27,7 +28,30 @@ pub(super) struct Waits {
     pub later: bool,
 }
 
+impl Waits {
+    /// The first wait begins. The clock has just been read.
+    #[inline]
+    pub fn begin(&mut self, now: Instant) {
+        self.later = true;
+        self.upload_since.get_or_insert(now);
+        self.response_since.get_or_insert(now);
+    }
+}
+
 impl Relay<'_, '_> {
+    /// Whether only the response's head is waited for, and so long that the connection will have been looked over before
+    /// ([`crate::connection::Control::look_soon`]): then there is no need yet to find out until when. Most answers are
+    /// there by that look.
+    #[inline]
+    pub(super) fn is_far_from_all(&self, course: &Course) -> bool {
+        let limits = &self.limits;
+        self.upload.state == Sending::Sent
+            && limits.upstream.head_timeout > NEAR
+            && limits.request.is_none()
+            && limits.attempt.is_none()
+            && self.is_drained(course)
+    }
+
     /// Nothing moves: finds out whose turn it is and until when.
     pub(super) fn wait(&mut self, cx: &mut Context<'_>, course: &mut Course) -> Poll<Result<Ending, Fault>> {
         // At the first wait of a try the clock has just been read.

@@ -1,5 +1,7 @@
 //! Authorities: host and port of a request (RFC 3986 §3.2).
 
+use super::{Span, wide};
+
 /// Whether an authority is one, and if so whether its host is in its normal form beyond doubt
 /// ([`super::RequestHead::plain_host`]).
 pub(crate) fn is_plain_host(authority: &[u8]) -> Option<bool> {
@@ -16,8 +18,16 @@ pub(super) enum Spelling {
 }
 
 impl Spelling {
-    /// None: it is no authority.
+    /// Of what stands at a place in a head. None: it is no authority.
     #[inline]
+    pub fn at(raw: &[u8], part: Span) -> Option<Self> {
+        if wide::is_plain_host(raw, part) {
+            return Some(Self::Plain);
+        }
+        Self::of(part.of_bytes(raw))
+    }
+
+    /// None: it is no authority.
     pub fn of(text: &[u8]) -> Option<Self> {
         const DOT: u8 = 1;
         const PLAIN: u8 = 2;

@@ -151,7 +151,11 @@ impl BodyReader {
                 Self::Length(left) => {
                     *left -= count as u64;
                     if *left == 0 {
-                        self.end(writer, output);
+                        if writer == BodyWriter::Chunked {
+                            self.end(writer, output);
+                        } else {
+                            *self = Self::Ended;
+                        }
                     }
                 }
                 Self::Chunked(reader) => reader.taken(count),

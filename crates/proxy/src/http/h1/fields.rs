@@ -78,6 +78,8 @@ pub struct Fields {
     seen: NameSet,
     /// Those that are on several lines of the head.
     doubled: NameSet,
+    /// How many at the end of the list were added.
+    added: usize,
     /// Not all lines can be copied in one piece: one is written with other white space, was taken out, or added.
     pieces: bool,
 }
@@ -89,6 +91,7 @@ impl Fields {
         self.arena.clear();
         self.seen = NameSet::default();
         self.doubled = NameSet::default();
+        self.added = 0;
         self.pieces = false;
     }
 
@@ -156,6 +159,13 @@ impl Fields {
         self.iter()
             .find(|field| field.known == known)
             .map(|field| self.value(raw, field))
+    }
+
+    /// Value of the first line of that name in the head as it came, whatever became of it since.
+    pub fn received<'a>(&self, raw: &'a [u8], known: Name) -> Option<&'a [u8]> {
+        let lines = &self.list[..self.list.len() - self.added];
+        let line = lines.iter().find(|line| line.known == known)?;
+        Some(line.value.of_bytes(raw))
     }
 
     /// The first field line at position `from` or later with that name, in any case: its position and value.
@@ -229,6 +239,7 @@ impl Fields {
         let split = (start + name.len()) as u32;
         let known = Name::of(name);
         self.seen.add(known);
+        self.added += 1;
         self.pieces = true;
         self.list.push(Field {
             name: Span {

@@ -17,6 +17,19 @@ pub enum Version {
 }
 
 impl Version {
+    /// The version that a message of HTTP/1 says, if it is one of the two.
+    #[inline]
+    pub(super) fn of(text: [u8; 8]) -> Option<Self> {
+        // As one number: the compiler would compare byte by byte.
+        const HTTP10: u64 = u64::from_le_bytes(*b"HTTP/1.0");
+        const HTTP11: u64 = u64::from_le_bytes(*b"HTTP/1.1");
+        match u64::from_le_bytes(text) {
+            HTTP11 => Some(Self::Http11),
+            HTTP10 => Some(Self::Http10),
+            _ => None,
+        }
+    }
+
     /// Whether each message has a stream of its own.
     #[inline]
     pub fn has_streams(self) -> bool {

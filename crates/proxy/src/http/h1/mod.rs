@@ -12,6 +12,7 @@ pub mod names;
 pub mod request;
 pub mod response;
 pub mod scan;
+mod wide;
 pub mod write;
 
 pub use body::{BodyReader, BodyWriter};

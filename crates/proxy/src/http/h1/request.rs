@@ -4,7 +4,7 @@ use super::authority::{Spelling, same_authority};
 use super::fields::{elements, is_token};
 use super::head::{ConnectionOptions, Framing};
 use super::scan::{BadHead, HeadLimits, HeadScan};
-use super::{BodyLength, Field, Fields, Name, NameSet, Span, Version};
+use super::{BodyLength, Field, Fields, Name, NameSet, Span, Version, wide};
 use crate::Fault;
 
 /// A request head. All text is in the bytes it was read from, which the caller keeps.
@@ -24,6 +24,8 @@ pub struct RequestHead {
     pub authority: Span,
     /// The authority is a host in its normal form beyond doubt: small letters, digits, dashes, single dots between them.
     pub plain_host: bool,
+    /// The path is in its normal form beyond doubt: `wide::is_plain_path`.
+    pub plain_path: bool,
     /// Version.
     pub version: Version,
     /// Header fields.
@@ -134,10 +136,11 @@ fn read(raw: &[u8], head: &mut RequestHead) -> Result<(), Fault> {
         return Err(Fault::BadRequest);
     };
     let rest = &line[length + 1..];
-    let (target, version) = match rest.split_last_chunk::<9>() {
-        Some((target, b" HTTP/1.1")) => (target, Version::Http11),
-        Some((target, b" HTTP/1.0")) => (target, Version::Http10),
-        _ => return Err(version_fault(rest)),
+    let Some((target, version)) = rest
+        .split_last_chunk()
+        .and_then(|(target, version)| Some((target.strip_suffix(b" ")?, Version::of(*version)?)))
+    else {
+        return Err(version_fault(rest));
     };
     if target.is_empty() {
         return Err(Fault::BadRequest);
@@ -261,16 +264,14 @@ fn has_body(head: &RequestHead) -> bool {
 }
 
 fn read_target(raw: &[u8], method: &[u8], target: &[u8], head: &mut RequestHead) -> Result<(), Fault> {
-    // Printable ASCII only; a fragment never goes over the wire (RFC 9112 §3.2, RFC 3986 §2).
-    let mut question = None;
-    for (at, &byte) in target.iter().enumerate() {
-        match byte {
-            b'?' if question.is_none() => question = Some(at),
-            b'#' | ..=0x20 | 0x7f.. => return Err(Fault::BadRequest),
-            _ => {}
-        }
-    }
     head.target = Span::of(target, raw);
+    head.plain_path = wide::is_plain_path(raw, head.target);
+    // In such a path there is no question mark, nor anything that may not be in a target.
+    let question = if head.plain_path {
+        None
+    } else {
+        wide::question(raw, head.target).map_err(|_| Fault::BadRequest)?
+    };
     let path = match target {
         [b'/', ..] => {
             head.form = Target::Origin;
@@ -298,6 +299,7 @@ fn read_target(raw: &[u8], method: &[u8], target: &[u8], head: &mut RequestHead)
         None => (path, None),
     };
     head.path = Span::of(path, raw);
+    head.plain_path |= query.is_some() && wide::is_plain_path(raw, head.path);
     head.query = query.map(|query| Span::of(query, raw));
     Ok(())
 }
@@ -315,16 +317,13 @@ fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
 /// counts; a Host that says something else is refused, as the next server might go by it.
 fn read_authority(raw: &[u8], facts: &Facts, head: &mut RequestHead) -> Result<(), Fault> {
     let (host, spelling) = match facts.host {
-        Some(host) => (
-            Some(host),
-            Spelling::of(host.of_bytes(raw)).ok_or(Fault::BadRequest)?,
-        ),
+        Some(host) => (Some(host), Spelling::at(raw, host).ok_or(Fault::BadRequest)?),
         None if head.version == Version::Http10 => (None, Spelling::Other),
         None => return Err(Fault::BadRequest),
     };
     if head.form == Target::Absolute {
         let authority = head.authority.of_bytes(raw);
-        let spelling = Spelling::of(authority).ok_or(Fault::BadRequest)?;
+        let spelling = Spelling::at(raw, head.authority).ok_or(Fault::BadRequest)?;
         head.plain_host = spelling == Spelling::Plain;
         if let Some(host) = host
             && !same_authority(authority, host.of_bytes(raw))

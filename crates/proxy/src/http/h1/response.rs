@@ -100,11 +100,7 @@ fn read(raw: &[u8], head: &mut ResponseHead) -> Result<(), Fault> {
     let Some((version, [b' ', a, b, c, reason @ ..])) = line.split_first_chunk::<8>() else {
         return Err(Fault::BadResponse);
     };
-    head.version = match version {
-        b"HTTP/1.1" => Version::Http11,
-        b"HTTP/1.0" => Version::Http10,
-        _ => return Err(Fault::BadResponse),
-    };
+    head.version = Version::of(*version).ok_or(Fault::BadResponse)?;
     let digits = [a, b, c].map(|digit| u16::from(digit.wrapping_sub(b'0')));
     head.status = digits[0] * 100 + digits[1] * 10 + digits[2];
     if digits.iter().any(|&digit| digit > 9) || head.status < 100 || head.scan.malformed() {

@@ -1,4 +1,5 @@
-//! Takes a head apart as its bytes come in: finds its end and its field lines in one pass, sixteen bytes at a step.
+//! Takes a head apart as its bytes come in: finds its end and its field lines in one pass, 64 bytes at a step and the
+//! last of them sixteen at a step.
 //!
 //! Every byte is looked at once, so a head that is sent a byte at a time costs no more than another. Lines must end in
 //! CR LF: a bare LF is where servers disagree (RFC 9112 §2.2). What is wrong with the text, a bare CR, a control
@@ -12,7 +13,7 @@
 
 use super::fields::is_token;
 use super::{Fields, Name, Span};
-use crate::sys::{STEP, control_bytes, equal_bytes};
+use crate::sys::{STEP, bytes_within, control_bytes, equal_bytes};
 
 /// How far the reading of a head has come.
 #[derive(Debug, Clone, Copy, Default)]
@@ -84,11 +85,9 @@ impl HeadScan {
         }
         while self.scanned < bytes.len() {
             let rest = &bytes[self.scanned..];
-            let mut controls = match (rest.first_chunk(), bytes.last_chunk()) {
-                (Some(step), _) => control_bytes(step),
-                // The last step reaches back to what was looked at before.
-                (None, Some(step)) => control_bytes(step) >> (STEP - rest.len()),
-                (None, None) => few_controls(rest),
+            let (mut controls, looked_at) = match rest.first_chunk() {
+                Some(step) => (many_controls(step), LONG_STEP),
+                None => (u64::from(some_controls(rest, bytes)), STEP),
             };
             while controls != 0 {
                 let at = self.scanned + controls.trailing_zeros() as usize;
@@ -118,7 +117,7 @@ impl HeadScan {
                     return Ok(Some(end));
                 }
             }
-            self.scanned = (self.scanned + STEP).min(bytes.len());
+            self.scanned = (self.scanned + looked_at).min(bytes.len());
         }
         if self.first == 0 {
             // The line's own CR may be there already.
@@ -175,6 +174,25 @@ impl HeadScan {
     }
 }
 
+/// As [`control_bytes`], of four steps.
+#[inline(always)]
+fn many_controls(step: &[u8; LONG_STEP]) -> u64 {
+    let (steps, _) = step.as_chunks();
+    let bits = |at: usize| u64::from(control_bytes(&steps[at])) << (at * STEP);
+    bits(0) | bits(1) | bits(2) | bits(3)
+}
+
+/// As [`control_bytes`], of the next step or of what is left of `bytes`.
+#[inline(always)]
+fn some_controls(rest: &[u8], bytes: &[u8]) -> u32 {
+    match (rest.first_chunk(), bytes.last_chunk()) {
+        (Some(step), _) => control_bytes(step),
+        // The last step reaches back to what was looked at before.
+        (None, Some(step)) => control_bytes(step) >> (STEP - rest.len()),
+        (None, None) => few_controls(rest),
+    }
+}
+
 /// As [`control_bytes`], of what is less than a step.
 #[cold]
 fn few_controls(rest: &[u8]) -> u32 {
@@ -188,47 +206,68 @@ fn few_controls(rest: &[u8]) -> u32 {
 #[inline(always)]
 fn read_field(bytes: &[u8], start: usize, end: usize, fields: &mut Fields) -> bool {
     let line = &bytes[start..end];
-    let length = colon(&bytes[start..], line);
+    let length = colon(bytes, start, line);
     let (name, rest) = line.split_at(length);
     let known = Name::of(name);
-    let mut well_formed = length > 0 && !rest.is_empty();
-    if known == Name::Other {
-        well_formed &= name.iter().all(|&byte| is_token(byte));
+    let well_formed = length > 0 && (known != Name::Other || is_name(&bytes[start..], name));
+    // As nearly everybody writes it. Where a control character begins or ends a value, the head is refused anyway.
+    if let [b':', b' ', value @ ..] = rest
+        && value.first().is_some_and(|&byte| byte > b' ')
+        && value.last().is_some_and(|&byte| byte > b' ')
+    {
+        let name = Span {
+            start: start as u32,
+            end: (start + length) as u32,
+        };
+        let value = Span {
+            start: name.end + 2,
+            end: end as u32,
+        };
+        fields.push_line(name, value, known, true);
+        return well_formed;
     }
+    push_spaced(bytes, start, end, (length, known), fields);
+    well_formed && !rest.is_empty()
+}
+
+/// Adds a field line with other white space than most have. Given is also the length of its name.
+#[cold]
+fn push_spaced(bytes: &[u8], start: usize, end: usize, (length, known): (usize, Name), fields: &mut Fields) {
+    let value = bytes[start..end].get(length + 1..).unwrap_or_default();
     let name = Span {
         start: start as u32,
         end: (start + length) as u32,
     };
-    match rest {
-        // As nearly everybody writes it.
-        [b':', b' ', value @ ..]
-            if !value.first().is_none_or(is_blank) && !value.last().is_none_or(is_blank) =>
-        {
-            let value = Span {
-                start: name.end + 2,
-                end: (start + line.len()) as u32,
-            };
-            fields.push_line(name, value, known, true);
+    let blanks = value.iter().take_while(|byte| is_blank(byte)).count();
+    let blanks_behind = value.iter().rev().take_while(|byte| is_blank(byte)).count();
+    let value = if blanks == value.len() {
+        Span {
+            start: name.end,
+            end: name.end,
         }
-        _ => {
-            let value = rest.get(1..).unwrap_or_default();
-            let blanks = value.iter().take_while(|byte| is_blank(byte)).count();
-            let blanks_behind = value.iter().rev().take_while(|byte| is_blank(byte)).count();
-            let value = if blanks == value.len() {
-                Span {
-                    start: name.end,
-                    end: name.end,
-                }
-            } else {
-                Span {
-                    start: name.end + 1 + blanks as u32,
-                    end: (start + line.len() - blanks_behind) as u32,
-                }
-            };
-            fields.push_line(name, value, known, false);
+    } else {
+        Span {
+            start: name.end + 1 + blanks as u32,
+            end: (end - blanks_behind) as u32,
+        }
+    };
+    fields.push_line(name, value, known, false);
+}
+
+/// Whether a name is a token. `bytes` begin with it and go on behind it.
+#[inline]
+fn is_name(bytes: &[u8], name: &[u8]) -> bool {
+    // What names are mostly made of.
+    const USUAL: [(u8, u8); 4] = [(b'a', b'z'), (b'A', b'Z'), (b'0', b'9'), (b'-', b'-')];
+    if name.len() <= STEP
+        && let Some(step) = bytes.first_chunk::<STEP>()
+    {
+        let beyond = u32::MAX << name.len();
+        if bytes_within(step, USUAL) | beyond == u32::MAX {
+            return true;
         }
     }
-    well_formed
+    name.iter().all(|&byte| is_token(byte))
 }
 
 #[inline]
@@ -252,17 +291,29 @@ pub(crate) fn fields_of(text: &str) -> Fields {
     fields
 }
 
-/// Where the first colon of a line stands, or the length of the line. `bytes` begin with the line and go on behind it.
+/// Where the first colon of a line stands, or the length of the line, which begins at `start`.
 #[inline(always)]
-fn colon(bytes: &[u8], line: &[u8]) -> usize {
-    if let Some(step) = bytes.first_chunk::<STEP>() {
-        let at = equal_bytes(step, b':').trailing_zeros() as usize;
-        if at < line.len() && at < STEP {
-            return at;
-        }
+fn colon(bytes: &[u8], start: usize, line: &[u8]) -> usize {
+    let rest = &bytes[start..];
+    let colons = match (rest.first_chunk(), bytes.last_chunk()) {
+        (Some(step), _) => equal_bytes(step, b':'),
+        // The last line of a head that nothing follows.
+        (None, Some(step)) => equal_bytes(step, b':') >> (STEP - rest.len()),
+        (None, None) => 0,
+    };
+    if colons != 0 {
+        return (colons.trailing_zeros() as usize).min(line.len());
     }
+    far_colon(line)
+}
+
+#[inline(never)]
+fn far_colon(line: &[u8]) -> usize {
     memchr::memchr(b':', line).unwrap_or(line.len())
 }
+
+/// Bytes whose control characters fit into one word.
+const LONG_STEP: usize = 64;
 
 /// Field lines that fit into a head at all, whatever the configured limit.
 pub const MOST_FIELDS: usize = 256;
