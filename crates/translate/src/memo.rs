@@ -30,14 +30,14 @@ pub(crate) struct Unit<K, V> {
 
 /// Numbers of units. Most things are read by one or by very many.
 #[derive(Debug)]
-#[expect(
-    clippy::box_collection,
-    reason = "there is an entry for each thing that was read, and few have many readers"
-)]
 enum Readers {
     One(u32),
-    Many(Box<BTreeSet<u32>>),
+    Many(Box<Numbers>),
 }
+
+/// Many numbers, most of them close to others: by every 64th number, a bit for each from there on.
+#[derive(Debug, Default)]
+struct Numbers(BTreeMap<u32, u64>);
 
 impl<K, V> Default for Memo<K, V> {
     fn default() -> Self {
@@ -60,7 +60,7 @@ impl<K: Ord + Hash + Clone, V> Memo<K, V> {
                 None => {}
                 Some(Readers::One(number)) => dirty.extend(self.key_of(*number)),
                 Some(Readers::Many(numbers)) => {
-                    dirty.extend(numbers.iter().filter_map(|number| self.key_of(*number)));
+                    dirty.extend(numbers.iter().filter_map(|number| self.key_of(number)));
                 }
             }
         }
@@ -144,8 +144,13 @@ impl<K: Ord + Hash + Clone, V> Memo<K, V> {
 impl Readers {
     fn add(&mut self, number: u32) {
         match self {
-            Self::One(first) => *self = Self::Many(Box::new(BTreeSet::from([*first, number]))),
-            Self::Many(numbers) => drop(numbers.insert(number)),
+            Self::One(first) => {
+                let mut numbers = Numbers::default();
+                numbers.insert(*first);
+                numbers.insert(number);
+                *self = Self::Many(Box::new(numbers));
+            }
+            Self::Many(numbers) => numbers.insert(number),
         }
     }
 
@@ -154,10 +159,35 @@ impl Readers {
         match self {
             Self::One(only) => *only == number,
             Self::Many(numbers) => {
-                numbers.remove(&number);
-                numbers.is_empty()
+                numbers.remove(number);
+                numbers.0.is_empty()
             }
         }
+    }
+}
+
+impl Numbers {
+    fn insert(&mut self, number: u32) {
+        *self.0.entry(number / 64).or_default() |= 1 << (number % 64);
+    }
+
+    fn remove(&mut self, number: u32) {
+        if let Entry::Occupied(mut entry) = self.0.entry(number / 64) {
+            *entry.get_mut() &= !(1 << (number % 64));
+            if *entry.get() == 0 {
+                entry.remove();
+            }
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u32> {
+        let bits = |(at, mask): (&u32, &u64)| {
+            let (at, mask) = (*at, *mask);
+            (0..64)
+                .filter(move |bit| mask & (1 << bit) != 0)
+                .map(move |bit| at * 64 + bit)
+        };
+        self.0.iter().flat_map(bits)
     }
 }
 
@@ -217,5 +247,25 @@ impl<K: Ord, V> Counted<K, V> {
     /// Every member, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.members.iter().map(|(key, (value, _))| (key, value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Numbers;
+
+    #[test]
+    fn numbers_come_back_in_order_until_they_are_removed() {
+        let mut numbers = Numbers::default();
+        for number in [700, 0, 63, 64, 65, 63, u32::MAX] {
+            numbers.insert(number);
+        }
+        numbers.remove(64);
+        numbers.remove(128);
+        assert!(numbers.iter().eq([0, 63, 65, 700, u32::MAX]));
+        for number in [0, 63, 65, 700, u32::MAX] {
+            numbers.remove(number);
+        }
+        assert!(numbers.0.is_empty());
     }
 }
