@@ -1,7 +1,8 @@
 //! What every object has.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// `metadata`, as far as anything reads it.
@@ -14,15 +15,61 @@ pub struct Meta {
     pub namespace: Arc<str>,
     /// Labels.
     #[serde(deserialize_with = "null_as_default")]
-    pub labels: BTreeMap<String, String>,
+    pub labels: Texts,
     /// Annotations.
     #[serde(deserialize_with = "null_as_default")]
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Texts,
     /// Version of the `spec`; 0 when read from a file that doesn't say.
     pub generation: i64,
     /// `creationTimestamp` in seconds since 1970; 0 when the object doesn't say.
     #[serde(rename = "creationTimestamp", with = "timestamp")]
     pub created: i64,
+}
+
+/// Labels or annotations; read them as the map they are. Most of very many objects have none, which takes one word.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "BTreeMap<String, String>")]
+#[expect(clippy::box_collection, reason = "a third of the size where there is nothing")]
+pub struct Texts(Option<Box<BTreeMap<String, String>>>);
+
+impl Texts {
+    /// Forgets all but these.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        if let Some(mut texts) = self.0.take() {
+            texts.retain(|name, _| keep(name));
+            *self = Self::from(*texts);
+        }
+    }
+}
+
+impl From<BTreeMap<String, String>> for Texts {
+    fn from(texts: BTreeMap<String, String>) -> Self {
+        Self((!texts.is_empty()).then(|| Box::new(texts)))
+    }
+}
+
+impl Serialize for Texts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        BTreeMap::serialize(self, serializer)
+    }
+}
+
+impl Deref for Texts {
+    type Target = BTreeMap<String, String>;
+
+    fn deref(&self) -> &Self::Target {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        self.0.as_deref().unwrap_or(&NONE)
+    }
+}
+
+impl<'a> IntoIterator for &'a Texts {
+    type Item = (&'a String, &'a String);
+    type IntoIter = std::collections::btree_map::Iter<'a, String, String>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
 }
 
 /// A kind of object.
@@ -81,6 +128,13 @@ pub(crate) fn boxed<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 ) -> Result<Box<[T]>, D::Error> {
     let items: Vec<T> = null_as_default(deserializer)?;
     Ok(items.into())
+}
+
+/// The same behind one word, for what nearly all objects share.
+pub(crate) fn shared_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Arc<Vec<T>>, D::Error> {
+    list(deserializer).map(Arc::new)
 }
 
 /// Reads a list that objects may share, also a `null`.

@@ -191,7 +191,7 @@ fn add(slices: &mut Slices, (service, label): &Owner, name: PortName<'_>, addres
         let metadata = Meta {
             name: Arc::clone(&key.name),
             namespace: Arc::clone(&key.namespace),
-            labels: BTreeMap::from([((*label).to_owned(), service.name.to_string())]),
+            labels: BTreeMap::from([((*label).to_owned(), service.name.to_string())]).into(),
             ..Meta::default()
         };
         let slice = EndpointSlice {

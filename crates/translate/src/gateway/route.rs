@@ -29,7 +29,7 @@ pub(crate) fn translate(
         kind,
         metadata: &route.metadata,
         parents: &route.spec.parent_refs,
-        defaults: route.spec.use_default_gateways.as_ref(),
+        defaults: route.spec.use_default_gateways.as_deref(),
         hostnames: hostnames.as_deref().unwrap_or(&[HostPattern::Any]),
     };
     let attachments = attach(scope, attaching);
