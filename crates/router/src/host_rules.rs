@@ -21,8 +21,6 @@ pub(crate) struct HostRules<R> {
     pub entries: Box<[Entry]>,
     /// `None`: there are so few entries that they are tried one after the other.
     finder: Option<Box<Finder>>,
-    /// See [`HostRules::unusable`].
-    unusable: Option<Box<[Unusable]>>,
 }
 
 /// Where to look by the path of a request. Most hosts have a rule or two and need none.
@@ -31,6 +29,8 @@ struct Finder {
     regexes: Option<Box<Regexes>>,
     /// For large groups: where to look by the value of one field, by start of the group.
     indexes: Box<[(u32, ValueIndex)]>,
+    /// See [`HostRules::unusable`].
+    unusable: Box<[Unusable]>,
 }
 
 /// One match of one rule.
@@ -69,32 +69,30 @@ impl<R> HostRules<R> {
             entries: in_order(&routes),
             routes,
             finder: None,
-            unusable: None,
         };
         let mut unusable = rules.compile_conditions();
         rules.check_paths(&mut unusable);
-        if !rules.are_few() {
-            rules.finder = Some(Box::new(Finder {
-                tree: rules.compile_tree(),
-                regexes: rules.compile_regexes(&mut unusable).map(Box::new),
-                indexes: rules.compile_indexes(),
-            }));
+        if rules.are_few() && unusable.is_empty() {
+            return rules;
         }
+        let regexes = rules.compile_regexes(&mut unusable).map(Box::new);
         for (index, _) in &unusable {
             rules.entries[*index].usable = false;
         }
-        let unusable: Box<[Unusable]> = unusable
-            .into_iter()
-            .map(|(index, reason)| {
-                let placed = rules.placed(index as u32);
-                Unusable {
-                    origin: placed.rule.origin.clone(),
-                    matched: placed.position,
-                    reason,
-                }
-            })
-            .collect();
-        rules.unusable = (!unusable.is_empty()).then_some(unusable);
+        let unusable = unusable.into_iter().map(|(index, reason)| {
+            let placed = rules.placed(index as u32);
+            Unusable {
+                origin: placed.rule.origin.clone(),
+                matched: placed.position,
+                reason,
+            }
+        });
+        rules.finder = Some(Box::new(Finder {
+            tree: rules.compile_tree(),
+            regexes,
+            indexes: rules.compile_indexes(),
+            unusable: unusable.collect(),
+        }));
         rules
     }
 
@@ -103,8 +101,7 @@ impl<R> HostRules<R> {
     pub fn find(&self, request: &Request<'_>) -> Option<u32> {
         let path = request.head.path;
         let Some(finder) = &self.finder else {
-            let fits = |entry: &u32| is_below(path, self.path_of(*entry)) && self.holds(*entry, request);
-            return (0..self.entries.len() as u32).find(fits);
+            return self.find_among_few(request);
         };
         let place = finder.tree.walk(path);
         if let Some(found) = place.exact().and_then(|group| self.first(finder, group, request)) {
@@ -122,9 +119,21 @@ impl<R> HostRules<R> {
             .find_map(|group| self.first(finder, group, request))
     }
 
+    /// Apart from [`HostRules::find`], which has no registers to spare. All entries are usable.
+    #[inline(never)]
+    fn find_among_few(&self, request: &Request<'_>) -> Option<u32> {
+        let path = request.head.path;
+        let fits = |(index, entry): &(usize, &Entry)| {
+            let below = entry.path == PathRank::Prefix(0) || is_below(path, self.path_of(*index as u32));
+            below && entry.check(request).is_ok()
+        };
+        let found = self.entries.iter().enumerate().find(fits);
+        found.map(|(index, _)| index as u32)
+    }
+
     /// Matches that can't be used.
     pub fn unusable(&self) -> &[Unusable] {
-        self.unusable.as_deref().unwrap_or_default()
+        self.finder.as_ref().map_or(&[], |finder| &finder.unusable)
     }
 
     /// An entry with what it was made from.
