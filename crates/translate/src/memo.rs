@@ -14,7 +14,8 @@ use std::hash::{BuildHasher, Hash, RandomState};
 #[derive(Debug)]
 pub(crate) struct Memo<K, V> {
     numbers: hashbrown::HashTable<u32>,
-    units: Vec<Option<Unit<K, V>>>,
+    /// In runs, so that many units take no more room than they need, and don't move.
+    units: Vec<Vec<Option<Unit<K, V>>>>,
     free: Vec<u32>,
     readers: HashMap<ReadId, Readers>,
     hasher: RandomState,
@@ -70,21 +71,22 @@ impl<K: Ord + Hash + Clone, V> Memo<K, V> {
     /// The result of a unit.
     pub fn get(&self, key: &K) -> Option<&V> {
         let number = self.number(key)?;
-        self.units[number as usize].as_ref().map(|unit| &unit.value)
+        self.unit(number).map(|unit| &unit.value)
     }
 
     /// Every result, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.units.iter().flatten().map(|unit| (&unit.key, &unit.value))
+        self.units
+            .iter()
+            .flatten()
+            .flatten()
+            .map(|unit| (&unit.key, &unit.value))
     }
 
     /// Remembers a result; hands back what was there before.
     pub fn put(&mut self, key: K, value: V, kept: Kept) -> Option<Unit<K, V>> {
         let old = self.take(&key);
-        let number = self.free.pop().unwrap_or_else(|| {
-            self.units.push(None);
-            self.units.len() as u32 - 1
-        });
+        let number = self.free.pop().unwrap_or_else(|| self.add());
         for read in &kept.reads {
             match self.readers.entry(*read) {
                 hash_map::Entry::Vacant(entry) => {
@@ -94,7 +96,7 @@ impl<K: Ord + Hash + Clone, V> Memo<K, V> {
             }
         }
         let hash = self.hasher.hash_one(&key);
-        self.units[number as usize] = Some(Unit { key, value, kept });
+        *place(&mut self.units, number) = Some(Unit { key, value, kept });
         let Self {
             numbers,
             units,
@@ -102,7 +104,7 @@ impl<K: Ord + Hash + Clone, V> Memo<K, V> {
             ..
         } = self;
         numbers.insert_unique(hash, number, |number| {
-            let unit = units[*number as usize].as_ref();
+            let unit = units[*number as usize / RUN][*number as usize % RUN].as_ref();
             unit.map_or(0, |unit| hasher.hash_one(&unit.key))
         });
         old
@@ -117,7 +119,7 @@ impl<K: Ord + Hash + Clone, V> Memo<K, V> {
         if let Ok(entry) = entry {
             entry.remove();
         }
-        let unit = self.units[number as usize].take()?;
+        let unit = place(&mut self.units, number).take()?;
         for read in &unit.kept.reads {
             if let hash_map::Entry::Occupied(mut entry) = self.readers.entry(*read)
                 && entry.get_mut().remove(number)
@@ -130,16 +132,40 @@ impl<K: Ord + Hash + Clone, V> Memo<K, V> {
     }
 
     fn number(&self, key: &K) -> Option<u32> {
-        let unit = |number: u32| self.units[number as usize].as_ref();
-        let same = |number: &u32| unit(*number).is_some_and(|unit| unit.key == *key);
+        let same = |number: &u32| self.unit(*number).is_some_and(|unit| unit.key == *key);
         self.numbers.find(self.hasher.hash_one(key), same).copied()
     }
 
     fn key_of(&self, number: u32) -> Option<K> {
-        let unit = self.units[number as usize].as_ref();
-        unit.map(|unit| unit.key.clone())
+        self.unit(number).map(|unit| unit.key.clone())
+    }
+
+    fn unit(&self, number: u32) -> Option<&Unit<K, V>> {
+        self.units[number as usize / RUN][number as usize % RUN].as_ref()
+    }
+
+    /// A place for one more unit.
+    fn add(&mut self) -> u32 {
+        if self.units.last().is_none_or(|last| last.len() == RUN) {
+            // The first run grows as a list does: most memos have few units.
+            let room = if self.units.is_empty() { 0 } else { RUN };
+            self.units.push(Vec::with_capacity(room));
+        }
+        let before = (self.units.len() - 1) * RUN;
+        let last = self.units.last_mut().map_or(0, |last| {
+            last.push(None);
+            last.len() - 1
+        });
+        (before + last) as u32
     }
 }
+
+fn place<T>(units: &mut [Vec<T>], number: u32) -> &mut T {
+    &mut units[number as usize / RUN][number as usize % RUN]
+}
+
+/// Units in a run.
+const RUN: usize = 64;
 
 impl Readers {
     fn add(&mut self, number: u32) {
