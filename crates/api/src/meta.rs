@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
-use std::ops::Deref;
 use std::sync::Arc;
 
 /// `metadata`, as far as anything reads it.
@@ -26,49 +25,60 @@ pub struct Meta {
     pub created: i64,
 }
 
-/// Labels or annotations; read them as the map they are. Most of very many objects have none, which takes one word.
+/// Labels or annotations, each name once. Objects have few of them and there are many thousand objects, so they are a
+/// list, and none take one word.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "BTreeMap<String, String>")]
-#[expect(clippy::box_collection, reason = "a third of the size where there is nothing")]
-pub struct Texts(Option<Box<BTreeMap<String, String>>>);
+pub struct Texts(Option<Box<Pairs>>);
+
+/// In order of their names.
+type Pairs = Vec<(Box<str>, Box<str>)>;
 
 impl Texts {
+    /// The value of a name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(own, _)| *own == name).map(|(_, value)| value)
+    }
+
+    /// All names and values, in order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.0.iter().flat_map(|pairs| pairs.iter());
+        pairs.map(|(name, value)| (&**name, &**value))
+    }
+
     /// Forgets all but these.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
-        if let Some(mut texts) = self.0.take() {
-            texts.retain(|name, _| keep(name));
-            *self = Self::from(*texts);
+        if let Some(pairs) = &mut self.0 {
+            pairs.retain(|(name, _)| keep(name));
+            pairs.shrink_to_fit();
+            if pairs.is_empty() {
+                self.0 = None;
+            }
         }
     }
 }
 
 impl From<BTreeMap<String, String>> for Texts {
     fn from(texts: BTreeMap<String, String>) -> Self {
-        Self((!texts.is_empty()).then(|| Box::new(texts)))
+        let pairs = texts.into_iter().map(|(name, value)| (name.into(), value.into()));
+        let pairs: Pairs = pairs.collect();
+        Self((!pairs.is_empty()).then(|| Box::new(pairs)))
     }
 }
 
+impl From<&Texts> for BTreeMap<String, String> {
+    fn from(texts: &Texts) -> Self {
+        let pairs = texts
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        pairs.collect()
+    }
+}
+
+/// As a map.
 impl Serialize for Texts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        BTreeMap::serialize(self, serializer)
-    }
-}
-
-impl Deref for Texts {
-    type Target = BTreeMap<String, String>;
-
-    fn deref(&self) -> &Self::Target {
-        static NONE: BTreeMap<String, String> = BTreeMap::new();
-        self.0.as_deref().unwrap_or(&NONE)
-    }
-}
-
-impl<'a> IntoIterator for &'a Texts {
-    type Item = (&'a String, &'a String);
-    type IntoIter = std::collections::btree_map::Iter<'a, String, String>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
+        serializer.collect_map(self.iter())
     }
 }
 
