@@ -220,7 +220,7 @@ fn host(bytes: &mut Bytes<'_>, layer: Layer) -> HostPattern {
             suffix: bytes.one_of(&SUFFIXES).to_owned(),
             one_label: layer == Layer::Ingress,
         },
-        _ => HostPattern::Exact(bytes.one_of(&HOSTS[..5]).to_owned()),
+        _ => HostPattern::Exact(bytes.one_of(&HOSTS[..5]).into()),
     }
 }
 

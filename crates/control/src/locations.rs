@@ -172,6 +172,8 @@ impl Spots {
 
     /// Puts an object at a place. Where it was before.
     pub fn insert(&mut self, key: Key, spot: Spot) -> Option<Spot> {
+        // The text of the key that is there is the one that the object has.
+        let key = self.0.get(&key).map_or(key, |known| known.0.0.clone());
         self.0.replace(Keyed(Box::new((key, spot)))).map(|old| old.0.1)
     }
 
