@@ -217,10 +217,10 @@ fn host(bytes: &mut Bytes<'_>, layer: Layer) -> HostPattern {
     match bytes.below(4) {
         0 => HostPattern::Any,
         1 => HostPattern::Wildcard {
-            suffix: bytes.one_of(&SUFFIXES).to_owned(),
+            suffix: bytes.one_of(&SUFFIXES).into(),
             one_label: layer == Layer::Ingress,
         },
-        _ => HostPattern::Exact(bytes.one_of(&HOSTS[..5]).to_owned()),
+        _ => HostPattern::Exact(bytes.one_of(&HOSTS[..5]).into()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! HTTPRoute of gateway.networking.k8s.io (v1; v1beta1 has the same shape). Found in [`crate::gateway`].
 
-use crate::meta::{Meta, boxed, list, resource, shared};
+use crate::meta::{Meta, boxed, list, resource, shared, shared_list};
 use crate::session_persistence::SessionPersistence;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -27,10 +27,10 @@ resource!(
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpRouteSpec {
     /// Where to attach.
-    #[serde(deserialize_with = "shared")]
-    pub parent_refs: Arc<[ParentRef]>,
+    #[serde(deserialize_with = "shared_list")]
+    pub parent_refs: Arc<Vec<ParentRef>>,
     /// Which default Gateways to attach to besides; unset: none.
-    pub use_default_gateways: Option<DefaultScope>,
+    pub use_default_gateways: Option<Box<DefaultScope>>,
     /// Hosts; empty: the listener's.
     #[serde(deserialize_with = "boxed")]
     pub hostnames: Box<[Box<str>]>,
@@ -51,6 +51,9 @@ impl HttpRouteSpec {
             }
             if rule.filters == other.filters {
                 rule.filters = Arc::clone(&other.filters);
+            }
+            if rule.backend_refs == other.backend_refs {
+                rule.backend_refs = Arc::clone(&other.backend_refs);
             }
         }
     }
@@ -102,8 +105,8 @@ pub struct HttpRouteRule {
     #[serde(deserialize_with = "shared")]
     pub filters: Arc<[HttpRouteFilter]>,
     /// Backends by weight.
-    #[serde(deserialize_with = "list")]
-    pub backend_refs: Vec<HttpBackendRef>,
+    #[serde(deserialize_with = "shared")]
+    pub backend_refs: Arc<[HttpBackendRef]>,
     /// Time limits.
     pub timeouts: Option<Box<HttpRouteTimeouts>>,
     /// When and how often a request is sent again.
@@ -369,7 +372,7 @@ pub struct HttpBackendRef {
     /// Unset: 1.
     pub weight: Option<i32>,
     /// Filters for this backend only.
-    pub filters: Vec<HttpRouteFilter>,
+    pub filters: Box<[HttpRouteFilter]>,
 }
 
 /// [`HttpBackendRef`] as it stands in YAML. Reading through `flatten` would lose which field an error is about.
@@ -382,8 +385,8 @@ struct FlatHttpBackendRef {
     namespace: Option<Box<str>>,
     port: Option<u16>,
     weight: Option<i32>,
-    #[serde(deserialize_with = "list")]
-    filters: Vec<HttpRouteFilter>,
+    #[serde(deserialize_with = "boxed")]
+    filters: Box<[HttpRouteFilter]>,
 }
 
 impl From<FlatHttpBackendRef> for HttpBackendRef {

@@ -22,7 +22,7 @@ pub mod status;
 mod stream_route;
 pub mod telemetry;
 
-pub use meta::{Meta, Resource};
+pub use meta::{Meta, Resource, Texts};
 
 /// Declares an enum of words that keeps words it does not know.
 macro_rules! words {

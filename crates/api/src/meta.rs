@@ -1,6 +1,6 @@
 //! What every object has.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,15 +14,72 @@ pub struct Meta {
     pub namespace: Arc<str>,
     /// Labels.
     #[serde(deserialize_with = "null_as_default")]
-    pub labels: BTreeMap<String, String>,
+    pub labels: Texts,
     /// Annotations.
     #[serde(deserialize_with = "null_as_default")]
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Texts,
     /// Version of the `spec`; 0 when read from a file that doesn't say.
     pub generation: i64,
     /// `creationTimestamp` in seconds since 1970; 0 when the object doesn't say.
     #[serde(rename = "creationTimestamp", with = "timestamp")]
     pub created: i64,
+}
+
+/// Labels or annotations, each name once. Objects have few of them and there are many thousand objects, so they are a
+/// list, and none take one word.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "BTreeMap<String, String>")]
+pub struct Texts(Option<Box<Pairs>>);
+
+/// In order of their names.
+type Pairs = Vec<(Box<str>, Box<str>)>;
+
+impl Texts {
+    /// The value of a name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(own, _)| *own == name).map(|(_, value)| value)
+    }
+
+    /// All names and values, in order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.0.iter().flat_map(|pairs| pairs.iter());
+        pairs.map(|(name, value)| (&**name, &**value))
+    }
+
+    /// Forgets all but these.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        if let Some(pairs) = &mut self.0 {
+            pairs.retain(|(name, _)| keep(name));
+            pairs.shrink_to_fit();
+            if pairs.is_empty() {
+                self.0 = None;
+            }
+        }
+    }
+}
+
+impl From<BTreeMap<String, String>> for Texts {
+    fn from(texts: BTreeMap<String, String>) -> Self {
+        let pairs = texts.into_iter().map(|(name, value)| (name.into(), value.into()));
+        let pairs: Pairs = pairs.collect();
+        Self((!pairs.is_empty()).then(|| Box::new(pairs)))
+    }
+}
+
+impl From<&Texts> for BTreeMap<String, String> {
+    fn from(texts: &Texts) -> Self {
+        let pairs = texts
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        pairs.collect()
+    }
+}
+
+/// As a map.
+impl Serialize for Texts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
 }
 
 /// A kind of object.
@@ -81,6 +138,13 @@ pub(crate) fn boxed<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 ) -> Result<Box<[T]>, D::Error> {
     let items: Vec<T> = null_as_default(deserializer)?;
     Ok(items.into())
+}
+
+/// The same behind one word, for what nearly all objects share.
+pub(crate) fn shared_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Arc<Vec<T>>, D::Error> {
+    list(deserializer).map(Arc::new)
 }
 
 /// Reads a list that objects may share, also a `null`.

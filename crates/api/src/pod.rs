@@ -1,8 +1,7 @@
 //! Core group: Pod, as far as it is an endpoint.
 
-use crate::meta::{Meta, list, null_as_default, resource};
+use crate::meta::{Meta, Texts, list, null_as_default, resource};
 use serde::{Deserialize, Deserializer, Serialize};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A Pod. Only labels and what makes it an endpoint are kept.
@@ -78,7 +77,7 @@ struct PodMeta {
     name: Arc<str>,
     namespace: Arc<str>,
     #[serde(deserialize_with = "null_as_default")]
-    labels: BTreeMap<String, String>,
+    labels: Texts,
     #[serde(skip_serializing_if = "Option::is_none")]
     deletion_timestamp: Option<String>,
 }

@@ -4,9 +4,10 @@ use crate::files;
 use crate::text::{self, Mark};
 use ir::{Diagnostic, Origin};
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use translate::Key;
@@ -63,7 +64,7 @@ impl Locations {
                     &text,
                     files::format(&spot.file, &text),
                     spot.document,
-                    &spot.base,
+                    spot.base.as_ref().map_or("", |base| base.as_str()),
                     field,
                 )
             });
@@ -97,7 +98,12 @@ impl fmt::Debug for Locations {
         f.debug_struct("Locations")
             .field(
                 "objects",
-                &self.read().objects.values().map(HashMap::len).sum::<usize>(),
+                &self
+                    .read()
+                    .objects
+                    .values()
+                    .map(|spots| spots.0.len())
+                    .sum::<usize>(),
             )
             .finish()
     }
@@ -117,13 +123,22 @@ impl Place {
 #[derive(Default)]
 pub(crate) struct Index {
     /// The object that is in use, by kind and key.
-    pub objects: HashMap<&'static str, HashMap<Key, Spot>>,
+    pub objects: HashMap<&'static str, Spots>,
     /// Findings of the store itself.
     pub findings: HashMap<Diagnostic, Place>,
     /// How to get at the text of a file again.
     pub sources: BTreeMap<Arc<Path>, Source>,
     hasher: RandomState,
 }
+
+/// Objects of one kind that are in use, each with its place.
+#[derive(Debug, Default)]
+pub(crate) struct Spots(HashSet<Keyed>);
+
+/// A place by its key. There is one for each of many thousand objects, so the table that finds it, of which a third is
+/// empty, holds a word for it.
+#[derive(Debug)]
+struct Keyed(Box<(Key, Spot)>);
 
 /// Where an object stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,8 +151,9 @@ pub(crate) struct Spot {
     pub document: u32,
     /// Its place among the objects of the file.
     pub position: u32,
-    /// Path within the document.
-    pub base: Box<str>,
+    /// Path within the document; unset: it is the document.
+    #[expect(clippy::box_collection, reason = "few have one")]
+    pub base: Option<Box<String>>,
 }
 
 /// How to get at the text of a file again.
@@ -148,6 +164,44 @@ pub(crate) enum Source {
     /// It was kept.
     Kept(Arc<str>),
 }
+
+impl Spots {
+    pub fn get(&self, key: &Key) -> Option<&Spot> {
+        self.0.get(key).map(|known| &known.0.1)
+    }
+
+    /// Puts an object at a place. Where it was before.
+    pub fn insert(&mut self, key: Key, spot: Spot) -> Option<Spot> {
+        // The text of the key that is there is the one that the object has.
+        let key = self.0.get(&key).map_or(key, |known| known.0.0.clone());
+        self.0.replace(Keyed(Box::new((key, spot)))).map(|old| old.0.1)
+    }
+
+    pub fn remove(&mut self, key: &Key) {
+        self.0.remove(key);
+    }
+}
+
+impl Borrow<Key> for Keyed {
+    fn borrow(&self) -> &Key {
+        &self.0.0
+    }
+}
+
+/// As that of the key alone.
+impl Hash for Keyed {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.0.hash(state);
+    }
+}
+
+impl PartialEq for Keyed {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.0 == other.0.0
+    }
+}
+
+impl Eq for Keyed {}
 
 impl Index {
     /// Remembers the text of a file: standard input itself, of a file its hash.

@@ -191,7 +191,7 @@ fn add(slices: &mut Slices, (service, label): &Owner, name: PortName<'_>, addres
         let metadata = Meta {
             name: Arc::clone(&key.name),
             namespace: Arc::clone(&key.namespace),
-            labels: BTreeMap::from([((*label).to_owned(), service.name.to_string())]),
+            labels: BTreeMap::from([((*label).to_owned(), service.name.to_string())]).into(),
             ..Meta::default()
         };
         let slice = EndpointSlice {
@@ -213,7 +213,7 @@ fn add(slices: &mut Slices, (service, label): &Owner, name: PortName<'_>, addres
 }
 
 fn named<'s>(slice: &'s EndpointSlice, label: &str) -> Option<&'s str> {
-    slice.metadata.labels.get(label).map(String::as_str)
+    slice.metadata.labels.get(label)
 }
 
 fn ready(address: String) -> Endpoint {
@@ -292,7 +292,7 @@ mod tests {
         for slice in slices.values() {
             for port in &slice.ports {
                 for endpoint in &slice.endpoints {
-                    let service = &slice.metadata.labels["kubernetes.io/service-name"];
+                    let service = slice.metadata.labels.get("kubernetes.io/service-name").unwrap();
                     let name = port.name.as_deref().unwrap_or("");
                     lines.push(format!(
                         "{service}#{name} {}:{}",

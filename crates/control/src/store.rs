@@ -111,7 +111,7 @@ impl Store {
                         mark,
                         document,
                         position: u32::try_from(position).unwrap_or(u32::MAX),
-                        base,
+                        base: (!base.is_empty()).then(|| Box::new(base.into())),
                     };
                     found.push((id, spot, object));
                 }
@@ -233,7 +233,7 @@ impl Store {
     /// Takes an object of a file into account.
     fn offer(&mut self, id: Id, spot: Spot, object: Object, index: &mut Index, touched: &mut Touched) {
         let used = index.objects.entry(id.0).or_default();
-        let Some(first) = used.get_mut(&id.1) else {
+        let Some(first) = used.get(&id.1) else {
             used.insert(id.1, spot);
             self.put(object, touched);
             return;
@@ -247,16 +247,15 @@ impl Store {
         }
         if first.file == spot.file {
             touched.findings |= first.position != spot.position && self.others.contains_key(&id);
-            *first = spot;
-        } else {
-            let spot = std::mem::replace(first, spot);
-            if let Some(object) = self.objects.get(id.0, &id.1).map(Box::new) {
-                touched.findings |= self
-                    .others
-                    .entry(id)
-                    .or_default()
-                    .offer(Candidate { spot, object });
-            }
+            used.insert(id.1, spot);
+        } else if let Some(spot) = used.insert(id.1.clone(), spot)
+            && let Some(object) = self.objects.get(id.0, &id.1).map(Box::new)
+        {
+            touched.findings |= self
+                .others
+                .entry(id)
+                .or_default()
+                .offer(Candidate { spot, object });
         }
         self.put(object, touched);
     }

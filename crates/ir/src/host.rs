@@ -3,19 +3,21 @@
 use serde::{Serialize, Serializer};
 use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 
-/// Which hosts something is for. Names are lower-case ASCII, without port or trailing dot.
+/// Which hosts something is for. Names are lower-case ASCII, without port or trailing dot. Whoever keeps one shares its
+/// text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum HostPattern {
     /// Every host, and requests without one.
     #[default]
     Any,
     /// One name.
-    Exact(String),
+    Exact(Arc<str>),
     /// `*.example.com`. The text is what follows the star, with its dot: `.example.com`.
     Wildcard {
         /// `.example.com`
-        suffix: String,
+        suffix: Arc<str>,
         /// True: the star stands for exactly one label (Ingress). False: for one or more (Gateway API).
         one_label: bool,
     },
@@ -26,8 +28,8 @@ impl HostPattern {
     pub fn matches(&self, host: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::Exact(name) => name == host,
-            Self::Wildcard { suffix, one_label } => match host.strip_suffix(suffix.as_str()) {
+            Self::Exact(name) => **name == *host,
+            Self::Wildcard { suffix, one_label } => match host.strip_suffix(&**suffix) {
                 Some("") | None => false,
                 Some(star) => !*one_label || !star.contains('.'),
             },
@@ -48,7 +50,7 @@ impl HostPattern {
                     suffix: b,
                     one_label: one_b,
                 },
-            ) => a == b || (a.ends_with(b.as_str()) && !*one_b) || (b.ends_with(a.as_str()) && !*one_a),
+            ) => a == b || (a.ends_with(&**b) && !*one_b) || (b.ends_with(&**a) && !*one_a),
         }
     }
 

@@ -28,7 +28,7 @@ pub use filter::{Cors, CorsOrigin, Filter, Fraction, HeaderEdit, Mirror, PathRew
 pub use host::HostPattern;
 pub use list::List;
 pub use listener::{Bind, BindAddress, Layer, Listener, TlsHost, Transport};
-pub use origin::Origin;
+pub use origin::{ObjectName, Origin};
 pub use route::{
     Action, Backend, Match, PathMatch, Retry, Route, Rule, SessionCarrier, SessionPersistence, StringMatch,
     Target, Timeouts, ValueMatch,

@@ -19,11 +19,18 @@ pub(crate) struct HostRules<R> {
     pub routes: Box<[(Arc<Route>, R)]>,
     /// In order of rank; those with the same path side by side.
     pub entries: Box<[Entry]>,
+    /// `None`: there are so few entries that they are tried one after the other.
+    finder: Option<Box<Finder>>,
+}
+
+/// Where to look by the path of a request. Most hosts have a rule or two and need none.
+struct Finder {
     tree: Tree,
     regexes: Option<Box<Regexes>>,
     /// For large groups: where to look by the value of one field, by start of the group.
     indexes: Box<[(u32, ValueIndex)]>,
-    pub unusable: Box<[Unusable]>,
+    /// See [`HostRules::unusable`].
+    unusable: Box<[Unusable]>,
 }
 
 /// One match of one rule.
@@ -61,15 +68,14 @@ impl<R> HostRules<R> {
             pattern,
             entries: in_order(&routes),
             routes,
-            tree: Growing::new().finish(),
-            regexes: None,
-            indexes: Box::default(),
-            unusable: Box::default(),
+            finder: None,
         };
         let mut unusable = rules.compile_conditions();
-        rules.compile_tree(&mut unusable);
-        rules.regexes = rules.compile_regexes(&mut unusable).map(Box::new);
-        rules.compile_indexes();
+        rules.check_paths(&mut unusable);
+        if rules.are_few() && unusable.is_empty() {
+            return rules;
+        }
+        let regexes = rules.compile_regexes(&mut unusable).map(Box::new);
         for (index, _) in &unusable {
             rules.entries[*index].usable = false;
         }
@@ -81,7 +87,12 @@ impl<R> HostRules<R> {
                 reason,
             }
         });
-        rules.unusable = unusable.collect();
+        rules.finder = Some(Box::new(Finder {
+            tree: rules.compile_tree(),
+            regexes,
+            indexes: rules.compile_indexes(),
+            unusable: unusable.collect(),
+        }));
         rules
     }
 
@@ -89,18 +100,40 @@ impl<R> HostRules<R> {
     #[inline]
     pub fn find(&self, request: &Request<'_>) -> Option<u32> {
         let path = request.head.path;
-        let place = self.tree.walk(path);
-        if let Some(found) = place.exact().and_then(|group| self.first(group, request)) {
+        let Some(finder) = &self.finder else {
+            return self.find_among_few(request);
+        };
+        let place = finder.tree.walk(path);
+        if let Some(found) = place.exact().and_then(|group| self.first(finder, group, request)) {
             return Some(found);
         }
-        if let Some(found) = self
+        if let Some(found) = finder
             .regexes
             .as_ref()
             .and_then(|regexes| self.first_regex(regexes, request))
         {
             return Some(found);
         }
-        place.prefixes().find_map(|group| self.first(group, request))
+        place
+            .prefixes()
+            .find_map(|group| self.first(finder, group, request))
+    }
+
+    /// Apart from [`HostRules::find`], which has no registers to spare. All entries are usable.
+    #[inline(never)]
+    fn find_among_few(&self, request: &Request<'_>) -> Option<u32> {
+        let path = request.head.path;
+        let fits = |(index, entry): &(usize, &Entry)| {
+            let below = entry.path == PathRank::Prefix(0) || is_below(path, self.path_of(*index as u32));
+            below && entry.check(request).is_ok()
+        };
+        let found = self.entries.iter().enumerate().find(fits);
+        found.map(|(index, _)| index as u32)
+    }
+
+    /// Matches that can't be used.
+    pub fn unusable(&self) -> &[Unusable] {
+        self.finder.as_ref().map_or(&[], |finder| &finder.unusable)
     }
 
     /// An entry with what it was made from.
@@ -117,19 +150,17 @@ impl<R> HostRules<R> {
     pub fn misses<'r>(&'r self, request: &Request<'_>) -> Vec<Option<Miss<'r>>> {
         let path = request.head.path;
         let mut by_regex = vec![false; self.entries.len()];
-        if let Some(regexes) = &self.regexes {
+        let regexes = self.finder.as_ref().and_then(|finder| finder.regexes.as_ref());
+        if let Some(regexes) = regexes {
             regexes.patterns.each_match(path.as_bytes(), |position| {
                 for entry in &regexes.entries[position] {
                     by_regex[*entry as usize] = true;
                 }
             });
         }
-        let path_matches = |index: usize| match &self.placed(index as u32).conditions.path {
-            PathMatch::Exact(text) => text == path,
-            PathMatch::Prefix(text) => path
-                .strip_prefix(elements(text))
-                .is_some_and(|rest| elements(text).is_empty() || rest.is_empty() || rest.starts_with('/')),
+        let path_matches = |index: usize| match self.path_of(index as u32) {
             PathMatch::Regex(_) => by_regex[index],
+            given => is_below(path, given),
         };
         let miss = |(index, entry): (usize, &'r Entry)| {
             if !entry.usable {
@@ -145,13 +176,13 @@ impl<R> HostRules<R> {
 
     /// The first entry of a group whose other conditions hold.
     #[inline]
-    fn first(&self, group: Group, request: &Request<'_>) -> Option<u32> {
+    fn first(&self, finder: &Finder, group: Group, request: &Request<'_>) -> Option<u32> {
         if (group.end - group.start) as usize > INDEX_FROM
-            && let Ok(index) = self
+            && let Ok(index) = finder
                 .indexes
                 .binary_search_by_key(&group.start, |(start, _)| *start)
         {
-            return self.indexes[index]
+            return finder.indexes[index]
                 .1
                 .first(request, |entry| self.holds(entry, request));
         }
@@ -178,6 +209,17 @@ impl<R> HostRules<R> {
         entry.usable && entry.check(request).is_ok()
     }
 
+    /// Whether trying one entry after the other is as quick as a [`Finder`], which takes more room than they do.
+    fn are_few(&self) -> bool {
+        let mut entries = 0..self.entries.len() as u32;
+        self.entries.len() <= FEW && !entries.any(|index| matches!(self.path_of(index), PathMatch::Regex(_)))
+    }
+
+    #[inline]
+    fn path_of(&self, index: u32) -> &PathMatch {
+        &self.placed(index).conditions.path
+    }
+
     fn compile_conditions(&mut self) -> Vec<(usize, String)> {
         let mut unusable = Vec::new();
         for (index, entry) in self.entries.iter_mut().enumerate() {
@@ -189,27 +231,37 @@ impl<R> HostRules<R> {
         unusable
     }
 
-    fn compile_tree(&mut self, unusable: &mut Vec<(usize, String)>) {
+    fn check_paths(&self, unusable: &mut Vec<(usize, String)>) {
+        for index in 0..self.entries.len() {
+            let fits = match self.path_of(index as u32) {
+                PathMatch::Exact(text) => text.starts_with('/'),
+                PathMatch::Prefix(text) => elements(text).is_empty() || text.starts_with('/'),
+                PathMatch::Regex(_) => true,
+            };
+            if !fits {
+                unusable.push((index, "the path does not begin with /".to_owned()));
+            }
+        }
+    }
+
+    fn compile_tree(&self) -> Tree {
         let mut growing = Growing::new();
         for group in self.groups() {
-            let placed = match &self.placed(group.start).conditions.path {
+            // What has no place in the tree is unusable anyway.
+            match self.path_of(group.start) {
                 PathMatch::Exact(text) => growing.exact(text, group),
                 PathMatch::Prefix(text) => growing.prefix(elements(text), group),
                 PathMatch::Regex(_) => true,
             };
-            if !placed {
-                let reason = "the path does not begin with /";
-                unusable.extend((group.start..group.end).map(|index| (index as usize, reason.to_owned())));
-            }
         }
-        self.tree = growing.finish();
+        growing.finish()
     }
 
     fn compile_regexes(&self, unusable: &mut Vec<(usize, String)>) -> Option<Regexes> {
         let mut texts: Vec<(&str, Vec<u32>)> = Vec::new();
         let mut known = HashMap::<&str, usize, RandomState>::default();
         for index in 0..self.entries.len() as u32 {
-            if let PathMatch::Regex(text) = &self.placed(index).conditions.path {
+            if let PathMatch::Regex(text) = self.path_of(index) {
                 let position = *known.entry(text).or_insert(texts.len());
                 if position == texts.len() {
                     texts.push((text, Vec::new()));
@@ -231,7 +283,7 @@ impl<R> HostRules<R> {
         Some(Regexes { patterns, entries })
     }
 
-    fn compile_indexes(&mut self) {
+    fn compile_indexes(&self) -> Box<[(u32, ValueIndex)]> {
         let large = |group: &Group| (group.end - group.start) as usize > INDEX_FROM;
         let index = |group: Group| {
             let entries = (group.start..group.end).map(|index| (index, self.placed(index).conditions));
@@ -244,22 +296,19 @@ impl<R> HostRules<R> {
             .filter_map(index)
             .collect();
         indexes.sort_unstable_by_key(|(start, _)| *start);
-        self.indexes = indexes.into();
+        indexes.into()
     }
 
     /// Runs of entries with the same exact path or prefix.
     fn groups(&self) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
         for index in 0..self.entries.len() as u32 {
-            let path = &self.placed(index).conditions.path;
+            let path = self.path_of(index);
             if matches!(path, PathMatch::Regex(_)) {
                 continue;
             }
             match groups.last_mut() {
-                Some(group)
-                    if group.end == index
-                        && same_path(&self.placed(group.start).conditions.path, path).is_eq() =>
-                {
+                Some(group) if group.end == index && same_path(self.path_of(group.start), path).is_eq() => {
                     group.end += 1;
                 }
                 _ => groups.push(Group {
@@ -330,6 +379,23 @@ fn same_path(a: &PathMatch, b: &PathMatch) -> Ordering {
         _ => PathRank::of(a).cmp(&PathRank::of(b)),
     }
 }
+
+/// Whether a path is what a match asks for; no expression does that.
+#[inline]
+fn is_below(path: &str, given: &PathMatch) -> bool {
+    match given {
+        PathMatch::Exact(text) => text == path,
+        PathMatch::Prefix(text) => {
+            let prefix = elements(text);
+            let rest = path.strip_prefix(prefix);
+            prefix.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        }
+        PathMatch::Regex(_) => false,
+    }
+}
+
+/// Up to this many entries, a tree would take longer than looking at each.
+const FEW: usize = 3;
 
 /// Up to this many entries of one path, trying one after the other is as quick.
 const INDEX_FROM: usize = 4;

@@ -29,8 +29,8 @@ impl<V: Clone> Names<V> {
     }
 
     /// The value of a name, to be changed; made if there is none.
-    pub fn entry(&mut self, name: &str, make: impl FnOnce() -> V) -> &mut V {
-        let hash = self.hasher.hash_one(name);
+    pub fn entry(&mut self, name: &Arc<str>, make: impl FnOnce() -> V) -> &mut V {
+        let hash = self.hasher.hash_one(&**name);
         let hasher = &self.hasher;
         let mut node = &mut self.root;
         let mut depth = 0;
@@ -41,10 +41,10 @@ impl<V: Clone> Names<V> {
                 Node::Leaf(table) => {
                     let found = table.entry(
                         hash,
-                        |(known, _)| **known == *name,
+                        |(known, _)| **known == **name,
                         |(known, _)| hasher.hash_one(&**known),
                     );
-                    return &mut found.or_insert_with(|| (name.into(), make())).into_mut().1;
+                    return &mut found.or_insert_with(|| (Arc::clone(name), make())).into_mut().1;
                 }
             }
             depth += 1;
@@ -150,7 +150,7 @@ mod tests {
     fn every_name_is_found_until_it_is_removed_and_copies_are_left_alone() {
         let mut names = Names::new();
         for number in 0..5000 {
-            *names.entry(&format!("host-{number}"), || 0) = number;
+            *names.entry(&format!("host-{number}").into(), || 0) = number;
         }
         let before = names.clone();
         for number in (0..5000).step_by(2) {
@@ -169,10 +169,10 @@ mod tests {
         for count in [500, 50_000] {
             let mut names = Names::new();
             for number in 0..count {
-                names.entry(&format!("host-{number}"), || Arc::new(number));
+                names.entry(&format!("host-{number}").into(), || Arc::new(number));
             }
             let before = names.clone();
-            *names.entry("host-7", || Arc::new(0)) = Arc::new(0);
+            *names.entry(&"host-7".into(), || Arc::new(0)) = Arc::new(0);
             let copied = before
                 .values()
                 .filter(|value| Arc::strong_count(value) > 1)

@@ -165,7 +165,7 @@ impl<R> Table<R> {
 
     /// Matches that can't be used.
     pub fn unusable(&self) -> impl Iterator<Item = &Unusable> {
-        self.hosts.values().flat_map(|rules| &rules.unusable)
+        self.hosts.values().flat_map(|rules| rules.unusable())
     }
 
     pub(crate) fn find_request<'t>(&'t self, request: &Request<'_>) -> Option<Found<'t, R>> {

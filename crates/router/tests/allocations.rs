@@ -68,7 +68,7 @@ fn bind() -> Bind {
         suffix: ".wild.example.com".into(),
         one_label,
     };
-    let hosts = || (0..50).map(|n| HostPattern::Exact(format!("host{n}.example.com")));
+    let hosts = || (0..50).map(|n| HostPattern::Exact(format!("host{n}.example.com").into()));
     Bind {
         address: BindAddress { ip: None, port: 80 },
         public_port: None,

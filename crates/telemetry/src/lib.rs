@@ -80,7 +80,7 @@ impl Telemetry {
     /// minutes after, so that counters go on over a change of plan. Ask when a plan is built, not per request.
     pub fn route(&self, labels: &RouteLabels<'_>) -> Arc<RouteMetrics> {
         self.routes.get(&RouteMetrics::key(labels), |key| {
-            RouteMetrics::new(key, labels, self.workers)
+            RouteMetrics::new(key, self.workers)
         })
     }
 

@@ -2,7 +2,7 @@
 
 use crate::Shard;
 use crate::cells::{Count, DurationSum, Durations, PerWorker};
-use std::sync::Arc;
+use crate::registry::Keyed;
 use std::time::Duration;
 
 /// Names a rule in labels: the user's object and its part.
@@ -21,10 +21,8 @@ pub struct RouteLabels<'a> {
 /// Metrics of one rule. Each worker writes a block of its own, made when it is first needed.
 #[derive(Debug)]
 pub struct RouteMetrics {
-    /// The four labels, joined; shared with the registry's key.
-    labels: Arc<str>,
-    /// Where the first three of them end.
-    ends: [u32; 3],
+    /// The four labels, joined.
+    key: Box<str>,
     blocks: PerWorker<Block>,
 }
 
@@ -110,15 +108,9 @@ impl RouteMetrics {
         [labels.kind, labels.namespace, labels.name, labels.rule].join("\0")
     }
 
-    pub(crate) fn new(key: Arc<str>, labels: &RouteLabels<'_>, workers: usize) -> Self {
-        let mut end = 0;
-        let ends = [labels.kind, labels.namespace, labels.name].map(|label| {
-            end += label.len() + 1;
-            end as u32 - 1
-        });
+    pub(crate) fn new(key: Box<str>, workers: usize) -> Self {
         Self {
-            labels: key,
-            ends,
+            key,
             blocks: PerWorker::new(workers),
         }
     }
@@ -136,9 +128,8 @@ impl RouteMetrics {
 
     /// Kind, namespace, name, rule.
     pub(crate) fn labels(&self) -> [&str; 4] {
-        let [a, b, c] = self.ends.map(|end| end as usize);
-        let text = &*self.labels;
-        [&text[..a], &text[a + 1..b], &text[b + 1..c], &text[c + 1..]]
+        let mut parts = self.key.splitn(4, '\0');
+        std::array::from_fn(|_| parts.next().unwrap_or_default())
     }
 
     /// Whether any worker ever counted something.
@@ -174,6 +165,12 @@ impl RouteMetrics {
     }
 }
 
+impl Keyed for RouteMetrics {
+    fn key(&self) -> &str {
+        &self.key
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,7 +183,7 @@ mod tests {
             name: "ü",
             rule: "rules[0]",
         };
-        let metrics = RouteMetrics::new(RouteMetrics::key(&labels).into(), &labels, 1);
+        let metrics = RouteMetrics::new(RouteMetrics::key(&labels).into(), 1);
         assert_eq!(metrics.labels(), ["HTTPRoute", "", "ü", "rules[0]"]);
     }
 

@@ -1,17 +1,18 @@
 //! Metrics of one stream route: streams, duration, bytes.
 
 use crate::cells::{Count, DurationSum, Durations, PerWorker};
+use crate::registry::Keyed;
 use crate::route::RouteLabels;
 use crate::{RouteMetrics, Shard};
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Metrics of one rule for streams. Each worker writes a block of its own, made when it is first needed.
 #[derive(Debug)]
 pub struct StreamMetrics {
-    /// The four labels, joined; shared with the registry's key.
-    key: Arc<str>,
+    /// The four labels, joined.
+    key: Box<str>,
     blocks: PerWorker<Block>,
 }
 
@@ -43,7 +44,7 @@ impl StreamMetrics {
         RouteMetrics::key(labels)
     }
 
-    pub(crate) fn new(key: Arc<str>, workers: usize) -> Self {
+    pub(crate) fn new(key: Box<str>, workers: usize) -> Self {
         Self {
             key,
             blocks: PerWorker::new(workers),
@@ -102,6 +103,12 @@ impl StreamMetrics {
 
     pub(crate) fn duration(&self) -> DurationSum {
         DurationSum::of(self.blocks.used().map(|block| &block.duration))
+    }
+}
+
+impl Keyed for StreamMetrics {
+    fn key(&self) -> &str {
+        &self.key
     }
 }
 

@@ -2,13 +2,13 @@
 
 use crate::Shard;
 use crate::cells::{Count, DurationSum, Durations, PerWorker};
-use std::sync::Arc;
+use crate::registry::Keyed;
 use std::time::Duration;
 
 /// Metrics of one upstream. Each worker writes a block of its own, made when it is first needed.
 #[derive(Debug)]
 pub struct UpstreamMetrics {
-    id: Arc<str>,
+    id: Box<str>,
     blocks: PerWorker<Block>,
 }
 
@@ -32,7 +32,7 @@ pub struct UpstreamGauges<'a> {
 }
 
 impl UpstreamMetrics {
-    pub(crate) fn new(id: Arc<str>, workers: usize) -> Self {
+    pub(crate) fn new(id: Box<str>, workers: usize) -> Self {
         Self {
             id,
             blocks: PerWorker::new(workers),
@@ -83,5 +83,11 @@ impl UpstreamMetrics {
 
     pub(crate) fn retries(&self) -> u64 {
         self.blocks.used().map(|block| block.retries.get()).sum()
+    }
+}
+
+impl Keyed for UpstreamMetrics {
+    fn key(&self) -> &str {
+        &self.id
     }
 }

@@ -169,11 +169,11 @@ pub fn covers(certificate: &Certificate, host: &HostPattern) -> bool {
     let names = || certificate.names.iter().map(String::as_str);
     match host {
         HostPattern::Any => true,
-        HostPattern::Wildcard { suffix, .. } => names().any(|name| name.strip_prefix('*') == Some(suffix)),
+        HostPattern::Wildcard { suffix, .. } => names().any(|name| name.strip_prefix('*') == Some(&**suffix)),
         HostPattern::Exact(host) => {
             // RFC 6125 §6.4.3: the star stands for the whole leftmost label and for nothing else.
             let parent = host.find('.').map(|dot| &host[dot..]);
-            names().any(|name| name == host || (parent.is_some() && name.strip_prefix('*') == parent))
+            names().any(|name| *name == **host || (parent.is_some() && name.strip_prefix('*') == parent))
         }
     }
 }

@@ -81,8 +81,8 @@ impl Read {
     }
 }
 
-/// Slices by what they belong to.
-pub(crate) type SlicesByOwner = BTreeMap<BackendObject, BTreeMap<Key, Arc<EndpointSlice>>>;
+/// Slices by what they belong to, in order of their names; most owners have one.
+pub(crate) type SlicesByOwner = BTreeMap<BackendObject, Vec<Arc<EndpointSlice>>>;
 
 /// What was seen of the objects until the last translation, and what follows from them alone.
 #[derive(Debug, Default)]
@@ -315,7 +315,7 @@ impl Seen {
         let mut owners = BTreeSet::new();
         if let Some(owner) = self.owners.remove(key) {
             if let Some(slices) = self.slices.get_mut(&owner) {
-                slices.remove(key);
+                slices.retain(|slice| slice.metadata.name != key.name);
                 if slices.is_empty() {
                     self.slices.remove(&owner);
                 }
@@ -326,7 +326,9 @@ impl Seen {
             && let Some(owner) = owner_of(slice)
         {
             let slices = self.slices.entry(owner.clone()).or_default();
-            slices.insert(key.clone(), Arc::clone(slice));
+            let at = slices.partition_point(|other| other.metadata.name < key.name);
+            slices.insert(at, Arc::clone(slice));
+            slices.shrink_to_fit();
             self.owners.insert(key.clone(), owner.clone());
             owners.insert(owner);
         }
@@ -358,7 +360,7 @@ impl Seen {
 
 fn owner_of(slice: &EndpointSlice) -> Option<BackendObject> {
     let labels = &slice.metadata.labels;
-    let key = |name: &String| Key::new(Arc::clone(&slice.metadata.namespace), name.as_str());
+    let key = |name: &str| Key::new(Arc::clone(&slice.metadata.namespace), name);
     match (labels.get(SERVICE_NAME_LABEL), labels.get(XBACKEND_NAME_LABEL)) {
         (Some(name), _) => Some(BackendObject::Service(key(name))),
         (None, Some(name)) => Some(BackendObject::XBackend(key(name))),

@@ -17,12 +17,12 @@ pub enum Star {
 pub fn parse(text: &str, star: Star) -> Result<HostPattern, HostError> {
     let lower = text.to_ascii_lowercase();
     match lower.strip_prefix('*') {
-        None => check(&lower).map(|()| HostPattern::Exact(lower)),
+        None => check(&lower).map(|()| HostPattern::Exact(lower.into())),
         Some(suffix) => {
             let domain = suffix.strip_prefix('.').ok_or(HostError::Star)?;
             check(domain)?;
             Ok(HostPattern::Wildcard {
-                suffix: suffix.to_owned(),
+                suffix: suffix.into(),
                 one_label: star == Star::OneLabel,
             })
         }

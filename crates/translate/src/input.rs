@@ -15,7 +15,7 @@ use api::networking::{Ingress, IngressClass};
 use api::pod::Pod;
 use api::policy::BackendTLSPolicy;
 use api::telemetry::XTelemetryPolicy;
-use api::{Meta, Resource};
+use api::{Meta, Resource, Texts};
 use ipnet::IpNet;
 use ir::Origin;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -358,11 +358,11 @@ fn complete<'de, T: Resource + Deserialize<'de>, D: Deserializer<'de>>(
     let meta = object.meta_mut();
     // The whole object once more, which nobody reads.
     meta.annotations
-        .remove("kubectl.kubernetes.io/last-applied-configuration");
+        .retain(|name| name != "kubectl.kubernetes.io/last-applied-configuration");
     if T::KIND == HTTPRoute::KIND {
         // There may be many thousands, and nothing depends on what is written on them but our own annotations.
-        meta.labels = BTreeMap::new();
-        meta.annotations.retain(|name, _| name.starts_with(PREFIX));
+        meta.labels = Texts::default();
+        meta.annotations.retain(|name| name.starts_with(PREFIX));
     }
     Ok(object)
 }

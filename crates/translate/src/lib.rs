@@ -433,7 +433,7 @@ fn share_ingress(
         let status = ObjectStatus {
             origin: key.origin("Ingress"),
             generation: ingress.metadata.generation,
-            status: Status::Ingress(status),
+            status: Status::Ingress(Box::new(status)),
         };
         output::share_with(status, previous.and_then(|previous| previous.status.as_ref()))
     });

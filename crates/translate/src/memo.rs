@@ -14,7 +14,8 @@ use std::hash::{BuildHasher, Hash, RandomState};
 #[derive(Debug)]
 pub(crate) struct Memo<K, V> {
     numbers: hashbrown::HashTable<u32>,
-    units: Vec<Option<Unit<K, V>>>,
+    /// In runs, so that many units take no more room than they need, and don't move.
+    units: Vec<Vec<Option<Unit<K, V>>>>,
     free: Vec<u32>,
     readers: HashMap<ReadId, Readers>,
     hasher: RandomState,
@@ -30,14 +31,14 @@ pub(crate) struct Unit<K, V> {
 
 /// Numbers of units. Most things are read by one or by very many.
 #[derive(Debug)]
-#[expect(
-    clippy::box_collection,
-    reason = "there is an entry for each thing that was read, and few have many readers"
-)]
 enum Readers {
     One(u32),
-    Many(Box<BTreeSet<u32>>),
+    Many(Box<Numbers>),
 }
+
+/// Many numbers, most of them close to others: by every 64th number, a bit for each from there on.
+#[derive(Debug, Default)]
+struct Numbers(BTreeMap<u32, u64>);
 
 impl<K, V> Default for Memo<K, V> {
     fn default() -> Self {
@@ -60,7 +61,7 @@ impl<K: Ord + Hash + Clone, V> Memo<K, V> {
                 None => {}
                 Some(Readers::One(number)) => dirty.extend(self.key_of(*number)),
                 Some(Readers::Many(numbers)) => {
-                    dirty.extend(numbers.iter().filter_map(|number| self.key_of(*number)));
+                    dirty.extend(numbers.iter().filter_map(|number| self.key_of(number)));
                 }
             }
         }
@@ -70,21 +71,22 @@ impl<K: Ord + Hash + Clone, V> Memo<K, V> {
     /// The result of a unit.
     pub fn get(&self, key: &K) -> Option<&V> {
         let number = self.number(key)?;
-        self.units[number as usize].as_ref().map(|unit| &unit.value)
+        self.unit(number).map(|unit| &unit.value)
     }
 
     /// Every result, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.units.iter().flatten().map(|unit| (&unit.key, &unit.value))
+        self.units
+            .iter()
+            .flatten()
+            .flatten()
+            .map(|unit| (&unit.key, &unit.value))
     }
 
     /// Remembers a result; hands back what was there before.
     pub fn put(&mut self, key: K, value: V, kept: Kept) -> Option<Unit<K, V>> {
         let old = self.take(&key);
-        let number = self.free.pop().unwrap_or_else(|| {
-            self.units.push(None);
-            self.units.len() as u32 - 1
-        });
+        let number = self.free.pop().unwrap_or_else(|| self.add());
         for read in &kept.reads {
             match self.readers.entry(*read) {
                 hash_map::Entry::Vacant(entry) => {
@@ -94,7 +96,7 @@ impl<K: Ord + Hash + Clone, V> Memo<K, V> {
             }
         }
         let hash = self.hasher.hash_one(&key);
-        self.units[number as usize] = Some(Unit { key, value, kept });
+        *place(&mut self.units, number) = Some(Unit { key, value, kept });
         let Self {
             numbers,
             units,
@@ -102,7 +104,7 @@ impl<K: Ord + Hash + Clone, V> Memo<K, V> {
             ..
         } = self;
         numbers.insert_unique(hash, number, |number| {
-            let unit = units[*number as usize].as_ref();
+            let unit = units[*number as usize / RUN][*number as usize % RUN].as_ref();
             unit.map_or(0, |unit| hasher.hash_one(&unit.key))
         });
         old
@@ -117,7 +119,7 @@ impl<K: Ord + Hash + Clone, V> Memo<K, V> {
         if let Ok(entry) = entry {
             entry.remove();
         }
-        let unit = self.units[number as usize].take()?;
+        let unit = place(&mut self.units, number).take()?;
         for read in &unit.kept.reads {
             if let hash_map::Entry::Occupied(mut entry) = self.readers.entry(*read)
                 && entry.get_mut().remove(number)
@@ -130,22 +132,51 @@ impl<K: Ord + Hash + Clone, V> Memo<K, V> {
     }
 
     fn number(&self, key: &K) -> Option<u32> {
-        let unit = |number: u32| self.units[number as usize].as_ref();
-        let same = |number: &u32| unit(*number).is_some_and(|unit| unit.key == *key);
+        let same = |number: &u32| self.unit(*number).is_some_and(|unit| unit.key == *key);
         self.numbers.find(self.hasher.hash_one(key), same).copied()
     }
 
     fn key_of(&self, number: u32) -> Option<K> {
-        let unit = self.units[number as usize].as_ref();
-        unit.map(|unit| unit.key.clone())
+        self.unit(number).map(|unit| unit.key.clone())
+    }
+
+    fn unit(&self, number: u32) -> Option<&Unit<K, V>> {
+        self.units[number as usize / RUN][number as usize % RUN].as_ref()
+    }
+
+    /// A place for one more unit.
+    fn add(&mut self) -> u32 {
+        if self.units.last().is_none_or(|last| last.len() == RUN) {
+            // The first run grows as a list does: most memos have few units.
+            let room = if self.units.is_empty() { 0 } else { RUN };
+            self.units.push(Vec::with_capacity(room));
+        }
+        let before = (self.units.len() - 1) * RUN;
+        let last = self.units.last_mut().map_or(0, |last| {
+            last.push(None);
+            last.len() - 1
+        });
+        (before + last) as u32
     }
 }
+
+fn place<T>(units: &mut [Vec<T>], number: u32) -> &mut T {
+    &mut units[number as usize / RUN][number as usize % RUN]
+}
+
+/// Units in a run.
+const RUN: usize = 64;
 
 impl Readers {
     fn add(&mut self, number: u32) {
         match self {
-            Self::One(first) => *self = Self::Many(Box::new(BTreeSet::from([*first, number]))),
-            Self::Many(numbers) => drop(numbers.insert(number)),
+            Self::One(first) => {
+                let mut numbers = Numbers::default();
+                numbers.insert(*first);
+                numbers.insert(number);
+                *self = Self::Many(Box::new(numbers));
+            }
+            Self::Many(numbers) => numbers.insert(number),
         }
     }
 
@@ -154,10 +185,35 @@ impl Readers {
         match self {
             Self::One(only) => *only == number,
             Self::Many(numbers) => {
-                numbers.remove(&number);
-                numbers.is_empty()
+                numbers.remove(number);
+                numbers.0.is_empty()
             }
         }
+    }
+}
+
+impl Numbers {
+    fn insert(&mut self, number: u32) {
+        *self.0.entry(number / 64).or_default() |= 1 << (number % 64);
+    }
+
+    fn remove(&mut self, number: u32) {
+        if let Entry::Occupied(mut entry) = self.0.entry(number / 64) {
+            *entry.get_mut() &= !(1 << (number % 64));
+            if *entry.get() == 0 {
+                entry.remove();
+            }
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u32> {
+        let bits = |(at, mask): (&u32, &u64)| {
+            let (at, mask) = (*at, *mask);
+            (0..64)
+                .filter(move |bit| mask & (1 << bit) != 0)
+                .map(move |bit| at * 64 + bit)
+        };
+        self.0.iter().flat_map(bits)
     }
 }
 
@@ -217,5 +273,25 @@ impl<K: Ord, V> Counted<K, V> {
     /// Every member, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.members.iter().map(|(key, (value, _))| (key, value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Numbers;
+
+    #[test]
+    fn numbers_come_back_in_order_until_they_are_removed() {
+        let mut numbers = Numbers::default();
+        for number in [700, 0, 63, 64, 65, 63, u32::MAX] {
+            numbers.insert(number);
+        }
+        numbers.remove(64);
+        numbers.remove(128);
+        assert!(numbers.iter().eq([0, 63, 65, 700, u32::MAX]));
+        for number in [0, 63, 65, 700, u32::MAX] {
+            numbers.remove(number);
+        }
+        assert!(numbers.0.is_empty());
     }
 }

@@ -150,7 +150,7 @@ pub enum Status {
     /// Of a policy.
     Policy(Box<PolicyStatus>),
     /// Of an Ingress.
-    Ingress(IngressStatus),
+    Ingress(Box<IngressStatus>),
 }
 
 impl Serialize for Status {

@@ -18,7 +18,7 @@ impl OwnAnnotations {
     /// Reads them. What can't be understood is reported and not applied.
     pub fn read(scope: &mut Scope<'_>, kind: &str, metadata: &Meta) -> Self {
         let mut own = Self::default();
-        for (annotation, value) in &metadata.annotations {
+        for (annotation, value) in metadata.annotations.iter() {
             let Some(name) = annotation.strip_prefix(PREFIX) else {
                 continue;
             };

@@ -195,7 +195,7 @@ impl<'a> Scope<'a> {
     ) -> impl Iterator<Item = &'a Arc<EndpointSlice>> + use<'a> {
         self.read(&Read::Slices(owner.clone()));
         let slices = self.world.seen.slices.get(owner);
-        slices.into_iter().flat_map(BTreeMap::values)
+        slices.into_iter().flatten()
     }
 
     /// An XBackend.

@@ -16,7 +16,7 @@ pub(crate) fn serves(scope: &mut Scope<'_>, namespace: &Arc<str>) -> bool {
 pub(crate) fn takes(scope: &mut Scope<'_>, selector: &LabelSelector, name: &Arc<str>) -> bool {
     let namespace = scope.namespace(name);
     let mut labels = namespace
-        .map(|namespace| namespace.metadata.labels.clone())
+        .map(|namespace| BTreeMap::from(&namespace.metadata.labels))
         .unwrap_or_default();
     labels.insert("kubernetes.io/metadata.name".into(), name.to_string());
     selects(selector, &labels)

@@ -47,7 +47,7 @@ fn line(snapshot: &Snapshot, bind: &Bind, open: &[(BindAddress, SocketAddr)]) ->
     let name = match &host {
         HostPattern::Any if tls => default_name(snapshot, bind),
         HostPattern::Any => None,
-        HostPattern::Exact(name) => Some(name.clone()),
+        HostPattern::Exact(name) => Some(name.to_string()),
         HostPattern::Wildcard { suffix, .. } => Some(format!("any{suffix}")),
     };
     let scheme = if tls { "https" } else { "http" };

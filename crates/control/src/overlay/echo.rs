@@ -64,7 +64,7 @@ pub(super) fn x_backends(
             let own = &pod.metadata.labels;
             let mut wanted = selector.match_labels.iter();
             pod.metadata.namespace == key.namespace
-                && wanted.all(|(name, value)| own.get(name) == Some(value))
+                && wanted.all(|(name, value)| own.get(name) == Some(value.as_str()))
         };
         let owner = (key.clone(), XBACKEND_NAME_LABEL);
         let has_slice = slices

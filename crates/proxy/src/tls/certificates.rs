@@ -113,16 +113,13 @@ impl Certificates {
         for (pattern, candidates) in &parts {
             match pattern {
                 HostPattern::Exact(name) => {
-                    add(all.exact.entry(name.as_str().into()).or_default(), candidates);
+                    add(all.exact.entry((&**name).into()).or_default(), candidates);
                 }
                 HostPattern::Wildcard { suffix, one_label } => {
-                    add(
-                        all.one_label.entry(suffix.as_str().into()).or_default(),
-                        candidates,
-                    );
+                    add(all.one_label.entry((&**suffix).into()).or_default(), candidates);
                     if !one_label {
                         add(
-                            all.several_labels.entry(suffix.as_str().into()).or_default(),
+                            all.several_labels.entry((&**suffix).into()).or_default(),
                             candidates,
                         );
                     }

@@ -62,7 +62,9 @@ pub(crate) fn endpoints(
 
 fn has(pod: &Pod, labels: &BTreeMap<String, String>) -> bool {
     let own = &pod.metadata.labels;
-    labels.iter().all(|(name, value)| own.get(name) == Some(value))
+    labels
+        .iter()
+        .all(|(name, value)| own.get(name) == Some(value.as_str()))
 }
 
 /// A Pod's first address: its others lead to the same.

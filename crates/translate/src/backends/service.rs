@@ -121,11 +121,11 @@ fn settings(
         retry_budget,
         ..UpstreamSettings::clone(scope.upstream_settings())
     };
-    for (name, value) in &service.metadata.annotations {
+    for (name, value) in service.metadata.annotations.iter() {
         let Some(ours) = name.strip_prefix(PREFIX) else {
             continue;
         };
-        let wrong = match (ours, value.as_str()) {
+        let wrong = match (ours, value) {
             ("proxy-protocol", "v1") => {
                 settings.proxy_protocol = Some(ProxyProtocol::V1);
                 continue;

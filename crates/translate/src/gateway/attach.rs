@@ -30,6 +30,8 @@ pub(crate) struct Attachment {
 pub(crate) struct Attaching<'r> {
     /// `HTTPRoute`
     pub kind: &'static str,
+    /// The route.
+    pub origin: &'r Origin,
     pub metadata: &'r Meta,
     pub parents: &'r [ParentRef],
     /// `spec.useDefaultGateways`
@@ -41,18 +43,17 @@ pub(crate) struct Attaching<'r> {
 /// Tries every parentRef, and default Gateways if the route asks for them; those that don't lead to a Gateway of ours are
 /// left out.
 pub(crate) fn attach(scope: &mut Scope<'_>, route: Attaching<'_>) -> Vec<Attachment> {
-    let origin = Key::of(route.metadata).origin(route.kind);
     let mut attachments = Vec::new();
     for (index, parent) in route.parents.iter().enumerate() {
         let field = format!("spec.parentRefs[{index}]");
-        attachments.extend(attach_to(scope, route, &origin, parent, field));
+        attachments.extend(attach_to(scope, route, parent, field));
     }
-    let defaults = defaults(scope, route, &origin);
+    let defaults = defaults(scope, route);
     if !defaults.is_empty() {
         let all = |scope: &mut Scope<'_>| -> Vec<Attachment> {
             let attached = defaults
                 .iter()
-                .filter_map(|parent| attach_to(scope, route, &origin, parent, DEFAULTS.to_owned()));
+                .filter_map(|parent| attach_to(scope, route, parent, DEFAULTS.to_owned()));
             attached.collect()
         };
         // That not every one of them fits is no mistake of the route's; that none does is.
@@ -70,16 +71,10 @@ pub(crate) fn attach(scope: &mut Scope<'_>, route: Attaching<'_>) -> Vec<Attachm
 fn attach_to(
     scope: &mut Scope<'_>,
     route: Attaching<'_>,
-    origin: &Origin,
     parent: &ParentRef,
     field: String,
 ) -> Option<Attachment> {
-    let mut tried = Try {
-        scope,
-        route,
-        origin,
-        field,
-    };
+    let mut tried = Try { scope, route, field };
     let (holder, found) = tried.parent(parent)?;
     let found = found.and_then(|listeners| tried.listeners(listeners, &holder, parent, route.hostnames));
     let (listeners, refused) = match found {
@@ -95,7 +90,8 @@ fn attach_to(
 }
 
 /// The default Gateways of ours for a route that asks for them, as if it named them; those that it names itself are left out.
-fn defaults(scope: &mut Scope<'_>, route: Attaching<'_>, origin: &Origin) -> Vec<ParentRef> {
+fn defaults(scope: &mut Scope<'_>, route: Attaching<'_>) -> Vec<ParentRef> {
+    let origin = route.origin;
     match route.defaults {
         None | Some(DefaultScope::None) => return Vec::new(),
         Some(DefaultScope::All) => {}
@@ -142,7 +138,6 @@ const DEFAULTS: &str = "spec.useDefaultGateways";
 struct Try<'s, 'a> {
     scope: &'s mut Scope<'a>,
     route: Attaching<'s>,
-    origin: &'s Origin,
     field: String,
 }
 
@@ -310,7 +305,7 @@ impl<'a> Try<'_, 'a> {
     }
 
     fn report(&mut self, code: Code, message: &str, hint: &str) {
-        let diagnostic = Diagnostic::new(code, self.origin.clone(), self.field.as_str(), message);
+        let diagnostic = Diagnostic::new(code, self.route.origin.clone(), self.field.as_str(), message);
         self.scope.report(diagnostic.hint(hint));
     }
 }

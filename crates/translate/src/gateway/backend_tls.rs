@@ -154,7 +154,7 @@ pub(crate) fn read(scope: &mut Scope<'_>, asked: &Validation<'_>, tell: bool) ->
         verdict.refused.get_or_insert(Wrong::new("Invalid", message));
     };
     let hostname = match hosts::parse(&validation.hostname, Star::Labels) {
-        Ok(HostPattern::Exact(name)) => name.clone(),
+        Ok(HostPattern::Exact(name)) => name.to_string(),
         _ => {
             let message = format!("\"{}\" is not the name of a host", validation.hostname);
             refuse(

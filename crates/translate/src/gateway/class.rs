@@ -71,7 +71,11 @@ pub(crate) fn translate(
 /// The release of Gateway API whose CRDs are installed, where a cluster tells.
 fn release(scope: &mut Scope<'_>) -> Option<String> {
     let definition = scope.definition(GATEWAY_CLASSES)?;
-    definition.metadata.annotations.get(BUNDLE_VERSION).cloned()
+    definition
+        .metadata
+        .annotations
+        .get(BUNDLE_VERSION)
+        .map(str::to_owned)
 }
 
 /// Whether these CRDs are of a release that Narthex was tested with. It serves others as well as it can.

@@ -125,7 +125,7 @@ fn origin(text: &str) -> Option<CorsOrigin> {
     };
     let host = match host {
         "*" => HostPattern::Any,
-        host if host.parse::<std::net::Ipv4Addr>().is_ok() => HostPattern::Exact(host.to_owned()),
+        host if host.parse::<std::net::Ipv4Addr>().is_ok() => HostPattern::Exact(host.into()),
         host => hosts::parse(host, Star::Labels).ok()?,
     };
     Some(CorsOrigin {

@@ -398,7 +398,7 @@ fn hostname(given: Option<&str>, field: &'static str) -> Result<Option<String>, 
         )
     };
     match hosts::parse(text, Star::Labels) {
-        Ok(HostPattern::Exact(name)) => Ok(Some(name)),
+        Ok(HostPattern::Exact(name)) => Ok(Some(name.to_string())),
         Ok(_) => Err(wrong("is a wildcard".into())),
         Err(error) => Err(wrong(error.to_string())),
     }

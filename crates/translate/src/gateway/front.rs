@@ -116,7 +116,7 @@ const CLASS_LABEL: &str = "gateway.networking.k8s.io/gateway-class-name";
 fn is_ours(settings: &Settings, service: &Service, gateway: &Gateway) -> bool {
     let has = |label: &str, value: &str| {
         let labels = &service.metadata.labels;
-        labels.get(label).is_some_and(|is| *is == label_value(value))
+        labels.get(label).is_some_and(|is| is == label_value(value))
     };
     has(OWNER_LABEL, &settings.gateway_controller) && has(GATEWAY_LABEL, &gateway.metadata.name)
 }

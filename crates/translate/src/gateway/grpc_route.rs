@@ -7,6 +7,7 @@ use api::gateway::{
     HttpRouteRule, HttpRouteSpec, PathMatchType, ValueMatchType,
 };
 use ir::{Code, Diagnostic};
+use std::sync::Arc;
 
 /// The kind.
 pub(crate) const KIND: &str = "GRPCRoute";
@@ -19,8 +20,8 @@ pub(crate) fn as_http(scope: &mut Scope<'_>, route: &GRPCRoute) -> HTTPRoute {
     HTTPRoute {
         metadata: route.metadata.clone(),
         spec: HttpRouteSpec {
-            parent_refs: route.spec.parent_refs.as_slice().into(),
-            use_default_gateways: route.spec.use_default_gateways.clone(),
+            parent_refs: Arc::new(route.spec.parent_refs.clone()),
+            use_default_gateways: route.spec.use_default_gateways.clone().map(Box::new),
             hostnames: route.spec.hostnames.as_slice().into(),
             rules: route.spec.rules.iter().map(rule).collect(),
         },
@@ -59,7 +60,7 @@ fn rule(given: &GrpcRouteRule) -> HttpRouteRule {
             })
             .collect(),
         filters: given.filters.as_slice().into(),
-        backend_refs: given.backend_refs.clone(),
+        backend_refs: given.backend_refs.as_slice().into(),
         session_persistence: given.session_persistence.clone(),
         ..HttpRouteRule::default()
     }

@@ -54,7 +54,7 @@ impl Reversed {
     fn of(pattern: &HostPattern) -> Self {
         let (name, star) = match pattern {
             HostPattern::Any => ("", true),
-            HostPattern::Exact(name) => (name.as_str(), false),
+            HostPattern::Exact(name) => (&**name, false),
             HostPattern::Wildcard { suffix, .. } => (suffix.trim_start_matches('.'), true),
         };
         let mut labels = String::with_capacity(name.len() + 1);

@@ -27,9 +27,10 @@ pub(crate) fn translate(
     let hostnames = hostnames(scope, &route.spec.hostnames, &origin);
     let attaching = Attaching {
         kind,
+        origin: &origin,
         metadata: &route.metadata,
         parents: &route.spec.parent_refs,
-        defaults: route.spec.use_default_gateways.as_ref(),
+        defaults: route.spec.use_default_gateways.as_deref(),
         hostnames: hostnames.as_deref().unwrap_or(&[HostPattern::Any]),
     };
     let attachments = attach(scope, attaching);
@@ -37,7 +38,7 @@ pub(crate) fn translate(
         // No parent of ours: not our business, and no word about its rules.
         return RouteUnit::foreign();
     }
-    let read = rules(scope, (kind, route));
+    let read = rules(scope, (kind, route), &origin);
     let refused = match &hostnames {
         Err(wrong) => Some(wrong.clone()),
         Ok(_) => read.refused.clone(),
@@ -203,7 +204,7 @@ struct Rules {
     unresolved: Option<Wrong>,
 }
 
-fn rules(scope: &mut Scope<'_>, (kind, route): (&'static str, &HTTPRoute)) -> Rules {
+fn rules(scope: &mut Scope<'_>, (kind, route): (&'static str, &HTTPRoute), origin: &Origin) -> Rules {
     let default = [HttpRouteRule::default()];
     let given: &[HttpRouteRule] = if route.spec.rules.is_empty() {
         &default
@@ -217,7 +218,7 @@ fn rules(scope: &mut Scope<'_>, (kind, route): (&'static str, &HTTPRoute)) -> Ru
     let own = OwnAnnotations::read(scope, kind, &route.metadata);
     let mut wrong: Vec<(usize, Wrong)> = Vec::new();
     for (index, rule) in given.iter().enumerate() {
-        let translated = rule::translate(scope, (kind, route), index, rule, own.tunnel_idle);
+        let translated = rule::translate(scope, (kind, origin, route), index, rule, own.tunnel_idle);
         all.kept.extend(translated.rule);
         wrong.extend(translated.refused.map(|wrong| (index, wrong)));
         if all.unresolved.is_none() {

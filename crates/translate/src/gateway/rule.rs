@@ -2,7 +2,6 @@
 
 use super::{backend, durations, filters, matches, retry, session};
 use crate::conditions::Wrong;
-use crate::input::Key;
 use crate::scope::Scope;
 use api::gateway::{HTTPRoute, HttpRouteRule};
 use ir::{Action, Code, Diagnostic, Filter, Match, Origin, PathMatch, Rule, Target, Timeouts};
@@ -45,12 +44,11 @@ pub(crate) struct Look<'s, 'a> {
 /// Translates the rule at `index` of a route, whose tunnels may be silent for so long.
 pub(crate) fn translate(
     scope: &mut Scope<'_>,
-    (kind, route): (&'static str, &HTTPRoute),
+    (kind, object, route): (&'static str, &Origin, &HTTPRoute),
     index: usize,
     rule: &HttpRouteRule,
     tunnel_idle: Option<Duration>,
 ) -> Translated {
-    let object = Key::of(&route.metadata).origin(kind);
     let mut look = Look {
         scope,
         route,

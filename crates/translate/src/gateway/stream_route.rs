@@ -85,6 +85,7 @@ pub(crate) fn translate(
     let hostnames = hostnames(scope, given.hostnames, &origin);
     let attaching = Attaching {
         kind: given.kind,
+        origin: &origin,
         metadata: given.metadata,
         parents: given.parents,
         defaults: given.defaults,

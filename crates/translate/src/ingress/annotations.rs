@@ -8,7 +8,7 @@ use ir::{Code, Diagnostic, Severity};
 /// Reports every ingress-nginx annotation of an Ingress that is not honoured.
 pub(super) fn report(scope: &mut Scope<'_>, ingress: &Ingress) {
     let origin = Key::of(&ingress.metadata).origin("Ingress");
-    for annotation in ingress.metadata.annotations.keys() {
+    for (annotation, _) in ingress.metadata.annotations.iter() {
         let Some(name) = annotation.strip_prefix(NGINX_PREFIX) else {
             continue;
         };
@@ -66,7 +66,7 @@ pub(super) fn ssl_redirect(scope: &mut Scope<'_>, ingress: &Ingress) -> bool {
     let Some(value) = ingress.metadata.annotations.get(&name) else {
         return true;
     };
-    match value.as_str() {
+    match value {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => true,
         "0" | "f" | "F" | "FALSE" | "false" | "False" => false,
         _ => {

@@ -17,10 +17,7 @@ pub(super) fn not_ours(scope: &mut Scope<'_>, ingress: &Ingress) -> Option<Diagn
     let (name, field) = match (spec, annotation) {
         // The API server refuses an Ingress with two different ones; the field is the newer.
         (Some(name), _) if !name.is_empty() => (name, "spec.ingressClassName".to_owned()),
-        (_, Some(name)) if !name.is_empty() => (
-            name.as_str(),
-            format!("metadata.annotations[{CLASS_ANNOTATION:?}]"),
-        ),
+        (_, Some(name)) if !name.is_empty() => (name, format!("metadata.annotations[{CLASS_ANNOTATION:?}]")),
         _ => return by_default(scope, ingress),
     };
     let settings = scope.settings();

@@ -18,10 +18,10 @@ pub(super) fn pattern(host: &str) -> Result<HostPattern, &'static str> {
     };
     check_name(host, name)?;
     Ok(if name.len() == host.len() {
-        HostPattern::Exact(host.to_owned())
+        HostPattern::Exact(host.into())
     } else {
         HostPattern::Wildcard {
-            suffix: format!(".{name}"),
+            suffix: format!(".{name}").into(),
             one_label: true,
         }
     })
