@@ -115,7 +115,7 @@ impl Case {
 }
 
 fn case(kind: &str, size: usize) -> Result<Case, String> {
-    let exact = |name: String| vec![HostPattern::Exact(name)];
+    let exact = |name: String| vec![HostPattern::Exact(name.into())];
     let mut tenant = String::new();
     let mut requests = Vec::new();
     // The same few positions of every table, so that sizes can be compared.
