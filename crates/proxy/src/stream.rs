@@ -172,11 +172,7 @@ impl AsyncRead for Stream {
 }
 
 /// Reads once, if there is news of the socket. `None`: there is nothing to be read.
-#[allow(
-    clippy::inline_always,
-    reason = "a third of what it takes would be the call and its answer in memory"
-)]
-#[inline(always)]
+#[inline]
 fn read_now(tcp: &TcpStream, room: &mut [u8]) -> Option<io::Result<usize>> {
     let mut came = 0;
     let outcome = tcp.try_io(Interest::READABLE, || {
