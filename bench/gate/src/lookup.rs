@@ -116,7 +116,7 @@ fn route(number: usize) -> Route {
     });
     Route {
         created: 0,
-        hostnames: [HostPattern::Exact(host(number))].into(),
+        hostnames: [HostPattern::Exact(host(number).into())].into(),
         rules: rules.collect(),
         origin: origin.clone(),
     }
