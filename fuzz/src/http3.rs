@@ -33,7 +33,7 @@ pub fn http3_frames(bytes: &[u8]) {
 pub fn qpack(bytes: &[u8]) {
     let mut fields: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     let read = qpack::decode(bytes, LIMIT, |_, name, value| {
-        fields.push((name.to_vec(), value.to_vec()))
+        fields.push((name.to_vec(), value.to_vec()));
     });
     let size: usize = fields
         .iter()

@@ -13,8 +13,8 @@ use tokio::io::ReadBuf;
 pub enum Inbound {
     /// Over HTTP/2.
     Http2(h2::Inbound),
-    /// Over HTTP/3.
-    Http3(h3::Inbound),
+    /// Over HTTP/3. Boxed: it is much larger.
+    Http3(Box<h3::Inbound>),
 }
 
 impl Inbound {

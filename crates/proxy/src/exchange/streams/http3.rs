@@ -301,9 +301,12 @@ async fn serve_one(
     if unread == Some(Unread::Malformed) {
         return malformed(shared, &mut stream, Bad::Message);
     }
-    match shared.serve_one(Inbound::Http3(stream), asked, unread).await {
+    match shared
+        .serve_one(Inbound::Http3(Box::new(stream)), asked, unread)
+        .await
+    {
         Stream::Inbound(stream) => match *stream {
-            Inbound::Http3(stream) => Some(stream),
+            Inbound::Http3(stream) => Some(*stream),
             Inbound::Http2(_) => None,
         },
         _ => None,

@@ -305,7 +305,7 @@ impl Core {
     /// There may be room for content: calls as many of those that wait as there is room for a frame.
     pub fn call_next(&mut self) {
         let unsent = self.bounds.unsent.saturating_sub(self.out.len());
-        let room = self.room.min(unsent as i64);
+        let room = self.room.min(signed(unsent));
         let mut frames = usize::try_from(room).unwrap_or(0).div_ceil(frame::MOST_PAYLOAD);
         while frames > 0
             && let Some(key) = self.queue.pop_front()
@@ -335,6 +335,12 @@ impl Core {
         frame::write(&mut self.out, frame::PING, 0, 0, &ALIVE);
         self.call();
     }
+}
+
+/// A size as part of a window.
+#[inline]
+pub fn signed(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
 }
 
 /// RFC 9113 §6.5.2 and §6.9.2: what holds until settings come.

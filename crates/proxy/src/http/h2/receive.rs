@@ -1,7 +1,9 @@
 //! Frames that come (RFC 9113 §6). An `Err` ends the connection, for that reason.
 
 use super::Reason;
-use super::core::{ALIVE, Core, DEFAULT_TABLE, GOING, LARGEST_WINDOW, LAST_STREAM, Leaving, Part, Role};
+use super::core::{
+    ALIVE, Core, DEFAULT_TABLE, GOING, LARGEST_WINDOW, LAST_STREAM, Leaving, Part, Role, signed,
+};
 use super::frame::{self, ACK, END_HEADERS, END_STREAM, HAS_PRIORITY, Header, setting};
 use super::table::{Failure, Key};
 
@@ -48,7 +50,7 @@ impl Core {
         }
         let content = frame::without_padding(header, payload).ok_or(Reason::PROTOCOL_ERROR)?;
         // Padding counts, too (§6.1).
-        self.window -= header.length as i64;
+        self.window -= signed(header.length);
         if self.window < 0 {
             return Err(Reason::FLOW_CONTROL_ERROR);
         }
@@ -60,7 +62,7 @@ impl Core {
         let Some(stream) = self.table.get(key) else {
             return Ok(());
         };
-        stream.window -= header.length as i64;
+        stream.window -= signed(header.length);
         stream.owed += padding;
         let whole = match &mut stream.expected {
             Some(left) => match left.checked_sub(content.len() as u64) {

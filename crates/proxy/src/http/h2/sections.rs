@@ -65,7 +65,7 @@ impl Core {
         let mut asked = RequestText::take();
         let mut reader = RequestReader::new(Version::Http2, limits, &mut asked.raw, &mut asked.head);
         let decoded = self.decoder.decode(section.bytes, most, |kind, name, value| {
-            reader.take(kind, name, value)
+            reader.take(kind, name, value);
         });
         decoded.map_err(broken)?;
         let length = reader.length();
@@ -102,7 +102,7 @@ impl Core {
         let limit = self.bounds.section as usize;
         let mut reader = ResponseReader::new(&mut answered.raw, &mut answered.head, limit);
         let decoded = self.decoder.decode(section.bytes, most, |kind, name, value| {
-            reader.take(kind, name, value)
+            reader.take(kind, name, value);
         });
         decoded.map_err(broken)?;
         let length = reader.length();
@@ -133,7 +133,7 @@ impl Core {
         let most = self.most();
         let mut reader = TrailerReader::new(self.bounds.section as usize);
         let decoded = self.decoder.decode(section.bytes, most, |kind, name, value| {
-            reader.take(kind, name, value)
+            reader.take(kind, name, value);
         });
         decoded.map_err(broken)?;
         let trailer = reader.finish();

@@ -1,6 +1,6 @@
 //! Frames that go.
 
-use super::core::{Core, LAST_STREAM};
+use super::core::{Core, LAST_STREAM, signed};
 use super::frame::{self, END_HEADERS, END_STREAM, HEADER, Header, MOST_PAYLOAD};
 use super::hpack;
 use super::table::{Failure, Key, Stream};
@@ -91,7 +91,7 @@ impl Core {
     ) -> Poll<io::Result<usize>> {
         let most = self
             .room
-            .min(self.bounds.unsent.saturating_sub(self.out.len()) as i64);
+            .min(signed(self.bounds.unsent.saturating_sub(self.out.len())));
         let waiting = !self.queue.is_empty();
         let stream = sendable(self.table.get(key))?;
         let called = std::mem::take(&mut stream.called);
@@ -122,11 +122,11 @@ impl Core {
             .min(MOST_PAYLOAD)
             .min(most.min(stream.room) as usize);
         let last = end && count == content.len() && stream.last.is_none();
-        stream.room -= count as i64;
+        stream.room -= signed(count);
         stream.sent_all = last;
         let flags = if last { END_STREAM } else { 0 };
         frame::write(&mut self.out, frame::DATA, flags, stream.id, &content[..count]);
-        self.room -= count as i64;
+        self.room -= signed(count);
         if last {
             self.sent_all(key);
         }
