@@ -197,7 +197,7 @@ mod tests {
         let mut lines = Vec::new();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         decode(section, 1000, |_, name, value| {
-            lines.push((text(name), text(value)))
+            lines.push((text(name), text(value)));
         })?;
         Ok(lines)
     }

@@ -101,10 +101,13 @@ mod tests {
         );
     }
 
+    /// What it is, its fields, whether nothing follows, and whether it is well-formed.
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], bool, bool);
+
     #[test]
     fn malformed_ones_are_told_from_well_formed_ones() {
         let long = "x".repeat(200);
-        let table: &[(&str, &[(&str, &str)], bool, bool)] = &[
+        let table: &[Row<'_>] = &[
             ("whole", &[(":status", "204")], true, true),
             ("early hints", &[(":status", "103")], false, true),
             ("early hints as the end", &[(":status", "103")], true, false),

@@ -151,7 +151,7 @@ mod tests {
         let mut text = String::new();
         decoder.decode(section, 1000, |_, name, value| {
             let words = [name, value].map(|word| String::from_utf8_lossy(word).into_owned());
-            text += &format!("{}={} ", words[0], words[1]);
+            text.extend([&words[0], "=", &words[1], " "]);
         })?;
         Ok(text)
     }

@@ -102,7 +102,7 @@ mod tests {
         let mut lines = Vec::new();
         let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
         let read = Decoder::new().decode(out.filled(), 10_000, |_, name, value| {
-            lines.push((text(name), text(value)))
+            lines.push((text(name), text(value)));
         });
         assert_eq!((read, lines), (Ok(()), expected));
     }

@@ -19,9 +19,9 @@ fn read(fields: &[(&str, &str)]) -> Result<String, Unread> {
     Ok(String::from_utf8_lossy(raw.filled()).into_owned())
 }
 
-fn fault(outcome: Result<String, Unread>) -> Option<Fault> {
+fn fault(outcome: &Result<String, Unread>) -> Option<Fault> {
     match outcome {
-        Err(Unread::Fault { fault, .. }) => Some(fault),
+        Err(Unread::Fault { fault, .. }) => Some(*fault),
         _ => None,
     }
 }
@@ -44,7 +44,7 @@ fn a_protocol_that_is_no_token_or_another_http_is_refused() {
     );
     for protocol in ["", "a b", "a, b", "ä", "h2c", "H2", "HTTP/1.1"] {
         assert_eq!(
-            fault(read(&connect(protocol))),
+            fault(&read(&connect(protocol))),
             Some(Fault::BadRequest),
             "{protocol:?}"
         );
@@ -94,7 +94,11 @@ fn an_authority_that_is_none_or_that_host_contradicts_is_refused() {
         (None, &["a b"]),
     ] {
         let outcome = with_host(authority, hosts);
-        assert_eq!(fault(outcome), Some(Fault::BadRequest), "{authority:?} {hosts:?}");
+        assert_eq!(
+            fault(&outcome),
+            Some(Fault::BadRequest),
+            "{authority:?} {hosts:?}"
+        );
     }
 }
 
@@ -148,9 +152,9 @@ fn malformed_requests_are_told_from_well_formed_ones() {
 #[test]
 fn what_breaks_our_rules_is_answered() {
     let long = "x".repeat(100_000);
-    let with = |more: (&'static str, &str)| fault(read(&[&GET[..], &[(more.0, &*long)], &[more]].concat()));
+    let with = |more: (&'static str, &str)| fault(&read(&[&GET[..], &[(more.0, &*long)], &[more]].concat()));
     assert_eq!(with(("a", "b")), Some(Fault::HeadTooLarge));
-    let path = |path: &str| fault(read(&[&GET[..3], &[(":path", path)]].concat()));
+    let path = |path: &str| fault(&read(&[&GET[..3], &[(":path", path)]].concat()));
     assert_eq!(
         path(&format!("/{}", &long[..9000])),
         Some(Fault::RequestLineTooLong)
@@ -160,7 +164,7 @@ fn what_breaks_our_rules_is_answered() {
     }
     assert_eq!(path("/"), None);
     let tunnel = [(":method", "CONNECT"), (":authority", "a:1")];
-    assert_eq!(fault(read(&tunnel)), Some(Fault::ConnectRefused));
-    let spaced = fault(read(&[&GET[..], &[("a", " b")]].concat()));
+    assert_eq!(fault(&read(&tunnel)), Some(Fault::ConnectRefused));
+    let spaced = fault(&read(&[&GET[..], &[("a", " b")]].concat()));
     assert_eq!(spaced, Some(Fault::BadRequest));
 }
