@@ -6,6 +6,7 @@ use ir::{Action, Backend, Balance, Endpoint, Target, Transport, UpstreamId, Upst
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use support::*;
 
 /// How often each origin answered so many requests.
@@ -70,12 +71,21 @@ fn least_request_avoids_the_endpoint_that_is_busy() {
     let upstream = upstream_with("up", &[busy.server.address, free.address], settings);
     let plane = Plane::start(1);
     let address = plane.serve(&forwarding(upstream));
-    // Until one of them hangs, which it does on the busy one.
-    let mut waiting = Vec::new();
-    while busy.server.accepted() == 0 {
-        let mut client = Peer::connect(address);
-        client.send("GET / HTTP/1.1\r\nHost: x.example\r\n\r\n");
-        waiting.push(client);
+    // Until one of them hangs, which it does on the busy one. One after the other: of two at once both may meet it.
+    let answered = Arc::new(AtomicUsize::new(0));
+    for sent in 1.. {
+        let (mut client, answers) = (Peer::connect(address), Arc::clone(&answered));
+        std::thread::spawn(move || {
+            if client.get("x.example").is_some() {
+                answers.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        until("it is answered or hangs", || {
+            answered.load(Ordering::SeqCst) == sent || busy.server.accepted() > 0
+        });
+        if busy.server.accepted() > 0 {
+            break;
+        }
     }
     busy.request();
     until("the other one is free", || {

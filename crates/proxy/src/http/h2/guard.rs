@@ -1,7 +1,7 @@
 //! Tells work from noise on a connection of HTTP/2 (RFC 9113 §10.5). Sans-I/O: sees bytes as they come and go, counts
 //! frames by their headers, and says when there was too much that asks for work and brings none along.
 //!
-//! The `h2` crate bounds what one frame, one head or one stream may hold, but answers any number of PINGs and SETTINGS,
+//! The codec bounds what one frame, one head or one stream may hold, but answers any number of PINGs and SETTINGS,
 //! and takes any number of WINDOW_UPDATEs, PRIORITYs, empty DATA and unknown frames. A connection has a budget for such
 //! frames. What is of use gives back some of it: requests, content that comes, and above all content that goes out, for
 //! a client that reads much has much to say about its windows. Time gives back all of it.

@@ -1,4 +1,4 @@
-//! What a connection's wire tells the task that runs the connection: the `h2` crate stands between the two.
+//! What a connection's wire tells the task that runs the connection: the codec stands between the two.
 
 use crate::time::Instant;
 use std::cell::{Cell, RefCell};
