@@ -352,8 +352,8 @@ const DEFAULT_STREAMS: u32 = 100;
 pub const LAST_STREAM: u32 = 0x7fff_ffff;
 /// A window is never larger (RFC 9113 §6.9.1).
 pub const LARGEST_WINDOW: i64 = 0x7fff_ffff;
-/// Streams of which is kept that we reset them.
-const MOST_CUT: usize = 64;
+/// Streams of which is kept that we reset them: twice as many as clients have open by default.
+const MOST_CUT: usize = 256;
 /// Payload of the PING that shows that our going is known.
 pub const GOING: [u8; 8] = *b"leaving.";
 /// Payload of the one that asks for a sign of life.

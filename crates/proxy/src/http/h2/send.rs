@@ -89,6 +89,9 @@ impl Core {
         content: &[u8],
         end: bool,
     ) -> Poll<io::Result<usize>> {
+        if content.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
         let most = self
             .room
             .min(signed(self.bounds.unsent.saturating_sub(self.out.len())));

@@ -109,13 +109,14 @@ impl Table {
         true
     }
 
-    /// Nobody holds it any more, and it is closed.
+    /// Nobody holds it any more. If it is still open, it is for the caller to close.
     pub fn free(&mut self, key: Key) -> Option<Box<Stream>> {
         let stream = self.places.get_mut(key as usize)?.take()?;
         self.free.push(key);
         if self.places.len() == self.free.len() && self.places.len() > KEEP {
             // The last one: an idle connection shall hold little.
-            *self = Self::default();
+            self.places = Vec::new();
+            self.free = Vec::new();
         }
         Some(stream)
     }
@@ -210,5 +211,24 @@ impl From<Failure> for io::Error {
             Failure::Malformed => io::ErrorKind::InvalidData.into(),
             Failure::Untouched | Failure::Broken => io::ErrorKind::ConnectionReset.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_nobody_holds_stays_open_until_it_is_closed() {
+        let mut table = Table::default();
+        let ids = (1..100).step_by(2);
+        let keys: Vec<_> = ids.clone().map(|id| table.open(Stream::new(id, 0, 0))).collect();
+        for (id, key) in ids.zip(keys) {
+            assert!(table.free(key).is_some() && table.free(key).is_none());
+            // The last one gives the memory back, and is no exception.
+            assert_eq!(table.find(id), Some(key));
+            assert!(table.close(id) && !table.close(id));
+        }
+        assert_eq!((table.count(), table.places.capacity()), (0, 0));
     }
 }

@@ -33,11 +33,6 @@ impl Trailer {
         fields(&self.lines)
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
-    }
-
     /// As HTTP/1.1 writes them, each with its line end.
     pub fn lines(&self) -> &[u8] {
         &self.lines
